@@ -1,0 +1,2 @@
+//! The daemon's library.
+#![forbid(unsafe_code)]

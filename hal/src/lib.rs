@@ -1,0 +1,12 @@
+//! Fingerprint readers and the front panel.
+//!
+//! This crate turns a finger on a reader into a [`Frame`]: grey pixels with a resolution, and
+//! nothing else. It knows no templates, no network and no async; the firmware adapts it.
+#![forbid(unsafe_code)]
+
+pub mod decode;
+pub mod frame;
+pub mod replay;
+pub mod sensor;
+
+pub use frame::{Dpi, Frame, FrameError};

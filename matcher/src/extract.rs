@@ -1,0 +1,57 @@
+//! Image to template: the table of contents of the extraction.
+
+use crate::{image::Image, template::Template};
+
+/// What an extraction gives.
+#[derive(Clone, Debug)]
+pub struct Extraction {
+    /// The minutiae found.
+    pub template: Template,
+    /// 0 (useless) to 100, see `image::quality`.
+    pub quality: u8,
+}
+
+/// Why an image gave no template. [`ExtractError::hint`] says what the person at the reader can do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExtractError {
+    /// No ridges anywhere: blank, noise, or not a finger.
+    #[error("no fingerprint in the image")]
+    NoFingerprint,
+    /// Ridges cover too little of the image.
+    #[error("the finger covers too little of the reader")]
+    TooLittleArea,
+    /// The ridges are not as far apart as a finger's are at this resolution.
+    #[error("ridges are {tenths} tenths of a pixel apart at 500 dpi: the resolution given is wrong")]
+    Resolution {
+        /// Median ridge period at 500 dpi in tenths of a pixel.
+        tenths: u16,
+    },
+    /// Too few minutiae to tell a finger by.
+    #[error("only {found} minutiae found")]
+    TooFewMinutiae {
+        /// How many were found.
+        found: usize,
+    },
+}
+
+impl ExtractError {
+    /// What the person at the reader, or who calls, can do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NoFingerprint => "place a clean finger flat on the reader",
+            Self::TooLittleArea => "move the finger to the centre and press harder",
+            Self::Resolution { .. } => "say the true resolution of the image",
+            Self::TooFewMinutiae { .. } => "place the finger flat, in the centre, and hold still",
+        }
+    }
+}
+
+/// Extracts the minutiae of one impression.
+///
+/// # Errors
+/// [`ExtractError`] when the image shows no usable fingerprint.
+pub fn extract(image: &Image) -> Result<Extraction, ExtractError> {
+    let _ = image;
+    Err(ExtractError::NoFingerprint)
+}

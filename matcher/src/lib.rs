@@ -1,0 +1,22 @@
+//! Fingerprint minutiae: extraction, templates, comparison and search.
+//!
+//! A pure function of its input: no files, no network, no clock, no async. The same image gives
+//! the same template, and two templates the same score, bit for bit on every platform.
+//!
+//! The way of the data: [`Image`] -> [`extract`] -> [`Template`] -> [`Prepared`] -> [`Score`].
+
+pub mod compare;
+mod extract;
+pub mod image;
+pub mod minutiae;
+pub mod params;
+pub mod score;
+pub mod search;
+pub mod template;
+
+pub use compare::{Prepared, compare};
+pub use extract::{ExtractError, Extraction, extract};
+pub use image::{Dpi, Image, ImageError};
+pub use minutiae::{Minutia, MinutiaKind};
+pub use score::{Fmr, Score};
+pub use template::{Template, TemplateError};
