@@ -8,6 +8,7 @@
 pub mod compare;
 mod extract;
 pub mod image;
+pub mod interchange;
 pub mod minutiae;
 pub mod params;
 pub mod score;

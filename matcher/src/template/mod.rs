@@ -37,6 +37,18 @@ impl Template {
     /// More are not kept; the best by quality are.
     pub const MAX_MINUTIAE: usize = 128;
 
+    /// Makes a template; the order of the minutiae does not matter, and the best by quality are kept.
+    ///
+    /// # Errors
+    /// [`TemplateError::Field`] when a minutia lies outside the image.
+    pub fn new(width: u16, height: u16, mut minutiae: Vec<Minutia>) -> Result<Self, TemplateError> {
+        if minutiae.iter().any(|m| m.x / 10 >= width || m.y / 10 >= height) {
+            return Err(TemplateError::Field("minutia outside the image"));
+        }
+        minutiae.sort_by_key(|m| (m.y, m.x, m.angle, m.quality));
+        Ok(Self { width, height, minutiae })
+    }
+
     /// Width of the image at 500 dpi, in pixels.
     #[must_use]
     pub fn width(&self) -> u16 {
