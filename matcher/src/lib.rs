@@ -10,12 +10,14 @@ mod extract;
 pub mod image;
 pub mod interchange;
 pub mod minutiae;
-pub mod params;
+mod params;
+mod plane;
+mod ridge;
 pub mod score;
 pub mod search;
 pub mod template;
 
-pub use compare::{Prepared, compare};
+pub use compare::{Prepared, compare, compare_views};
 pub use extract::{ExtractError, Extraction, extract};
 pub use image::{Dpi, Image, ImageError};
 pub use minutiae::{Minutia, MinutiaKind};
