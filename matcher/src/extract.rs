@@ -1,7 +1,7 @@
 //! Image to template: the table of contents of the extraction.
 
 use crate::{
-    image::{Image, normalise::normalise},
+    image::{Image, normalise::normalise, quality::quality},
     minutiae::{
         Minutia,
         detect::candidates,
@@ -24,7 +24,7 @@ use crate::{
 pub struct Extraction {
     /// The minutiae found.
     pub template: Template,
-    /// 0 (useless) to 100, see `image::quality`.
+    /// 0 (useless) to 100: area, clarity of the ridges, and minutiae that can be trusted.
     pub quality: u8,
 }
 
@@ -93,5 +93,6 @@ pub fn extract(image: &Image) -> Result<Extraction, ExtractError> {
     }
     let template = Template::new(pixels.width as u16, pixels.height as u16, minutiae)
         .map_err(|_| ExtractError::NoFingerprint)?;
-    Ok(Extraction { template, quality: 50 })
+    let quality = quality(&mask, area, &orientation, template.minutiae());
+    Ok(Extraction { template, quality })
 }

@@ -21,5 +21,5 @@ pub use compare::{Prepared, compare, compare_views};
 pub use extract::{ExtractError, Extraction, extract};
 pub use image::{Dpi, Image, ImageError};
 pub use minutiae::{Minutia, MinutiaKind};
-pub use score::{Fmr, Score};
+pub use score::{CALIBRATED_FMR_FLOOR, Fmr, Score};
 pub use template::{Template, TemplateError};

@@ -23,7 +23,7 @@ impl Prepared {
 /// Compares a probe with a reference.
 #[must_use]
 pub fn compare(probe: &Prepared, reference: &Prepared) -> Score {
-    Score(f64::from(local::similarity(&probe.cylinders, &reference.cylinders)) * 100.0)
+    Score::calibrated(f64::from(local::similarity(&probe.cylinders, &reference.cylinders)))
 }
 
 /// Compares a probe with the several views of one enrolled finger: the best counts.

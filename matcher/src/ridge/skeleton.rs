@@ -19,10 +19,10 @@ static TABLE: LazyLock<[u8; 256]> = LazyLock::new(|| {
         let crossings = (0..8).filter(|&n| !on(n) && on(n + 1)).count();
         if (2..=6).contains(&count) && crossings == 1 {
             let (north, east, south, west) = (on(0), on(2), on(4), on(6));
-            if !(north && east && south) && !(east && south && west) {
+            if !(east && south && (north || west)) {
                 *entry |= 1;
             }
-            if !(north && east && west) && !(north && south && west) {
+            if !(north && west && (east || south)) {
                 *entry |= 2;
             }
         }
