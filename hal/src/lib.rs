@@ -4,9 +4,13 @@
 //! nothing else. It knows no templates, no network and no async; the firmware adapts it.
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod decode;
 pub mod frame;
 pub mod replay;
 pub mod sensor;
+pub mod wait;
 
 pub use frame::{Dpi, Frame, FrameError};
+pub use sensor::{FingerprintSensor, SensorError, SensorInfo};
+pub use wait::{CancelToken, Wait};

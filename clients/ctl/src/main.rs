@@ -1,2 +1,63 @@
-//! The client.
-fn main() {}
+//! `authenteonctl`: one command, one or a few requests to the box on port 3411, one answer.
+//!
+//! Invariant: standard output carries the answer and nothing else (one JSON value with `--json`),
+//! and the exit code alone tells a script what happened.
+#![forbid(unsafe_code)]
+
+mod args;
+mod client;
+mod commands;
+mod error;
+mod exit;
+mod outcome;
+mod problem;
+mod sample;
+mod tls;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Args;
+use crate::error::CtlError;
+use crate::exit::Exit;
+use crate::outcome::Outcome;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let json = args.json;
+    let exit = match run(args) {
+        Ok(outcome) => print(&outcome, json),
+        Err(error) => complain(&error, json),
+    };
+    exit.into()
+}
+
+fn run(args: Args) -> Result<Outcome, CtlError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CtlError::System(error.to_string()))?;
+    runtime.block_on(commands::run(args))
+}
+
+fn print(outcome: &Outcome, json: bool) -> Exit {
+    let text = if json { outcome.json.to_string() } else { outcome.text.trim_end().to_owned() };
+    match writeln!(io::stdout().lock(), "{text}") {
+        Ok(()) => outcome.exit,
+        // Whoever read our output has gone, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => outcome.exit,
+        Err(_) => Exit::Failure,
+    }
+}
+
+fn complain(error: &CtlError, json: bool) -> Exit {
+    if json {
+        let _ = writeln!(io::stdout().lock(), "{}", error.to_json());
+    } else {
+        let _ = writeln!(io::stderr().lock(), "authenteonctl: {error}");
+        if let Some(advice) = error.advice() {
+            let _ = writeln!(io::stderr().lock(), "  {advice}");
+        }
+    }
+    error.exit()
+}

@@ -1,0 +1,225 @@
+//! One TLS connection to the box, and requests over it, one after the other.
+//!
+//! Invariant: every step ends within the limit given, an answer is never held in memory beyond
+//! [`MAX_ANSWER`], and what went wrong on the wire is told apart by what a person would do about it.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::{Method, Request, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::error::CtlError;
+use crate::problem::Problem;
+
+/// A page of subjects is a few hundred kilobytes at most.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// Where the box listens: `https://host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    host: String,
+    port: u16,
+}
+
+impl Server {
+    /// The port registered for biolink-auth.
+    const PORT: u16 = 3411;
+
+    /// For the Host header and for messages; an IPv6 address stands in brackets.
+    fn authority(&self) -> String {
+        match self.host.parse() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
+            _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl FromStr for Server {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+        match uri.scheme_str() {
+            Some("https") => {}
+            Some("http") => return Err("the box speaks TLS only: use https://".to_owned()),
+            _ => return Err("expected https://HOST:PORT".to_owned()),
+        }
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err("expected https://HOST:PORT without a path".to_owned());
+        }
+        let host = uri.host().ok_or("expected https://HOST:PORT")?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self { host, port: uri.port_u16().unwrap_or(Self::PORT) })
+    }
+}
+
+/// A connection to the box.
+pub(crate) struct Client {
+    server: Server,
+    limit: Duration,
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl Client {
+    /// Connects and shakes hands.
+    pub(crate) async fn connect(
+        server: Server,
+        tls: Arc<ClientConfig>,
+        limit: Duration,
+    ) -> Result<Self, CtlError> {
+        let opened = tokio::time::timeout(limit, open(&server, tls)).await;
+        let sender = opened.map_err(|_| timed_out(&server, limit))??;
+        Ok(Self { server, limit, sender })
+    }
+
+    /// GET, with the answer as JSON.
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Value, CtlError> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// POST of JSON, with the answer as JSON.
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Result<Value, CtlError> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// DELETE; the answer is empty.
+    pub(crate) async fn delete(&mut self, path: &str) -> Result<(), CtlError> {
+        self.call(Method::DELETE, path, None).await.map(drop)
+    }
+
+    async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CtlError> {
+        let request = self.request(method, path, body)?;
+        let exchange = exchange(&mut self.sender, request);
+        let (status, body) = tokio::time::timeout(self.limit, exchange)
+            .await
+            .map_err(|_| timed_out(&self.server, self.limit))?
+            .map_err(|error| wire_error(&self.server, &*error))?;
+        if !(200..300).contains(&status) {
+            return Err(CtlError::Problem(Problem::parse(status, &body)));
+        }
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|error| CtlError::Answer(error.to_string()))
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Request<Full<Bytes>>, CtlError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.server.authority())
+            .header(USER_AGENT, concat!("authenteonctl/", env!("CARGO_PKG_VERSION")))
+            .header(ACCEPT, "application/json, application/problem+json");
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        request.body(Full::new(bytes)).map_err(|error| CtlError::Usage(error.to_string()))
+    }
+}
+
+async fn open(server: &Server, tls: Arc<ClientConfig>) -> Result<SendRequest<Full<Bytes>>, CtlError> {
+    let unreachable =
+        |error: &dyn Error| CtlError::Unreachable { server: server.authority(), reason: error.to_string() };
+    let name = ServerName::try_from(server.host.clone()).map_err(|error| unreachable(&error))?;
+    let stream = TcpStream::connect((server.host.as_str(), server.port)).await;
+    let stream = stream.map_err(|error| unreachable(&error))?;
+    stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
+    let stream = TlsConnector::from(tls).connect(name, stream).await;
+    let stream = stream.map_err(|error| wire_error(server, &error))?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| wire_error(server, &error))?;
+    // Its error is seen again by the request that it breaks.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn exchange(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<(u16, Bytes), Box<dyn Error + Send + Sync>> {
+    sender.ready().await?;
+    let answer = sender.send_request(request).await?;
+    let status = answer.status().as_u16();
+    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await?.to_bytes();
+    Ok((status, body))
+}
+
+fn timed_out(server: &Server, limit: Duration) -> CtlError {
+    CtlError::TimedOut { server: server.authority(), seconds: limit.as_secs() }
+}
+
+/// Finds out what a failure on the wire means.
+fn wire_error(server: &Server, error: &(dyn Error + 'static)) -> CtlError {
+    if causes(error).any(|cause| cause.is::<LengthLimitError>()) {
+        return CtlError::Answer(format!("longer than {MAX_ANSWER} bytes"));
+    }
+    let server = server.authority();
+    let reason = innermost(error).to_string();
+    match tls_cause(error) {
+        Some(rustls::Error::AlertReceived(_)) => CtlError::CertificateRefused { server, reason },
+        Some(_) => CtlError::Untrusted { server, reason },
+        None => CtlError::Unreachable { server, reason },
+    }
+}
+
+/// The chain of causes. An `io::Error` hides the error that it wraps from `source`.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        match wrapped {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn tls_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    causes(error).find_map(<dyn Error>::downcast_ref)
+}
+
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    causes(error).last().unwrap_or(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn authority(text: &str) -> Result<String, String> {
+        text.parse().map(|server: Server| server.authority())
+    }
+
+    #[test]
+    fn the_port_is_3411_unless_given() {
+        assert_eq!(authority("https://box.example"), Ok("box.example:3411".to_owned()));
+        assert_eq!(authority("https://127.0.0.1:1234/"), Ok("127.0.0.1:1234".to_owned()));
+        assert_eq!(authority("https://[::1]"), Ok("[::1]:3411".to_owned()));
+    }
+
+    #[test]
+    fn a_url_that_is_not_the_boxs_is_refused_with_a_hint() {
+        assert!(authority("http://127.0.0.1").unwrap_err().contains("TLS only"));
+        for text in ["127.0.0.1:3411", "https://box/v1", "https://box?x=1", "ftp://box", ""] {
+            assert!(authority(text).is_err(), "{text}");
+        }
+    }
+}

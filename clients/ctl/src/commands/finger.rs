@@ -1,0 +1,46 @@
+//! `finger enrol|list|delete`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::subject::{Finger, table};
+use super::{confirm, understand};
+use crate::args::FingerCommand;
+use crate::client::Client;
+use crate::error::CtlError;
+use crate::outcome::Outcome;
+use crate::sample;
+
+#[derive(Deserialize)]
+struct Fingers {
+    fingers: Vec<Finger>,
+}
+
+/// Runs one of the commands; images are read before the box is asked for anything.
+pub(crate) async fn run(
+    command: FingerCommand,
+    connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
+) -> Result<Outcome, CtlError> {
+    match command {
+        FingerCommand::Enrol { subject, position, images } => {
+            let samples = sample::read_all(&images.files, images.dpi)?;
+            let body = json!({"position": position.name(), "samples": samples});
+            let path = format!("/v1/subjects/{subject}/fingers");
+            let answer = connect().await?.post(&path, &body).await?;
+            let finger: Finger = understand(&answer)?;
+            Ok(Outcome::done(format!("enrolled {}", table(&[finger])), answer))
+        }
+        FingerCommand::List { subject } => {
+            let answer: Value = connect().await?.get(&format!("/v1/subjects/{subject}/fingers")).await?;
+            let fingers: Fingers = understand(&answer)?;
+            Ok(Outcome::done(table(&fingers.fingers), answer))
+        }
+        FingerCommand::Delete { subject, position, yes } => {
+            let position = position.name();
+            confirm(&format!("Delete {position} of subject {subject}"), yes)?;
+            connect().await?.delete(&format!("/v1/subjects/{subject}/fingers/{position}")).await?;
+            let json = json!({"deleted": {"subject": subject, "position": position}});
+            Ok(Outcome::done(format!("deleted {position} of {subject}"), json))
+        }
+    }
+}

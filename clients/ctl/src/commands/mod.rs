@@ -1,0 +1,68 @@
+//! One file for each group of commands; each turns arguments into requests and answers into an
+//! [`Outcome`].
+
+mod decide;
+mod finger;
+mod health;
+mod subject;
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use clap::CommandFactory;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::args::{Args, Command};
+use crate::client::Client;
+use crate::error::CtlError;
+use crate::outcome::Outcome;
+use crate::tls;
+
+/// Runs the command that was asked for.
+pub(crate) async fn run(args: Args) -> Result<Outcome, CtlError> {
+    if let Command::Completions { shell } = args.command {
+        return Ok(completions(shell));
+    }
+    let (tls, limit) = (tls::config(&args)?, args.limit());
+    let identified = args.cert.is_some();
+    let connect = || Client::connect(args.server.clone(), tls, limit);
+    match args.command {
+        Command::Health => health::run(connect().await?, identified).await,
+        Command::Subject(command) => subject::run(command, connect).await,
+        Command::Finger(command) => finger::run(command, connect).await,
+        Command::Verify { subject, image } => decide::verify(subject, &image, connect).await,
+        Command::Identify { image } => decide::identify(&image, connect).await,
+        Command::Completions { shell } => Ok(completions(shell)),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "authenteonctl", &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    Outcome::done(script.clone(), Value::String(script))
+}
+
+/// Reads the part of an answer that a command shows; the whole of it is kept for `--json`.
+fn understand<T: DeserializeOwned>(answer: &Value) -> Result<T, CtlError> {
+    T::deserialize(answer).map_err(|error| CtlError::Answer(error.to_string()))
+}
+
+/// Deleting cannot be undone: somebody has to say yes, at the terminal or on the command line.
+fn confirm(what: &str, yes: bool) -> Result<(), CtlError> {
+    if yes {
+        return Ok(());
+    }
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Err(CtlError::Usage(format!("{what}: say --yes when nobody is there to ask")));
+    }
+    let mut answer = String::new();
+    let asked = write!(io::stderr().lock(), "{what}? This cannot be undone. [y/N] ")
+        .and_then(|()| stdin.lock().read_line(&mut answer));
+    match asked {
+        Ok(_) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
+        Ok(_) => Err(CtlError::Usage("nothing was deleted".to_owned())),
+        Err(error) => Err(CtlError::System(error.to_string())),
+    }
+}

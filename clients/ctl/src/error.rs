@@ -1,0 +1,92 @@
+//! Every way a command can fail, its exit code, and what a person can do about it.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::problem::Problem;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CtlError {
+    /// The command line is well-formed and yet makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// A certificate or key file is not what it should be.
+    #[error("{path}: {reason}", path = path.display())]
+    Config { path: PathBuf, reason: String },
+    /// Something that must be given is not.
+    #[error("{0}")]
+    Missing(&'static str),
+    /// An image or other input file cannot be used.
+    #[error("{path}: {reason}", path = path.display())]
+    File { path: PathBuf, reason: String },
+    /// Nobody answers there.
+    #[error("cannot reach {server}: {reason}")]
+    Unreachable { server: String, reason: String },
+    /// Somebody answers, but it is not the box that `--cacert` vouches for.
+    #[error("{server} is not the box expected: {reason}")]
+    Untrusted { server: String, reason: String },
+    /// The box refused our certificate while shaking hands.
+    #[error("{server} refused the client certificate: {reason}")]
+    CertificateRefused { server: String, reason: String },
+    /// The box took longer than `--timeout`.
+    #[error("{server} did not answer within {seconds} s")]
+    TimedOut { server: String, seconds: u64 },
+    /// The box refused the request and said why.
+    #[error("{}", describe(.0))]
+    Problem(Problem),
+    /// The box answered what this client does not understand.
+    #[error("the box's answer makes no sense: {0}")]
+    Answer(String),
+    /// The operating system failed us.
+    #[error("{0}")]
+    System(String),
+}
+
+fn describe(problem: &Problem) -> String {
+    if problem.detail.is_empty() {
+        problem.title.clone()
+    } else {
+        format!("{}: {}", problem.title, problem.detail)
+    }
+}
+
+impl CtlError {
+    /// How the program ends.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Config { .. } | Self::Missing(_) | Self::Untrusted { .. } => Exit::Config,
+            Self::Unreachable { .. } | Self::TimedOut { .. } => Exit::Unreachable,
+            Self::CertificateRefused { .. } => Exit::NotPermitted,
+            Self::Problem(problem) => problem.exit(),
+            Self::File { .. } | Self::Answer(_) | Self::System(_) => Exit::Failure,
+        }
+    }
+
+    /// What a person can do about it.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Problem(problem) => problem.advice(),
+            Self::Unreachable { .. } => Some("Is the box on, and is --server its address and port?"),
+            Self::Untrusted { .. } => {
+                Some("Is --cacert this box's own CA, and does its certificate name this address?")
+            }
+            Self::CertificateRefused { .. } => Some("Use a certificate that this box's own CA issued."),
+            Self::TimedOut { .. } => Some("Give it longer with --timeout SECONDS."),
+            Self::Answer(_) => Some("Client and box may differ in version."),
+            _ => None,
+        }
+    }
+
+    /// The same for programs.
+    pub(crate) fn to_json(&self) -> Value {
+        let exit = self.exit() as u8;
+        match self {
+            Self::Problem(problem) => json!({"error": problem, "advice": self.advice(), "exit": exit}),
+            other => json!({"error": {"title": other.to_string()}, "advice": self.advice(), "exit": exit}),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Problem details (RFC 9457) as the box sends them, and what a person can do about each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
+
+/// Types of our own problems start with this.
+const PREFIX: &str = "urn:authenteon:problem:";
+
+/// A refusal by the box.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub(crate) struct Problem {
+    #[serde(rename = "type", default = "about_blank")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) title: String,
+    #[serde(default)]
+    pub(crate) status: u16,
+    #[serde(default)]
+    pub(crate) detail: String,
+}
+
+fn about_blank() -> String {
+    "about:blank".to_owned()
+}
+
+impl Problem {
+    /// Reads an answer's body; one that is no problem document still has its status.
+    pub(crate) fn parse(status: u16, body: &[u8]) -> Self {
+        let mut problem = serde_json::from_slice(body).unwrap_or_else(|_| Self {
+            kind: about_blank(),
+            title: String::new(),
+            status,
+            detail: String::new(),
+        });
+        // The status line is what happened; the body is what somebody wrote.
+        problem.status = status;
+        if problem.title.is_empty() {
+            problem.title = format!("the box answered with status {status}");
+        }
+        problem
+    }
+
+    /// The last part of our own types, such as `unknown-subject`.
+    pub(crate) fn slug(&self) -> &str {
+        self.kind.strip_prefix(PREFIX).unwrap_or_default()
+    }
+
+    /// How the program ends.
+    pub(crate) fn exit(&self) -> Exit {
+        match (self.status, self.slug()) {
+            (_, "locked" | "unprovisioned") => Exit::Locked,
+            (401 | 403, _) => Exit::NotPermitted,
+            (502..=504, _) => Exit::Unreachable,
+            _ => Exit::Failure,
+        }
+    }
+
+    /// What a person can do about it.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        match (self.status, self.slug()) {
+            (_, "locked") => Some("The box waits for its passphrase; unlock it first."),
+            (_, "unprovisioned") => Some("The box has not been claimed yet; claim it first."),
+            (401, _) => Some(
+                "Give a client certificate that this box has registered: --cert and --key \
+                 (on the box: authenteond client add).",
+            ),
+            (403, _) => Some(
+                "This certificate has another role. Officers manage subjects and fingers, \
+                 stations verify and identify.",
+            ),
+            (404, _) => Some("Look it up with: authenteonctl subject list."),
+            (409, _) => Some("Look at what is there with: authenteonctl subject show ID."),
+            (413, _) => Some("Send smaller images; 500 dpi in grey is what the matcher uses."),
+            (400 | 415, _) => Some("Client and box may differ in version; compare them with health."),
+            (422, _) => Some("Take the print again, or give the right --dpi."),
+            (429 | 503, _) => Some("Try again in a moment."),
+            (500.., _) => Some("Look at the box's log; the request id is in the detail."),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_keeps_its_title_and_detail() {
+        let body = br#"{"type":"urn:authenteon:problem:unknown-subject","title":"Unknown subject",
+            "status":404,"detail":"no such subject","request_id":"7"}"#;
+        let problem = Problem::parse(404, body);
+        assert_eq!((problem.slug(), problem.title.as_str()), ("unknown-subject", "Unknown subject"));
+        assert_eq!(problem.exit(), Exit::Failure);
+    }
+
+    #[test]
+    fn an_answer_that_is_no_problem_document_still_has_a_title() {
+        let problem = Problem::parse(502, b"<html>");
+        assert_eq!(problem.title, "the box answered with status 502");
+        assert_eq!(problem.exit(), Exit::Unreachable);
+    }
+
+    #[test]
+    fn the_status_line_wins_over_the_body() {
+        assert_eq!(Problem::parse(403, br#"{"status":200}"#).exit(), Exit::NotPermitted);
+    }
+
+    #[test]
+    fn a_locked_box_has_its_own_exit_code_whatever_the_status() {
+        for slug in ["locked", "unprovisioned"] {
+            let body = format!(r#"{{"type":"urn:authenteon:problem:{slug}","title":"x","status":503}}"#);
+            assert_eq!(Problem::parse(503, body.as_bytes()).exit(), Exit::Locked);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Image files as the API wants them: read whole, told apart by their first bytes, in base64.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::error::CtlError;
+
+/// The box accepts no larger body by default; base64 adds a third.
+const MAX_FILE: u64 = 12 << 20;
+
+/// Reads one image file.
+pub(crate) fn read(path: &Path, dpi: u32) -> Result<Value, CtlError> {
+    let refuse = |reason: String| CtlError::File { path: path.to_path_buf(), reason };
+    let length = fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
+    if length > MAX_FILE {
+        return Err(refuse(format!("{length} bytes; the box takes images of up to {MAX_FILE} bytes")));
+    }
+    let bytes = fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let format = format_of(&bytes).ok_or_else(|| refuse("not a PNG, TIFF or BMP image".to_owned()))?;
+    Ok(json!({"format": format, "data": STANDARD.encode(bytes), "dpi": dpi}))
+}
+
+/// Reads several image files.
+pub(crate) fn read_all(paths: &[PathBuf], dpi: u32) -> Result<Vec<Value>, CtlError> {
+    paths.iter().map(|path| read(path, dpi)).collect()
+}
+
+fn format_of(bytes: &[u8]) -> Option<&'static str> {
+    const SIGNATURES: [(&[u8], &str); 4] =
+        [(b"\x89PNG\r\n\x1a\n", "png"), (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"BM", "bmp")];
+    SIGNATURES.iter().find(|(signature, _)| bytes.starts_with(signature)).map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_comes_from_the_bytes_and_not_from_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("print.png");
+        fs::write(&path, b"BM rest").unwrap();
+        let sample = read(&path, 569).unwrap();
+        assert_eq!(sample, json!({"format": "bmp", "data": "Qk0gcmVzdA==", "dpi": 569}));
+    }
+
+    #[test]
+    fn a_file_that_is_no_image_is_refused_before_it_is_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("print.png");
+        fs::write(&path, b"not a picture").unwrap();
+        let error = read(&path, 500).unwrap_err();
+        assert!(error.to_string().ends_with("print.png: not a PNG, TIFF or BMP image"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_refused_unread() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("huge.png");
+        fs::File::create(&path).unwrap().set_len(MAX_FILE + 1).unwrap();
+        assert!(matches!(read(&path, 500), Err(CtlError::File { .. })));
+    }
+}

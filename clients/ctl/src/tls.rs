@@ -1,0 +1,57 @@
+//! Who we are and whom we trust: `--cacert`, `--cert` and `--key` to a TLS configuration.
+//!
+//! Invariant: TLS 1.3 only, and nobody is trusted but the CA in `--cacert`; there is no way to
+//! switch verification off.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::args::Args;
+use crate::error::CtlError;
+
+/// Makes the configuration for one run.
+pub(crate) fn config(args: &Args) -> Result<Arc<ClientConfig>, CtlError> {
+    let cacert = args.cacert.as_deref().ok_or(CtlError::Missing(
+        "--cacert FILE is missing: the certificate of the box's own CA, which the box prints when it is set up",
+    ))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(cacert)? {
+        roots.add(certificate).map_err(|error| config_error(cacert, &error))?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| CtlError::System(error.to_string()))?
+        .with_root_certificates(roots);
+    let mut config = match (&args.cert, &args.key) {
+        (Some(cert), Some(key)) => builder
+            .with_client_auth_cert(certificates(cert)?, private_key(key)?)
+            .map_err(|error| config_error(cert, &error))?,
+        (None, None) => builder.with_no_client_auth(),
+        (Some(_), None) => return Err(CtlError::Missing("--cert is given without --key")),
+        (None, Some(_)) => return Err(CtlError::Missing("--key is given without --cert")),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CtlError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = read.map_err(|error| config_error(path, &error))?;
+    if found.is_empty() {
+        return Err(config_error(path, &"no certificate in this file"));
+    }
+    Ok(found)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, CtlError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| config_error(path, &error))
+}
+
+fn config_error(path: &Path, reason: &dyn std::fmt::Display) -> CtlError {
+    CtlError::Config { path: path.to_path_buf(), reason: reason.to_string() }
+}

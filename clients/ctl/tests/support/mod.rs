@@ -1,0 +1,180 @@
+//! A box of cardboard: a TLS server on loopback that answers what a test tells it and keeps what
+//! it was asked, and a way to run the client against it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::PrivateKeyDer;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) line: String,
+    pub(crate) content_type: Option<String>,
+    pub(crate) body: Value,
+    pub(crate) with_certificate: bool,
+}
+
+type Answer = fn(&Asked) -> (u16, Vec<u8>);
+
+/// A certificate authority and what it issued, as files.
+pub(crate) struct Pki {
+    folder: tempfile::TempDir,
+    ca: CertifiedIssuer<'static, KeyPair>,
+    server: (rcgen::Certificate, KeyPair),
+}
+
+impl Pki {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let server = (params.signed_by(&key, &ca).unwrap(), key);
+        let client_key = KeyPair::generate().unwrap();
+        let client = CertificateParams::new(Vec::new()).unwrap().signed_by(&client_key, &ca).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), ca.pem()).unwrap();
+        std::fs::write(folder.path().join("client.pem"), client.pem()).unwrap();
+        std::fs::write(folder.path().join("client.key"), client_key.serialize_pem()).unwrap();
+        Self { folder, ca, server }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn server_config(&self) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.ca.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let (certificate, key) = &self.server;
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            );
+        Arc::new(config.unwrap())
+    }
+}
+
+/// A running box of cardboard.
+pub(crate) struct Cardboard {
+    pub(crate) pki: Pki,
+    pub(crate) address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    /// Dropping it ends the server.
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Cardboard {
+    pub(crate) fn start(answer: Answer) -> Self {
+        let pki = Pki::new();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = TlsAcceptor::from(pki.server_config());
+        runtime.spawn(serve(listener, acceptor, answer, asked.clone()));
+        Self { pki, address, asked, _runtime: runtime }
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Runs the client as an administrator would, with CA and client certificate.
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> Run {
+        let identity = ["ca.pem", "client.pem", "client.key"].map(|name| self.pki.file(name));
+        let [ca, cert, key] = identity.each_ref().map(|path| path.to_str().unwrap());
+        self.ctl_bare(&[&["--cacert", ca, "--cert", cert, "--key", key], arguments].concat())
+    }
+
+    /// Runs the client with nothing but the address.
+    pub(crate) fn ctl_bare(&self, arguments: &[&str]) -> Run {
+        let server = format!("https://{}", self.address);
+        ctl(&[&["--server", &server], arguments].concat())
+    }
+}
+
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, answer: Answer, asked: Arc<Mutex<Vec<Asked>>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (acceptor, asked) = (acceptor.clone(), asked.clone());
+        tokio::spawn(async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let with_certificate = stream.get_ref().1.peer_certificates().is_some();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let asked = asked.clone();
+                async move {
+                    let (parts, body) = request.into_parts();
+                    let body = body.collect().await?.to_bytes();
+                    let header = parts.headers.get("content-type").and_then(|v| v.to_str().ok());
+                    let request = Asked {
+                        line: format!("{} {}", parts.method, parts.uri),
+                        content_type: header.map(str::to_owned),
+                        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+                        with_certificate,
+                    };
+                    let (status, body) = answer(&request);
+                    asked.lock().unwrap().push(request);
+                    if status == 0 {
+                        std::future::pending::<()>().await;
+                    }
+                    let mut response = Response::new(Full::new(Bytes::from(body)));
+                    *response.status_mut() = status.try_into().unwrap();
+                    Ok::<_, hyper::Error>(response)
+                }
+            });
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+/// What a run of the client left behind.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Run {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Runs the client; nothing of the surroundings leaks in.
+pub(crate) fn ctl(arguments: &[&str]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authenteonctl"));
+    for name in ["SERVER", "CACERT", "CERT", "KEY"] {
+        command.env_remove(format!("AUTHENTEONCTL_{name}"));
+    }
+    let Output { status, stdout, stderr } = command.args(arguments).stdin(Stdio::null()).output().unwrap();
+    Run {
+        code: status.code().unwrap(),
+        out: String::from_utf8(stdout).unwrap(),
+        err: String::from_utf8(stderr).unwrap(),
+    }
+}

@@ -1,1 +1,0 @@
-//! Recorded frames as a sensor: stands in for a reader on a host without hardware.
