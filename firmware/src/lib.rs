@@ -1,2 +1,24 @@
-//! The daemon's library.
+//! The Authenteon daemon as a library.
+//!
+//! Data flows one way: sample -> template -> store and gallery -> score -> [`policy::decide`] ->
+//! decision and audit. The four services ([`capture`](sample), [`enrol`], [`verify`], [`identify`]) are
+//! the only way in; the server calls them and never the store.
 #![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod clock;
+mod enrol;
+mod identify;
+mod memory;
+pub mod policy;
+pub mod request;
+pub mod sample;
+pub mod services;
+pub mod store;
+pub mod subject;
+mod verify;
+
+pub use enrol::{EnrolError, Enrolment};
+pub use identify::IdentifyRequest;
+pub use services::{Counts, DecideError, OpenError, Services, SubjectError};
+pub use verify::VerifyRequest;

@@ -48,6 +48,13 @@ impl<K: Clone + Ord> Gallery<K> {
         }
     }
 
+    /// The views kept under a key.
+    #[must_use]
+    pub fn get(&self, key: &K) -> Option<&[Prepared]> {
+        let at = self.entries.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
+        self.entries.get(at).map(|(_, views)| views.as_slice())
+    }
+
     /// Removes a finger; true when it was there.
     pub fn remove(&mut self, key: &K) -> bool {
         match self.entries.binary_search_by(|(k, _)| k.cmp(key)) {

@@ -1,0 +1,104 @@
+//! Time as a parameter: services are given a clock, so that tests can hold it.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// A moment: milliseconds since 1970 in UTC; RFC 3339 for people and JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(u64);
+
+/// Year 9999: later moments have no RFC 3339 form.
+const LAST: u64 = 253_402_300_799_999;
+
+impl Timestamp {
+    /// A moment; what lies past the year 9999 is its end.
+    #[must_use]
+    pub fn from_millis(millis: u64) -> Self {
+        Self(millis.min(LAST))
+    }
+
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub fn millis(self) -> u64 {
+        self.0
+    }
+
+    /// How long ago `earlier` was; nothing when the clock went backwards.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .ok()
+            .and_then(|moment| moment.format(&Rfc3339).ok());
+        f.write_str(text.as_deref().unwrap_or("out of range"))
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(moment: Timestamp) -> Self {
+        moment.to_string()
+    }
+}
+
+/// A text that is no moment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a moment: it has the form 2026-11-23T08:30:00Z")]
+pub struct NotAMoment;
+
+impl TryFrom<String> for Timestamp {
+    type Error = NotAMoment;
+
+    fn try_from(text: String) -> Result<Self, NotAMoment> {
+        let moment = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| NotAMoment)?;
+        let millis = moment.unix_timestamp_nanos() / 1_000_000;
+        u64::try_from(millis).ok().filter(|m| *m <= LAST).map(Self).ok_or(NotAMoment)
+    }
+}
+
+/// Where services get the time from.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The clock of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(LAST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_survives_its_text() {
+        let moment = Timestamp::from_millis(1_764_000_000_123);
+        assert_eq!(moment.to_string(), "2025-11-24T16:00:00.123Z");
+        assert_eq!(Timestamp::try_from(moment.to_string()), Ok(moment));
+        assert_eq!(Timestamp::try_from("yesterday".to_owned()), Err(NotAMoment));
+    }
+
+    #[test]
+    fn a_clock_set_back_makes_nothing_older() {
+        let (early, late) = (Timestamp::from_millis(5), Timestamp::from_millis(9));
+        assert_eq!(late.since(early), Duration::from_millis(4));
+        assert_eq!(early.since(late), Duration::ZERO);
+    }
+}

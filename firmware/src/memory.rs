@@ -1,0 +1,138 @@
+//! What the services remember while they run: samples seen, so that a replay is known, and answers
+//! given, so that a repeated request gets the same one.
+//!
+//! Both are bounded: the oldest is forgotten first. Samples are kept as keyed digests only.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    clock::Timestamp,
+    policy::Decision,
+    request::{ClientId, RequestId},
+};
+
+/// Samples seen.
+pub(crate) struct SeenSamples {
+    key: [u8; 16],
+    limit: usize,
+    order: VecDeque<[u8; 32]>,
+    seen: HashMap<[u8; 32], ()>,
+}
+
+impl SeenSamples {
+    /// Remembers `limit` samples under a key of this run.
+    pub(crate) fn new(key: [u8; 16], limit: usize) -> Self {
+        Self { key, limit, order: VecDeque::new(), seen: HashMap::new() }
+    }
+
+    /// Remembers a sample; true when it was there already.
+    pub(crate) fn seen_before(&mut self, digest: &[u8; 32]) -> bool {
+        let keyed: [u8; 32] = Sha256::new().chain_update(self.key).chain_update(digest).finalize().into();
+        if self.seen.insert(keyed, ()).is_some() {
+            return true;
+        }
+        self.order.push_back(keyed);
+        if self.order.len() > self.limit
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+        false
+    }
+}
+
+/// A request as its caller names it.
+type Name = (ClientId, RequestId);
+
+/// An answer given before.
+#[derive(Clone)]
+struct Answer {
+    at: Timestamp,
+    body: [u8; 32],
+    decision: Decision,
+}
+
+/// What is known of a request.
+pub(crate) enum Known {
+    /// Nothing: work it out.
+    New,
+    /// It was asked before, with the same body.
+    Answered(Decision),
+    /// It was asked before, with another body.
+    Reused,
+}
+
+/// Answers given.
+pub(crate) struct Answers {
+    limit: usize,
+    lifetime: Duration,
+    order: VecDeque<Name>,
+    given: BTreeMap<Name, Answer>,
+}
+
+impl Answers {
+    pub(crate) fn new(limit: usize, lifetime: Duration) -> Self {
+        Self { limit, lifetime, order: VecDeque::new(), given: BTreeMap::new() }
+    }
+
+    /// What is known of a request at a moment.
+    pub(crate) fn known(&self, name: &Name, body: &[u8; 32], now: Timestamp) -> Known {
+        match self.given.get(name).filter(|answer| now.since(answer.at) <= self.lifetime) {
+            None => Known::New,
+            Some(answer) if answer.body == *body => Known::Answered(answer.decision.clone()),
+            Some(_) => Known::Reused,
+        }
+    }
+
+    /// Remembers an answer.
+    pub(crate) fn remember(&mut self, name: Name, body: [u8; 32], decision: Decision, now: Timestamp) {
+        if self.given.insert(name.clone(), Answer { at: now, body, decision }).is_none() {
+            self.order.push_back(name);
+        }
+        while self.order.len() > self.limit {
+            if let Some(oldest) = self.order.pop_front() {
+                self.given.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::RefuseReason;
+
+    fn name(request: &str) -> Name {
+        (ClientId::of_certificate(&[1; 32]), RequestId::try_from(request.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn a_sample_is_known_the_second_time_until_enough_others_came() {
+        let mut seen = SeenSamples::new([3; 16], 2);
+        assert!(!seen.seen_before(&[1; 32]));
+        assert!(seen.seen_before(&[1; 32]));
+        assert!(!seen.seen_before(&[2; 32]));
+        assert!(!seen.seen_before(&[3; 32]));
+        assert!(!seen.seen_before(&[1; 32]), "the oldest of three is forgotten when two are kept");
+    }
+
+    #[test]
+    fn an_answer_is_given_again_to_the_same_body_and_refused_to_another() {
+        let mut answers = Answers::new(2, Duration::from_secs(600));
+        let (now, later) = (Timestamp::from_millis(0), Timestamp::from_millis(600_001));
+        let refused = Decision::Refuse { reason: RefuseReason::NotMatched };
+        answers.remember(name("a"), [1; 32], refused.clone(), now);
+        assert!(matches!(answers.known(&name("a"), &[1; 32], now), Known::Answered(d) if d == refused));
+        assert!(matches!(answers.known(&name("a"), &[2; 32], now), Known::Reused));
+        assert!(matches!(answers.known(&name("a"), &[1; 32], later), Known::New));
+        for other in ["b", "c"] {
+            answers.remember(name(other), [1; 32], refused.clone(), now);
+        }
+        assert!(matches!(answers.known(&name("a"), &[1; 32], now), Known::New), "two are kept");
+    }
+}

@@ -1,0 +1,202 @@
+//! The decision: a pure function of policy and evidence.
+
+use authenteon_matcher::Score;
+
+use super::Policy;
+use crate::subject::SubjectId;
+
+/// What is known when it is time to decide.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evidence {
+    /// The probe was compared with the finger of one subject, or with a stand-in when there is none.
+    Verification {
+        /// Who is claimed.
+        claimed: SubjectId,
+        /// Whether that subject is enrolled.
+        enrolled: bool,
+        /// The best score among the views.
+        score: Score,
+    },
+    /// The probe was compared with everybody's.
+    Identification {
+        /// Impressions searched.
+        impressions: usize,
+        /// Best score of the best subjects, best first.
+        candidates: Vec<(SubjectId, Score)>,
+    },
+    /// The same pixels came before.
+    Replay,
+    /// The finger was not usable.
+    Unusable {
+        /// What the person can do.
+        hint: &'static str,
+    },
+}
+
+/// What the caller learns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is this subject.
+    Accept {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// It is not, or cannot be said.
+    Refuse {
+        /// As much of the reason as a caller may know.
+        reason: RefuseReason,
+    },
+    /// Try again.
+    Retry {
+        /// What the person can do.
+        hint: &'static str,
+    },
+}
+
+/// Why, in public.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefuseReason {
+    /// The finger is not that of the subject, or nobody's, or the subject does not exist.
+    NotMatched,
+    /// So many are enrolled that one finger does not tell them apart safely.
+    GalleryTooLarge,
+    /// The same sample was presented before.
+    Replay,
+}
+
+impl RefuseReason {
+    /// The word that the API uses.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotMatched => "not-matched",
+            Self::GalleryTooLarge => "gallery-too-large",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// The decision, and why in full: that is for the audit alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What the caller learns.
+    pub decision: Decision,
+    /// The reason in full.
+    pub why: &'static str,
+    /// The score that decided.
+    pub score: Option<Score>,
+    /// The score that was needed.
+    pub needed: Option<Score>,
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(policy: &Policy, evidence: &Evidence) -> Verdict {
+    let refuse =
+        |reason, why, score, needed| Verdict { decision: Decision::Refuse { reason }, why, score, needed };
+    match evidence {
+        Evidence::Replay => refuse(RefuseReason::Replay, "replay", None, None),
+        Evidence::Unusable { hint } => {
+            Verdict { decision: Decision::Retry { hint }, why: "unusable sample", score: None, needed: None }
+        }
+        Evidence::Verification { claimed, enrolled, score } => {
+            let needed = policy.verify.score();
+            match (enrolled, *score >= needed) {
+                (true, true) => Verdict {
+                    decision: Decision::Accept { subject: *claimed },
+                    why: "matched",
+                    score: Some(*score),
+                    needed: Some(needed),
+                },
+                (true, false) => refuse(RefuseReason::NotMatched, "not matched", Some(*score), Some(needed)),
+                (false, _) => refuse(RefuseReason::NotMatched, "not enrolled", Some(*score), Some(needed)),
+            }
+        }
+        Evidence::Identification { impressions, candidates } => {
+            let Some(fmr) = policy.identification_fmr(*impressions) else {
+                return refuse(RefuseReason::GalleryTooLarge, "gallery too large for one finger", None, None);
+            };
+            let needed = fmr.score();
+            let passing = |at: usize| candidates.get(at).filter(|(_, score)| *score >= needed);
+            match (passing(0), passing(1)) {
+                (Some((subject, score)), None) => Verdict {
+                    decision: Decision::Accept { subject: *subject },
+                    why: "matched",
+                    score: Some(*score),
+                    needed: Some(needed),
+                },
+                (Some((_, score)), Some(_)) => {
+                    refuse(RefuseReason::NotMatched, "several subjects match", Some(*score), Some(needed))
+                }
+                (None, _) => {
+                    let best = candidates.first().map(|(_, score)| *score);
+                    refuse(RefuseReason::NotMatched, "nobody matches", best, Some(needed))
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authenteon_matcher::Fmr;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn score(value: f64) -> Score {
+        Fmr::new(10_f64.powf(-value / 10.0)).unwrap().score()
+    }
+
+    fn verification(enrolled: bool, value: f64) -> (SubjectId, Verdict) {
+        let claimed = SubjectId::random();
+        let evidence = Evidence::Verification { claimed, enrolled, score: score(value) };
+        (claimed, decide(&Policy::default(), &evidence))
+    }
+
+    #[test]
+    fn a_score_at_the_threshold_is_accepted_and_one_below_is_not() {
+        let (claimed, verdict) = verification(true, 40.001);
+        assert_eq!(verdict.decision, Decision::Accept { subject: claimed });
+        let (_, verdict) = verification(true, 39.9);
+        assert_eq!(verdict.decision, Decision::Refuse { reason: RefuseReason::NotMatched });
+    }
+
+    #[test]
+    fn somebody_not_enrolled_gets_the_answer_of_a_wrong_finger_whatever_the_score() {
+        let (_, wrong) = verification(true, 10.0);
+        let (_, unknown) = verification(false, 99.0);
+        assert_eq!(wrong.decision, unknown.decision);
+        assert_ne!(wrong.why, unknown.why);
+    }
+
+    #[test]
+    fn two_subjects_that_both_match_are_neither() {
+        let candidates = vec![(SubjectId::random(), score(80.0)), (SubjectId::random(), score(70.0))];
+        let verdict = decide(&Policy::default(), &Evidence::Identification { impressions: 6, candidates });
+        assert_eq!(verdict.decision, Decision::Refuse { reason: RefuseReason::NotMatched });
+        assert_eq!(verdict.why, "several subjects match");
+    }
+
+    #[test]
+    fn a_gallery_beyond_the_calibration_is_refused_and_said_so() {
+        let candidates = vec![(SubjectId::random(), score(99.0))];
+        let verdict =
+            decide(&Policy::default(), &Evidence::Identification { impressions: 10_001, candidates });
+        assert_eq!(verdict.decision, Decision::Refuse { reason: RefuseReason::GalleryTooLarge });
+    }
+
+    proptest! {
+        #[test]
+        fn a_higher_score_never_turns_an_accept_into_a_refusal(low in 0.0..99.0_f64, more in 0.0..50.0_f64, n in 1_usize..10_000) {
+            let subject = SubjectId::random();
+            let decided = |value| {
+                let candidates = vec![(subject, score(value))];
+                decide(&Policy::default(), &Evidence::Identification { impressions: n, candidates }).decision
+            };
+            if decided(low) == (Decision::Accept { subject }) {
+                prop_assert_eq!(decided(low + more), Decision::Accept { subject });
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a score is worth: thresholds in terms of the errors they risk, and the decision.
+//!
+//! Verification asks one question of one finger: its threshold is an FMR. Identification asks the
+//! same question of every enrolled impression; with N of them the chance that anyone's matches is
+//! FPIR = 1 - (1 - FMR)^N, at most N x FMR. So the policy keeps an FPIR, and the FMR that a gallery of N
+//! needs is FPIR / N. When that lies below what the matcher is calibrated for, one finger does not
+//! identify anybody: the answer says so instead of guessing.
+
+mod decide;
+
+use authenteon_matcher::{CALIBRATED_FMR_FLOOR, Fmr};
+
+pub use decide::{Decision, Evidence, RefuseReason, Verdict, decide};
+
+/// False positive identification rate: the share of searches by someone not enrolled that find
+/// anybody. Within 0 < rate <= 1.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Fpir(f64);
+
+impl Fpir {
+    /// A rate as a share of searches.
+    #[must_use]
+    pub fn new(rate: f64) -> Option<Self> {
+        (rate > 0.0 && rate <= 1.0).then_some(Self(rate))
+    }
+
+    /// The rate.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+/// The rules of the house.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// False match rate of a verification.
+    pub verify: Fmr,
+    /// False positive rate of an identification.
+    pub identify: Fpir,
+    /// False match rate at which the impressions of an enrolment count as one finger's.
+    pub enrol: Fmr,
+    /// Impressions that an enrolment needs.
+    pub impressions: usize,
+    /// Impressions that an enrolment may bring.
+    pub most_impressions: usize,
+    /// Least quality of an impression at enrolment, 0 to 100.
+    pub enrol_quality: u8,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            verify: share(1e-4),
+            identify: Fpir(1e-2),
+            enrol: share(1e-3),
+            impressions: 3,
+            most_impressions: 10,
+            enrol_quality: 20,
+        }
+    }
+}
+
+/// A constant rate; anything but 0 < rate <= 1 would be "always matches", which tests would show.
+fn share(rate: f64) -> Fmr {
+    Fmr::new(rate).unwrap_or(CALIBRATED_FMR_FLOOR)
+}
+
+impl Policy {
+    /// The FMR that an identification among `impressions` enrolled ones needs, or `None` when the
+    /// matcher is not calibrated that far.
+    #[must_use]
+    pub fn identification_fmr(&self, impressions: usize) -> Option<Fmr> {
+        let needed = Fmr::new(self.identify.get() / impressions.max(1) as f64)?;
+        // No laxer than verification, however small the gallery.
+        let needed = if needed > self.verify { self.verify } else { needed };
+        (needed >= CALIBRATED_FMR_FLOOR).then_some(needed)
+    }
+
+    /// The largest number of enrolled impressions that one finger may be searched among.
+    #[must_use]
+    pub fn largest_gallery(&self) -> usize {
+        (self.identify.get() / CALIBRATED_FMR_FLOOR.get() + 0.5) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_gallery_needs_a_lower_rate_until_none_is_low_enough() {
+        let policy = Policy::default();
+        assert_eq!(policy.identification_fmr(0), Some(policy.verify));
+        assert_eq!(policy.identification_fmr(10), Some(policy.verify), "no laxer than verification");
+        let thousand = policy.identification_fmr(1000).unwrap().get();
+        assert!((thousand - 1e-5).abs() < 1e-12);
+        assert!(policy.identification_fmr(policy.largest_gallery()).is_some());
+        assert_eq!(policy.identification_fmr(policy.largest_gallery() + 1), None);
+    }
+}

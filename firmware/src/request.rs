@@ -1,0 +1,147 @@
+//! Who asks, and how a request is told from its repetition.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a client may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Keeps subjects and enrols fingers.
+    Officer,
+    /// Asks for verification and identification.
+    Station,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Officer => "officer",
+            Self::Station => "station",
+        })
+    }
+}
+
+/// A client as its certificate makes it known: hex of the leaf's SHA-256.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// The client with this certificate.
+    #[must_use]
+    pub fn of_certificate(sha256: &[u8; 32]) -> Self {
+        Self(hex(sha256))
+    }
+
+    /// The identifier's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The certificate.
+    pub id: ClientId,
+    /// What it was registered for.
+    pub role: Role,
+    /// What it was registered as, for people.
+    pub name: String,
+}
+
+/// A caller's own name for a request: the same name and body get the same answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RequestId(String);
+
+/// A value that the caller has never used before; it comes back in the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Nonce(String);
+
+/// A text that cannot be used as a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAToken {
+    /// For [`RequestId`].
+    #[error("a request_id has 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'")]
+    RequestId,
+    /// For [`Nonce`].
+    #[error("a nonce has 16 to 128 characters of A-Z, a-z, 0-9, '_' and '-'")]
+    Nonce,
+}
+
+impl TryFrom<String> for RequestId {
+    type Error = NotAToken;
+
+    fn try_from(text: String) -> Result<Self, NotAToken> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(plain);
+        if fits { Ok(Self(text)) } else { Err(NotAToken::RequestId) }
+    }
+}
+
+impl TryFrom<String> for Nonce {
+    type Error = NotAToken;
+
+    fn try_from(text: String) -> Result<Self, NotAToken> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+        let fits = (16..=128).contains(&text.len()) && text.bytes().all(plain);
+        if fits { Ok(Self(text)) } else { Err(NotAToken::Nonce) }
+    }
+}
+
+impl From<RequestId> for String {
+    fn from(id: RequestId) -> Self {
+        id.0
+    }
+}
+
+impl From<Nonce> for String {
+    fn from(nonce: Nonce) -> Self {
+        nonce.0
+    }
+}
+
+impl AsRef<str> for RequestId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for Nonce {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_short_and_plain() {
+        assert!(RequestId::try_from("a-1.b_2".to_owned()).is_ok());
+        for bad in ["", "a b", "ü", &"x".repeat(65)] {
+            assert_eq!(RequestId::try_from(bad.to_owned()), Err(NotAToken::RequestId));
+        }
+        assert!(Nonce::try_from("0123456789abcdef".to_owned()).is_ok());
+        for bad in ["short", "0123456789abcde=", &"x".repeat(129)] {
+            assert_eq!(Nonce::try_from(bad.to_owned()), Err(NotAToken::Nonce));
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! The services: subjects here; enrolment, verification and identification each in a file of its own.
+//!
+//! Calls block and may take tens of milliseconds: a caller on an async runtime gives them a thread.
+//! Invariant: what a service has changed is in the store, durably and with its audit record, before the
+//! gallery shows it and before it answers.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use authenteon_matcher::{Minutia, MinutiaKind, Prepared, Template, TemplateError, search::Gallery};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    audit::{ChainError, Event, Head},
+    clock::{Clock, Timestamp},
+    memory::{Answers, SeenSamples},
+    policy::Policy,
+    request::Caller,
+    sample::SampleError,
+    store::{Change, Store, StoreError, Table},
+    subject::{FingerPosition, FingerSummary, NewSubject, Subject, SubjectId, SubjectName},
+};
+
+/// A finger in the gallery.
+pub(crate) type FingerKey = (SubjectId, FingerPosition);
+
+/// Samples remembered against replay.
+const SAMPLES_REMEMBERED: usize = 65_536;
+/// Answers remembered for repeated requests, and for how long.
+const ANSWERS_REMEMBERED: usize = 4096;
+const ANSWERS_LIVE: Duration = Duration::from_secs(600);
+
+/// The services of one box. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) policy: Policy,
+    pub(crate) clock: Arc<dyn Clock>,
+    gallery: RwLock<Gallery<FingerKey>>,
+    /// Held while a change is committed: one writer, one end of the chain.
+    head: Mutex<Head>,
+    seen: Mutex<SeenSamples>,
+    answers: Mutex<Answers>,
+    /// Compared with when there is nobody to compare with, so that absence takes as long.
+    pub(crate) decoy: Vec<Prepared>,
+}
+
+/// Why the services do not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit chain does not hold.
+    #[error(transparent)]
+    Audit(#[from] ChainError),
+    /// A template in the store is none.
+    #[error("a stored template cannot be read: {0}")]
+    Template(#[from] TemplateError),
+}
+
+/// Why nothing could be said of a subject.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubjectError {
+    /// There is no such subject.
+    #[error("there is no such subject")]
+    Unknown,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why there is no decision.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecideError {
+    /// The request's name was used for another request.
+    #[error("this request_id was used for another request: use a new one for every request")]
+    RequestIdReused,
+    /// The sample is none.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// The store failed: without an audit record there is no accept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How much is enrolled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Fingers.
+    pub fingers: usize,
+    /// Impressions of them.
+    pub impressions: usize,
+}
+
+/// A subject as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SubjectRecord {
+    name: SubjectName,
+    created: Timestamp,
+    pub(crate) fingers: Vec<FingerRecord>,
+}
+
+/// A finger's summary as it is stored with its subject.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FingerRecord {
+    pub(crate) position: FingerPosition,
+    pub(crate) impressions: usize,
+    pub(crate) quality: u8,
+}
+
+impl From<FingerRecord> for FingerSummary {
+    fn from(record: FingerRecord) -> Self {
+        Self { position: record.position, impressions: record.impressions, quality: record.quality }
+    }
+}
+
+impl SubjectRecord {
+    fn subject(&self, id: SubjectId) -> Subject {
+        let fingers = self.fingers.iter().map(|f| (*f).into()).collect();
+        Subject { id, name: self.name.clone(), created: self.created, fingers }
+    }
+}
+
+impl Services {
+    /// Opens the services on a store and fills the gallery from it.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let gallery = load_gallery(store.as_ref())?;
+        let head = Head::of(store.as_ref())?;
+        let seen = SeenSamples::new(*Uuid::new_v4().as_bytes(), SAMPLES_REMEMBERED);
+        let inner = Inner {
+            store,
+            policy,
+            clock,
+            gallery: RwLock::new(gallery),
+            head: Mutex::new(head),
+            seen: Mutex::new(seen),
+            answers: Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE)),
+            decoy: decoy()?,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// How much is enrolled.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let gallery = self.inner.gallery();
+        Counts { fingers: gallery.fingers(), impressions: gallery.impressions() }
+    }
+
+    /// Makes a subject.
+    ///
+    /// # Errors
+    /// [`SubjectError::Store`].
+    pub fn create_subject(&self, by: &Caller, new: NewSubject) -> Result<Subject, SubjectError> {
+        let id = SubjectId::random();
+        let record = SubjectRecord { name: new.name, created: self.inner.clock.now(), fingers: Vec::new() };
+        self.inner.commit(by, vec![put_subject(id, &record)?], Event::SubjectCreated { subject: id })?;
+        Ok(record.subject(id))
+    }
+
+    /// One subject.
+    ///
+    /// # Errors
+    /// [`SubjectError`].
+    pub fn subject(&self, id: SubjectId) -> Result<Subject, SubjectError> {
+        Ok(self.inner.subject(id)?.ok_or(SubjectError::Unknown)?.subject(id))
+    }
+
+    /// Up to `limit` subjects in the order of their ids, from the first after `after`.
+    ///
+    /// # Errors
+    /// [`SubjectError::Store`].
+    pub fn subjects(&self, after: Option<SubjectId>, limit: usize) -> Result<Vec<Subject>, SubjectError> {
+        let after = after.as_ref().map(|id| id.as_bytes().as_slice());
+        let page = self.inner.store.scan(Table::Subjects, after, limit)?;
+        let subjects = page.iter().map(|(key, value)| {
+            let id = subject_of(key)?;
+            Ok(parse_subject(id, value)?.subject(id))
+        });
+        subjects.collect()
+    }
+
+    /// Deletes a subject and everything kept of the fingers.
+    ///
+    /// # Errors
+    /// [`SubjectError`].
+    pub fn delete_subject(&self, by: &Caller, id: SubjectId) -> Result<(), SubjectError> {
+        let mut head = self.inner.head();
+        let record = self.inner.subject(id)?.ok_or(SubjectError::Unknown)?;
+        let mut changes = vec![Change::Delete { table: Table::Subjects, key: id.as_bytes().to_vec() }];
+        let fingers: Vec<FingerKey> = record.fingers.iter().map(|f| (id, f.position)).collect();
+        changes.extend(fingers.iter().map(|f| Change::Delete { table: Table::Fingers, key: finger_key(f) }));
+        self.inner.commit_under(&mut head, by, changes, Event::SubjectDeleted { subject: id })?;
+        let mut gallery = self.inner.gallery_mut();
+        for finger in &fingers {
+            gallery.remove(finger);
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    pub(crate) fn gallery(&self) -> RwLockReadGuard<'_, Gallery<FingerKey>> {
+        self.gallery.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn gallery_mut(&self) -> RwLockWriteGuard<'_, Gallery<FingerKey>> {
+        self.gallery.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn head(&self) -> MutexGuard<'_, Head> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn seen_before(&self, digest: &[u8; 32]) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).seen_before(digest)
+    }
+
+    pub(crate) fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn subject(&self, id: SubjectId) -> Result<Option<SubjectRecord>, StoreError> {
+        let value = self.store.get(Table::Subjects, id.as_bytes())?;
+        value.map(|value| parse_subject(id, &value)).transpose()
+    }
+
+    /// Commits changes with the record that tells of them.
+    pub(crate) fn commit(&self, by: &Caller, changes: Vec<Change>, event: Event) -> Result<(), StoreError> {
+        self.commit_under(&mut self.head(), by, changes, event)
+    }
+
+    /// The same for who already holds the chain's end, having read what the changes rest on.
+    pub(crate) fn commit_under(
+        &self,
+        head: &mut MutexGuard<'_, Head>,
+        by: &Caller,
+        mut changes: Vec<Change>,
+        event: Event,
+    ) -> Result<(), StoreError> {
+        let (record, next) = head.append(self.clock.now(), by, event)?;
+        changes.push(record);
+        self.store.commit(&changes)?;
+        **head = next;
+        Ok(())
+    }
+}
+
+/// Key of a finger: the subject's id and the finger's code.
+pub(crate) fn finger_key((subject, position): &FingerKey) -> Vec<u8> {
+    let mut key = subject.as_bytes().to_vec();
+    key.push(position.code());
+    key
+}
+
+pub(crate) fn put_subject(id: SubjectId, record: &SubjectRecord) -> Result<Change, StoreError> {
+    let value = serde_json::to_vec(record).map_err(|why| StoreError::Io(why.to_string()))?;
+    Ok(Change::Put { table: Table::Subjects, key: id.as_bytes().to_vec(), value })
+}
+
+fn damaged(place: String) -> StoreError {
+    StoreError::Damaged { place }
+}
+
+fn subject_of(key: &[u8]) -> Result<SubjectId, StoreError> {
+    let bytes = key.try_into().map_err(|_| damaged("a subject's key".to_owned()))?;
+    Ok(SubjectId::from_bytes(bytes))
+}
+
+fn parse_subject(id: SubjectId, value: &[u8]) -> Result<SubjectRecord, StoreError> {
+    serde_json::from_slice(value).map_err(|_| damaged(format!("subjects/{id}")))
+}
+
+/// A finger's views: each with its length in two bytes.
+pub(crate) fn encode_views(views: &[Template]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for view in views {
+        let view = view.to_bytes();
+        // At most 128 minutiae of six bytes each, and a header.
+        bytes.extend((view.len() as u16).to_be_bytes());
+        bytes.extend(view);
+    }
+    bytes
+}
+
+fn decode_views(mut bytes: &[u8]) -> Result<Vec<Template>, OpenError> {
+    let short = || damaged("a finger's views".to_owned());
+    let mut views = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk::<2>().ok_or_else(short)?;
+        let (view, rest) =
+            rest.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(short)?;
+        views.push(Template::from_bytes(view)?);
+        bytes = rest;
+    }
+    Ok(views)
+}
+
+fn load_gallery(store: &dyn Store) -> Result<Gallery<FingerKey>, OpenError> {
+    const PAGE: usize = 1000;
+    let mut gallery = Gallery::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = store.scan(Table::Fingers, after.as_deref(), PAGE)?;
+        for (key, value) in &page {
+            let bad = || damaged("a finger's key".to_owned());
+            let (code, subject) = key.split_last().ok_or_else(bad)?;
+            let finger = (subject_of(subject)?, FingerPosition::from_code(*code).ok_or_else(bad)?);
+            gallery.insert(finger, decode_views(value)?.iter().map(Prepared::new).collect());
+        }
+        match page.last() {
+            Some((key, _)) => after = Some(key.clone()),
+            None => return Ok(gallery),
+        }
+    }
+}
+
+/// Three views of a finger that nobody has, as large as real ones.
+fn decoy() -> Result<Vec<Prepared>, TemplateError> {
+    let view = |seed: u32| {
+        let minutiae = (0..40_u32).map(|n| {
+            let spread = |step: u32, range: u32| ((n + 1) * step * (seed + 3) % range) as u16;
+            Minutia {
+                x: 500 + spread(977, 2800),
+                y: 500 + spread(1409, 3000),
+                angle: (spread(89, 256) & 0xFF) as u8,
+                kind: if n % 2 == 0 { MinutiaKind::Ending } else { MinutiaKind::Bifurcation },
+                quality: 80,
+            }
+        });
+        Template::new(400, 400, minutiae.collect()).map(|template| Prepared::new(&template))
+    };
+    (0..3).map(view).collect()
+}

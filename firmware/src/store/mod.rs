@@ -1,0 +1,119 @@
+//! The store: what outlives the process. A small trait, so that the engine can be changed, with two
+//! implementations: sled on disk, and a model in memory that tests compare it with.
+//!
+//! Invariant: a batch is applied whole or not at all, and [`Store::commit`] returns only when it will
+//! survive the loss of power.
+
+mod memory;
+mod record;
+mod sled;
+
+#[cfg(test)]
+mod contract;
+
+pub use self::{memory::MemoryStore, sled::SledStore};
+
+/// The kinds of facts, each in its own ordered key space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Subject by id.
+    Subjects,
+    /// Templates by subject and finger.
+    Fingers,
+    /// Audit records by number.
+    Audit,
+}
+
+impl Table {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Subjects, Self::Fingers, Self::Audit];
+
+    /// Its name on disk; never changes.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Subjects => "subjects",
+            Self::Fingers => "fingers",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Puts a value under a key, over whatever is there.
+    Put {
+        /// Where.
+        table: Table,
+        /// Under which key.
+        key: Vec<u8>,
+        /// What.
+        value: Vec<u8>,
+    },
+    /// Takes a key away; it need not be there.
+    Delete {
+        /// Where.
+        table: Table,
+        /// Which key.
+        key: Vec<u8>,
+    },
+}
+
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// Keys and values in key order.
+pub type Entries = Vec<Entry>;
+
+/// Why the store could not do what was asked. What is stored is untouched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the store open.
+    #[error("the store is in use by another process")]
+    InUse,
+    /// The disk is full.
+    #[error("the disk is full: make room, then try again; nothing was changed")]
+    Full,
+    /// What was read is not what was written.
+    #[error("the store is damaged at {place}: restore it from a backup")]
+    Damaged {
+        /// Table and key, or the file.
+        place: String,
+    },
+    /// Written by a later version.
+    #[error("the store was written by a later version ({version}): update this program")]
+    Newer {
+        /// The record's version.
+        version: u8,
+    },
+    /// The system refused.
+    #[error("the store cannot be read or written: {0}")]
+    Io(String),
+}
+
+/// A store.
+pub trait Store: Send + Sync {
+    /// The value under a key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Up to `limit` entries in key order, from the first key after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Entries, StoreError>;
+
+    /// The entry with the highest key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn last(&self, table: Table) -> Result<Option<Entry>, StoreError>;
+
+    /// Applies changes in order, all or none, and makes them durable.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then none of them is applied.
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
+}

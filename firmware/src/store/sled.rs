@@ -1,0 +1,191 @@
+//! The store on disk: sled 0.34.7, and what it needs around it to be trusted.
+//!
+//! - Its `flush()` is `sync_file_range`, not fsync, so every commit ends with an fdatasync of our own
+//!   descriptor of its file, and one of the folder when the file grew.
+//! - One writer at a time: flushes of one commit cannot be taken for another's.
+//! - Every value is framed and verified (`record`), since sled gives damaged ones back as they are.
+//! - The cache is bounded: its default is 1 GiB.
+
+use std::{
+    fs::File,
+    io,
+    ops::Bound,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
+
+use super::{Change, Entries, Entry, Store, StoreError, Table, record};
+
+/// Bytes of pages that sled keeps in memory. The search never reads sled, so little helps.
+const CACHE: u64 = 64 << 20;
+
+/// A store in a folder.
+pub struct SledStore {
+    trees: [sled::Tree; Table::ALL.len()],
+    db: sled::Db,
+    writer: Mutex<Files>,
+}
+
+/// Our own descriptors, for fsync.
+struct Files {
+    data: File,
+    folder: File,
+    length: u64,
+}
+
+impl SledStore {
+    /// Opens the store in `folder`, or makes it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let fails = |why: io::Error| io_error(&why);
+        std::fs::create_dir_all(folder).map_err(fails)?;
+        let db = sled::Config::default().path(folder).cache_capacity(CACHE).open().map_err(from_sled)?;
+        let [subjects, fingers, audit] =
+            Table::ALL.map(|table| db.open_tree(table.name()).map_err(from_sled));
+        let trees = [subjects?, fingers?, audit?];
+        let data = File::open(folder.join("db")).map_err(fails)?;
+        let folder = File::open(folder).map_err(fails)?;
+        let length = data.metadata().map_err(fails)?.len();
+        let store = Self { trees, db, writer: Mutex::new(Files { data, folder, length }) };
+        store.make_durable(&mut store.writer.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Ok(store)
+    }
+
+    fn tree(&self, table: Table) -> &sled::Tree {
+        let [subjects, fingers, audit] = &self.trees;
+        match table {
+            Table::Subjects => subjects,
+            Table::Fingers => fingers,
+            Table::Audit => audit,
+        }
+    }
+
+    fn make_durable(&self, files: &mut Files) -> Result<(), StoreError> {
+        self.db.flush().map_err(from_sled)?;
+        let fails = |why: io::Error| io_error(&why);
+        files.data.sync_data().map_err(fails)?;
+        let length = files.data.metadata().map_err(fails)?.len();
+        if length != files.length {
+            files.folder.sync_all().map_err(fails)?;
+            files.length = length;
+        }
+        Ok(())
+    }
+}
+
+impl Store for SledStore {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let sealed = self.tree(table).get(key).map_err(from_sled)?;
+        sealed.map(|sealed| record::open(table, key, &sealed)).transpose()
+    }
+
+    fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Entries, StoreError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.tree(table)
+            .range::<&[u8], _>((from, Bound::Unbounded))
+            .take(limit)
+            .map(|entry| {
+                let (key, sealed) = entry.map_err(from_sled)?;
+                let value = record::open(table, &key, &sealed)?;
+                Ok((key.to_vec(), value))
+            })
+            .collect()
+    }
+
+    fn last(&self, table: Table) -> Result<Option<Entry>, StoreError> {
+        let Some((key, sealed)) = self.tree(table).last().map_err(from_sled)? else { return Ok(None) };
+        let value = record::open(table, &key, &sealed)?;
+        Ok(Some((key.to_vec(), value)))
+    }
+
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut files = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.trees
+            .as_slice()
+            .transaction(|trees| {
+                for change in changes {
+                    let (table, key) = match change {
+                        Change::Put { table, key, .. } | Change::Delete { table, key } => (*table, key),
+                    };
+                    let at = Table::ALL.iter().position(|t| *t == table);
+                    let Some(tree) = at.and_then(|at| trees.get(at)) else {
+                        return Err(ConflictableTransactionError::Abort(()));
+                    };
+                    match change {
+                        Change::Put { value, .. } => {
+                            tree.insert(key.as_slice(), record::seal(table, key, value))?;
+                        }
+                        Change::Delete { .. } => {
+                            tree.remove(key.as_slice())?;
+                        }
+                    }
+                }
+                Ok(())
+            })
+            .map_err(|why| match why {
+                TransactionError::Storage(why) => from_sled(why),
+                TransactionError::Abort(()) => StoreError::Io("a table is missing".to_owned()),
+            })?;
+        self.make_durable(&mut files)
+    }
+}
+
+fn from_sled(why: sled::Error) -> StoreError {
+    match why {
+        sled::Error::Io(why) => io_error(&why),
+        sled::Error::Corruption { .. } => StoreError::Damaged { place: "sled's file".to_owned() },
+        other => StoreError::Io(other.to_string()),
+    }
+}
+
+fn io_error(why: &io::Error) -> StoreError {
+    let text = why.to_string();
+    match why.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+        io::ErrorKind::WouldBlock => StoreError::InUse,
+        // sled 0.34 wraps the failed lock into a text.
+        _ if text.contains("could not acquire lock") => StoreError::InUse,
+        _ => StoreError::Io(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_committed_is_there_after_reopening() {
+        let folder = tempfile::tempdir().unwrap();
+        let put =
+            |value: &[u8]| Change::Put { table: Table::Subjects, key: b"k".to_vec(), value: value.to_vec() };
+        SledStore::open(folder.path()).unwrap().commit(&[put(b"one")]).unwrap();
+        let store = SledStore::open(folder.path()).unwrap();
+        assert_eq!(store.get(Table::Subjects, b"k").unwrap().as_deref(), Some(b"one".as_slice()));
+    }
+
+    #[test]
+    fn a_second_opener_is_told_that_the_store_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = SledStore::open(folder.path()).unwrap();
+        assert!(matches!(SledStore::open(folder.path()), Err(StoreError::InUse)));
+    }
+
+    #[test]
+    fn a_value_damaged_inside_sled_is_refused_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SledStore::open(folder.path()).unwrap();
+        let put = Change::Put { table: Table::Fingers, key: vec![7], value: b"template".to_vec() };
+        store.commit(&[put]).unwrap();
+        let tree = store.tree(Table::Fingers);
+        let mut sealed = tree.get([7]).unwrap().unwrap().to_vec();
+        *sealed.last_mut().unwrap() ^= 1;
+        tree.insert([7], sealed).unwrap();
+        let why = store.get(Table::Fingers, &[7]).unwrap_err();
+        assert_eq!(why, StoreError::Damaged { place: "fingers/07".to_owned() });
+        assert!(store.scan(Table::Fingers, None, 10).is_err());
+    }
+}
