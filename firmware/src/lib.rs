@@ -7,12 +7,15 @@
 
 pub mod audit;
 pub mod clock;
+pub mod config;
+pub mod credential;
 mod enrol;
 mod identify;
 mod memory;
 pub mod policy;
 pub mod request;
 pub mod sample;
+pub mod server;
 pub mod services;
 pub mod store;
 pub mod subject;

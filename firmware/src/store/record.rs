@@ -23,7 +23,7 @@ pub(super) fn seal(table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
 pub(super) fn open(table: Table, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
     let damaged = || StoreError::Damaged { place: format!("{}/{}", table.name(), hex(key)) };
     let Some((&[magic, version], rest)) = sealed.split_first_chunk() else { return Err(damaged()) };
-    if magic != MAGIC {
+    if magic != MAGIC || version < VERSION {
         return Err(damaged());
     }
     if version > VERSION {

@@ -1,0 +1,402 @@
+//! The daemon's configuration: TOML, then the environment, then checked.
+//!
+//! Unknown keys are errors with their line. Every key can be overridden by a variable
+//! `AUTHENTEON_SECTION__KEY`, dashes written as underscores.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use authenteon_matcher::Fmr;
+use serde::Deserialize;
+
+use crate::policy::{Fpir, Policy};
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: io::Error,
+    },
+    /// The file is not a configuration.
+    #[error("{path}: {why}")]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// Where and what.
+        why: String,
+    },
+    /// A variable is not a value for its key.
+    #[error("{variable}: {why}")]
+    Variable {
+        /// Which.
+        variable: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A value cannot be used.
+    #[error("{place}: {why}")]
+    Value {
+        /// Line and key.
+        place: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+}
+
+/// The configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// Of this format: 1.
+    pub version: u32,
+    /// The listener.
+    #[serde(default)]
+    pub server: Server,
+    /// Certificates.
+    pub pki: Folder,
+    /// The store.
+    pub store: Folder,
+    /// Thresholds.
+    #[serde(default)]
+    pub policy: PolicyValues,
+    /// Bounds.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The log.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// The listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Server {
+    /// Address and port.
+    pub listen: SocketAddr,
+}
+
+/// The port that IANA lists as `biolink-auth`.
+pub const PORT: u16 = 3411;
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], PORT)) }
+    }
+}
+
+/// A folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Folder {
+    /// Where it is.
+    pub folder: PathBuf,
+}
+
+/// Thresholds as people write them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct PolicyValues {
+    /// One false match in so many verifications.
+    pub verify_one_in: f64,
+    /// One false identification in so many searches.
+    pub identify_one_in: f64,
+    /// Impressions of an enrolment.
+    pub impressions: usize,
+    /// Least quality at enrolment.
+    pub enrol_quality: u8,
+}
+
+impl Default for PolicyValues {
+    fn default() -> Self {
+        let policy = Policy::default();
+        Self {
+            verify_one_in: 1.0 / policy.verify.get(),
+            identify_one_in: 1.0 / policy.identify.get(),
+            impressions: policy.impressions,
+            enrol_quality: policy.enrol_quality,
+        }
+    }
+}
+
+/// Bounds on what clients may use.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Limits {
+    /// Connections at a time.
+    pub connections: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Seconds for a TLS handshake.
+    pub handshake_seconds: u64,
+    /// Seconds for a request's head, and again for its body.
+    pub request_seconds: u64,
+    /// Seconds that open requests get at shutdown.
+    pub drain_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            body_bytes: 16 << 20,
+            handshake_seconds: 5,
+            request_seconds: 10,
+            drain_seconds: 5,
+        }
+    }
+}
+
+impl Limits {
+    /// Time for a handshake.
+    #[must_use]
+    pub fn handshake(&self) -> Duration {
+        Duration::from_secs(self.handshake_seconds)
+    }
+
+    /// Time for a head, and for a body.
+    #[must_use]
+    pub fn request(&self) -> Duration {
+        Duration::from_secs(self.request_seconds)
+    }
+
+    /// Time to finish at shutdown.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}
+
+/// The log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Log {
+    /// What is logged, as `tracing` filters it.
+    pub filter: String,
+    /// One JSON object a line.
+    pub json: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), json: false }
+    }
+}
+
+/// A value that is allowed and hardly meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Line and key.
+    pub place: String,
+    /// Why it is doubtful.
+    pub why: String,
+}
+
+/// A configuration with where its values stand.
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    text: String,
+}
+
+/// Reads a configuration file and lays the environment over it.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Loaded, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|why| ConfigError::File { path: path.to_owned(), why })?;
+    let syntax = |why: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), why: why.to_string() };
+    // Once as it is, for errors with lines; then with the environment.
+    let mut config: Config = toml::from_str(&text).map_err(syntax)?;
+    let mut table: toml::Table = toml::from_str(&text).map_err(syntax)?;
+    let mut overridden = Vec::new();
+    for (variable, value) in environment {
+        if let Some(name) = variable.strip_prefix("AUTHENTEON_").filter(|name| name.contains("__")) {
+            lay_over(&mut table, name, &value);
+            overridden.push(variable);
+        }
+    }
+    if !overridden.is_empty() {
+        config = table.try_into().map_err(|why: toml::de::Error| ConfigError::Variable {
+            variable: overridden.join(", "),
+            why: why.message().to_owned(),
+        })?;
+    }
+    Ok(Loaded { config, text })
+}
+
+fn lay_over(table: &mut toml::Table, name: &str, value: &str) {
+    let name = name.to_lowercase().replace("__", ".").replace('_', "-");
+    let Some((section, key)) = name.split_once('.') else { return };
+    // A number or a truth value where it reads as one, else a text.
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
+    let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let section = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    if let toml::Value::Table(section) = section {
+        section.insert(key.to_owned(), value);
+    }
+}
+
+impl Loaded {
+    /// Checks what the types cannot: errors first, then what is allowed and doubtful.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn check(&self) -> Result<Vec<Warning>, ConfigError> {
+        let c = &self.config;
+        let error = |section: &str, key: &str, why: &str| {
+            Err(ConfigError::Value { place: self.place(section, key), why: why.to_owned() })
+        };
+        if c.version != 1 {
+            return error("", "version", "this program reads version 1");
+        }
+        self.policy()?;
+        if c.policy.impressions == 0 || c.policy.impressions > Policy::default().most_impressions {
+            return error("policy", "impressions", "an enrolment takes 1 to 10 impressions");
+        }
+        if c.policy.enrol_quality > 100 {
+            return error("policy", "enrol-quality", "qualities go from 0 to 100");
+        }
+        if c.limits.connections == 0 || c.limits.handshake_seconds == 0 || c.limits.request_seconds == 0 {
+            return error("limits", "connections", "connections and times of zero let nobody in");
+        }
+        if !(65_536..=256 << 20).contains(&c.limits.body_bytes) {
+            return error("limits", "body-bytes", "between 65536 (a small frame) and 268435456");
+        }
+        let mut warnings = Vec::new();
+        let mut warn = |doubtful: bool, section: &str, key: &str, why: &str| {
+            if doubtful {
+                warnings.push(Warning { place: self.place(section, key), why: why.to_owned() });
+            }
+        };
+        warn(
+            c.policy.verify_one_in < 1000.0,
+            "policy",
+            "verify-one-in",
+            "one stranger in fewer than 1000 is let in",
+        );
+        warn(
+            c.policy.impressions < 3,
+            "policy",
+            "impressions",
+            "three impressions miss four times less often than one",
+        );
+        warn(c.server.listen.port() != PORT, "server", "listen", "clients look for port 3411");
+        warn(c.server.listen.ip().is_loopback(), "server", "listen", "only this machine can connect");
+        warn(
+            c.limits.body_bytes < 1 << 20,
+            "limits",
+            "body-bytes",
+            "three uncompressed frames need about a megabyte",
+        );
+        warn(
+            c.store.folder.starts_with("/tmp"),
+            "store",
+            "folder",
+            "what is enrolled is lost at the next start of the machine",
+        );
+        Ok(warnings)
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn policy(&self) -> Result<Policy, ConfigError> {
+        let values = &self.config.policy;
+        let error = |key: &str| ConfigError::Value {
+            place: self.place("policy", key),
+            why: "one in how many, from 1 to 1000000".to_owned(),
+        };
+        let sane = |one_in: f64| (1.0..=1e6).contains(&one_in).then(|| 1.0 / one_in);
+        let verify = sane(values.verify_one_in).and_then(Fmr::new).ok_or_else(|| error("verify-one-in"))?;
+        let identify =
+            sane(values.identify_one_in).and_then(Fpir::new).ok_or_else(|| error("identify-one-in"))?;
+        Ok(Policy {
+            verify,
+            identify,
+            impressions: values.impressions,
+            enrol_quality: values.enrol_quality,
+            ..Policy::default()
+        })
+    }
+
+    /// Where a key stands: its line, or the environment when the file does not hold it.
+    fn place(&self, section: &str, key: &str) -> String {
+        let mut current = String::new();
+        for (number, line) in self.text.lines().enumerate() {
+            let line = line.trim();
+            if let Some(name) = line.strip_prefix('[').and_then(|l| l.split(']').next()) {
+                current = name.trim().to_owned();
+            } else if current == section && line.split('=').next().map(str::trim) == Some(key) {
+                return format!("line {}: {key}", number + 1);
+            }
+        }
+        format!("{section}.{key} (from the environment or by default)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "version = 1\n[pki]\nfolder = \"/p\"\n[store]\nfolder = \"/s\"\n";
+
+    fn loaded(text: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        fs::write(&path, text).unwrap();
+        load(&path, environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn two_folders_are_all_that_must_be_said() {
+        let loaded = loaded(GOOD, &[]).unwrap();
+        assert_eq!(loaded.check().unwrap(), []);
+        assert_eq!(loaded.config.server.listen.port(), 3411);
+        assert_eq!(loaded.policy().unwrap(), Policy::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        let why = loaded(&format!("{GOOD}[limits]\nbody-size = 5\n"), &[]).err().unwrap().to_string();
+        assert!(why.contains("line 7") && why.contains("body-size"), "{why}");
+    }
+
+    #[test]
+    fn a_foolish_value_is_named_with_its_line() {
+        let loaded = loaded(&format!("{GOOD}[policy]\n# lax\nverify-one-in = 10\n"), &[]).unwrap();
+        let warnings = loaded.check().unwrap();
+        assert_eq!(warnings.len(), 1);
+        assert_eq!(warnings[0].place, "line 8: verify-one-in");
+    }
+
+    #[test]
+    fn an_impossible_value_is_an_error_with_its_line() {
+        let loaded = loaded(&format!("{GOOD}[policy]\nverify-one-in = 0\n"), &[]).unwrap();
+        assert!(loaded.check().unwrap_err().to_string().starts_with("line 7: verify-one-in"));
+    }
+
+    #[test]
+    fn the_environment_lies_over_the_file() {
+        let variables = [
+            ("AUTHENTEON_SERVER__LISTEN", "127.0.0.1:9"),
+            ("AUTHENTEON_LIMITS__BODY_BYTES", "70000"),
+            ("AUTHENTEON_LONG", "no"),
+        ];
+        let loaded = loaded(GOOD, &variables).unwrap();
+        assert_eq!(loaded.config.server.listen.port(), 9);
+        assert_eq!(loaded.config.limits.body_bytes, 70_000);
+        let why =
+            super::tests::loaded(GOOD, &[("AUTHENTEON_LOG__JSON", "perhaps")]).err().unwrap().to_string();
+        assert!(why.starts_with("AUTHENTEON_LOG__JSON"), "{why}");
+    }
+}

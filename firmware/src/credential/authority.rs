@@ -1,0 +1,183 @@
+//! The box's own certificate authority: it certifies the server to its clients and the clients to the
+//! server. Its folder holds `ca.pem`, `ca.key`, `server.pem` and `server.key`.
+//!
+//! Invariant: keys are readable by their owner only, and nothing that exists is overwritten by `init`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
+};
+use sha2::{Digest, Sha256};
+use time::{Duration, OffsetDateTime};
+
+use super::{write_private, write_public};
+use crate::request::Role;
+
+/// How long certificates live, in days.
+const AUTHORITY_DAYS: i64 = 3650;
+const SERVER_DAYS: i64 = 397;
+const CLIENT_DAYS: i64 = 397;
+/// Clocks of clients may lag so far.
+const BACKDATED: Duration = Duration::hours(1);
+
+/// Why a certificate could not be made or read. The path is the file's.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// There is an authority already.
+    #[error("{0} exists: an authority is made once; take another folder or remove it")]
+    Exists(PathBuf),
+    /// A file cannot be read or written.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: io::Error,
+    },
+    /// A certificate cannot be made from what is there.
+    #[error("cannot make the certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+}
+
+/// A certificate and its key, in PEM.
+pub struct Issued {
+    /// The certificate.
+    pub certificate: String,
+    /// The private key.
+    pub key: String,
+    /// SHA-256 of the certificate in DER: what it is known by.
+    pub fingerprint: [u8; 32],
+}
+
+/// The authority of one box.
+pub struct Authority {
+    folder: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Makes an authority in `folder` and a server certificate for `names` (host names or addresses).
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn init(folder: &Path, names: &[String]) -> Result<Self, AuthorityError> {
+        let certificate = folder.join("ca.pem");
+        if certificate.exists() {
+            return Err(AuthorityError::Exists(certificate));
+        }
+        fs::create_dir_all(folder).map_err(|why| AuthorityError::File { path: folder.to_owned(), why })?;
+        let key = KeyPair::generate()?;
+        let mut params = certificate_params("Authenteon CA", AUTHORITY_DAYS);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let made = params.self_signed(&key)?;
+        private(&folder.join("ca.key"), &key.serialize_pem())?;
+        public(&certificate, &made.pem())?;
+        let authority = Self { folder: folder.to_owned(), issuer: Issuer::new(params, key) };
+        authority.issue_server(names)?;
+        Ok(authority)
+    }
+
+    /// Opens the authority in `folder`.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn open(folder: &Path) -> Result<Self, AuthorityError> {
+        let key = KeyPair::from_pem(&read(&folder.join("ca.key"))?)?;
+        let issuer = Issuer::from_ca_cert_pem(&read(&folder.join("ca.pem"))?, key)?;
+        Ok(Self { folder: folder.to_owned(), issuer })
+    }
+
+    /// Issues the server's certificate anew, for `names`.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn issue_server(&self, names: &[String]) -> Result<(), AuthorityError> {
+        let mut params = certificate_params("Authenteon", SERVER_DAYS);
+        params.subject_alt_names = CertificateParams::new(names.to_vec())?.subject_alt_names;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let issued = self.issue(&params)?;
+        private(&self.folder.join("server.key"), &issued.key)?;
+        public(&self.folder.join("server.pem"), &issued.certificate)
+    }
+
+    /// Issues a client's certificate. What the client may do is in the registry, not in here.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn issue_client(&self, name: &str, role: Role) -> Result<Issued, AuthorityError> {
+        let mut params = certificate_params(&format!("{name} ({role})"), CLIENT_DAYS);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&params)
+    }
+
+    fn issue(&self, params: &CertificateParams) -> Result<Issued, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Issued {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            fingerprint: Sha256::digest(certificate.der()).into(),
+        })
+    }
+}
+
+fn certificate_params(common_name: &str, days: i64) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    params.distinguished_name = name;
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - BACKDATED;
+    params.not_after = now + Duration::days(days);
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+fn read(path: &Path) -> Result<String, AuthorityError> {
+    fs::read_to_string(path).map_err(|why| AuthorityError::File { path: path.to_owned(), why })
+}
+
+fn private(path: &Path, text: &str) -> Result<(), AuthorityError> {
+    write_private(path, text).map_err(|why| AuthorityError::File { path: path.to_owned(), why })
+}
+
+fn public(path: &Path, text: &str) -> Result<(), AuthorityError> {
+    write_public(path, text).map_err(|why| AuthorityError::File { path: path.to_owned(), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn an_authority_is_made_once_and_keeps_its_keys_to_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        Authority::init(folder.path(), &names).unwrap();
+        assert!(matches!(Authority::init(folder.path(), &names), Err(AuthorityError::Exists(_))));
+        for key in ["ca.key", "server.key"] {
+            let mode = fs::metadata(folder.path().join(key)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_reopened_authority_issues_certificates_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        Authority::init(folder.path(), &["localhost".to_owned()]).unwrap();
+        let authority = Authority::open(folder.path()).unwrap();
+        let one = authority.issue_client("door", Role::Station).unwrap();
+        let two = authority.issue_client("door", Role::Station).unwrap();
+        assert_ne!(one.fingerprint, two.fingerprint);
+    }
+}

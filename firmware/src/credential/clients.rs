@@ -1,0 +1,157 @@
+//! The registry of clients: which certificate may do what, in `clients.toml` beside the authority.
+//!
+//! Identity is the certificate itself, by its SHA-256, never the name in it. A certificate that is not
+//! listed is nobody, though the authority signed it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::write_public;
+use crate::request::{Caller, ClientId, Role, hex};
+
+/// Name of the registry in the authority's folder.
+const FILE: &str = "clients.toml";
+
+/// Why the registry cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientsError {
+    /// The file cannot be read or written.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: io::Error,
+    },
+    /// The file is not a registry.
+    #[error("{path}: {why}")]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// Where and what.
+        why: String,
+    },
+    /// The name is taken.
+    #[error("there is a client named {0} already: take another name, or remove it first")]
+    Exists(String),
+    /// There is no such client.
+    #[error("there is no client named {0}")]
+    Unknown(String),
+}
+
+/// One client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Client {
+    /// For people.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// SHA-256 of its certificate, in hex.
+    pub sha256: String,
+}
+
+/// All clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clients {
+    #[serde(default, rename = "client")]
+    clients: Vec<Client>,
+}
+
+impl Clients {
+    /// Reads the registry of an authority's folder; without a file there is nobody.
+    ///
+    /// # Errors
+    /// [`ClientsError`].
+    pub fn load(folder: &Path) -> Result<Self, ClientsError> {
+        let path = folder.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                toml::from_str(&text).map_err(|why| ClientsError::Syntax { path, why: why.to_string() })
+            }
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(why) => Err(ClientsError::File { path, why }),
+        }
+    }
+
+    /// Writes the registry.
+    ///
+    /// # Errors
+    /// [`ClientsError`].
+    pub fn save(&self, folder: &Path) -> Result<(), ClientsError> {
+        let path = folder.join(FILE);
+        let text = toml::to_string(self)
+            .map_err(|why| ClientsError::Syntax { path: path.clone(), why: why.to_string() })?;
+        write_public(&path, &text).map_err(|why| ClientsError::File { path, why })
+    }
+
+    /// Registers a certificate.
+    ///
+    /// # Errors
+    /// [`ClientsError::Exists`].
+    pub fn add(&mut self, name: &str, role: Role, sha256: &[u8; 32]) -> Result<(), ClientsError> {
+        if self.clients.iter().any(|c| c.name == name) {
+            return Err(ClientsError::Exists(name.to_owned()));
+        }
+        self.clients.push(Client { name: name.to_owned(), role, sha256: hex(sha256) });
+        Ok(())
+    }
+
+    /// Removes a client.
+    ///
+    /// # Errors
+    /// [`ClientsError::Unknown`].
+    pub fn remove(&mut self, name: &str) -> Result<(), ClientsError> {
+        let before = self.clients.len();
+        self.clients.retain(|c| c.name != name);
+        if self.clients.len() == before { Err(ClientsError::Unknown(name.to_owned())) } else { Ok(()) }
+    }
+
+    /// All clients, in the order of their registration.
+    #[must_use]
+    pub fn all(&self) -> &[Client] {
+        &self.clients
+    }
+
+    /// Who holds the certificate with this SHA-256.
+    #[must_use]
+    pub fn caller(&self, sha256: &[u8; 32]) -> Option<Caller> {
+        let digest = hex(sha256);
+        let client = self.clients.iter().find(|c| c.sha256 == digest)?;
+        Some(Caller { id: ClientId::of_certificate(sha256), role: client.role, name: client.name.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_known_by_its_digest_until_it_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut clients = Clients::load(folder.path()).unwrap();
+        clients.add("door", Role::Station, &[1; 32]).unwrap();
+        assert!(matches!(clients.add("door", Role::Officer, &[2; 32]), Err(ClientsError::Exists(_))));
+        clients.save(folder.path()).unwrap();
+
+        let mut clients = Clients::load(folder.path()).unwrap();
+        assert_eq!(clients.caller(&[1; 32]).unwrap().role, Role::Station);
+        assert_eq!(clients.caller(&[2; 32]), None);
+        clients.remove("door").unwrap();
+        assert!(matches!(clients.remove("door"), Err(ClientsError::Unknown(_))));
+        assert_eq!(clients.caller(&[1; 32]), None);
+    }
+
+    #[test]
+    fn a_registry_with_an_unknown_field_is_refused_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE), "[[client]]\nname = \"x\"\nroles = 1\n").unwrap();
+        let why = Clients::load(folder.path()).unwrap_err().to_string();
+        assert!(why.contains("line 3") && why.contains("roles"), "{why}");
+    }
+}

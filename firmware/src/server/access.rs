@@ -1,0 +1,82 @@
+//! Who may use which route: one table, from which the guard and the API's description both come.
+
+use std::sync::PoisonError;
+
+use axum::{
+    Extension,
+    extract::{Request, State as Shared},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{State, connection::PeerCertificate, problem::Problem};
+use crate::request::{Caller, Role};
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody, without a certificate too.
+    Public,
+    /// Registered clients of these roles.
+    Roles(&'static [Role]),
+}
+
+/// Any registered client.
+pub(crate) const ANYBODY: Access = Access::Roles(&[Role::Officer, Role::Station]);
+/// Keepers of subjects.
+pub(crate) const OFFICER: Access = Access::Roles(&[Role::Officer]);
+/// Who asks for decisions.
+pub(crate) const STATION: Access = Access::Roles(&[Role::Station]);
+
+/// Every path and method, and who may use it.
+pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
+    ("/v1/health/live", "get", Access::Public),
+    ("/v1/openapi.json", "get", Access::Public),
+    ("/v1/health/ready", "get", ANYBODY),
+    ("/v1/subjects", "get", OFFICER),
+    ("/v1/subjects", "post", OFFICER),
+    ("/v1/subjects/{id}", "get", OFFICER),
+    ("/v1/subjects/{id}", "delete", OFFICER),
+    ("/v1/subjects/{id}/fingers", "get", OFFICER),
+    ("/v1/subjects/{id}/fingers", "post", OFFICER),
+    ("/v1/subjects/{id}/fingers/{position}", "delete", OFFICER),
+    ("/v1/verify", "post", STATION),
+    ("/v1/identify", "post", STATION),
+];
+
+/// Lets through who may, with the [`Caller`] in the request; everybody else gets a problem.
+pub(crate) async fn guard(
+    Shared(state): Shared<State>,
+    Extension(peer): Extension<PeerCertificate>,
+    path: Option<axum::extract::MatchedPath>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = peer
+        .0
+        .and_then(|sha256| state.clients.read().unwrap_or_else(PoisonError::into_inner).caller(&sha256));
+    let path = path.as_ref().map_or("", |p| p.as_str());
+    let method = request.method().as_str().to_ascii_lowercase();
+    let on_path = || ROUTES.iter().filter(|(p, _, _)| *p == path);
+    // HEAD is GET without its body.
+    let method = if method == "head" { "get" } else { method.as_str() };
+    let access = on_path().find(|(_, m, _)| *m == method).map(|(_, _, access)| *access);
+    match (access, caller) {
+        (Some(Access::Public), _) => next.run(request).await,
+        // Also for what does not exist: a stranger learns nothing of the routes.
+        (_, None) => Problem::unauthenticated().into_response(),
+        (Some(Access::Roles(roles)), Some(caller)) if !roles.contains(&caller.role) => {
+            let allowed: Vec<String> = roles.iter().map(ToString::to_string).collect();
+            let detail = format!(
+                "this route is for {}; your certificate is a {}'s",
+                allowed.join(" and "),
+                caller.role
+            );
+            Problem::forbidden(detail).into_response()
+        }
+        (_, Some(caller)) => {
+            request.extensions_mut().insert::<Caller>(caller);
+            next.run(request).await
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Fingers of a subject: enrolled from samples, listed and removed by officers.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State as Shared},
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{on_core, parsed, sample::SampleBody};
+use crate::{
+    enrol::Enrolment,
+    request::Caller,
+    sample::Sample,
+    server::{State, json::Body, problem::Problem},
+    subject::{FingerPosition, FingerSummary, SubjectId},
+};
+
+/// A finger to be enrolled.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EnrolBody {
+    /// Which finger: `right-index`, `left-thumb` and so on.
+    #[schema(value_type = String, example = "right-index")]
+    pub(crate) position: FingerPosition,
+    /// Its impressions, three by default, each of a finger lifted and placed anew.
+    pub(crate) samples: Vec<SampleBody>,
+}
+
+/// An enrolled finger.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FingerBody {
+    /// Which.
+    #[schema(value_type = String, example = "right-index")]
+    pub(crate) position: FingerPosition,
+    /// Impressions kept.
+    pub(crate) impressions: usize,
+    /// The worst of their qualities, 0 to 100.
+    pub(crate) quality: u8,
+}
+
+impl From<FingerSummary> for FingerBody {
+    fn from(finger: FingerSummary) -> Self {
+        Self { position: finger.position, impressions: finger.impressions, quality: finger.quality }
+    }
+}
+
+/// The fingers of a subject.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FingersBody {
+    /// By position.
+    pub(crate) fingers: Vec<FingerBody>,
+}
+
+/// Enrols a finger from several impressions.
+#[utoipa::path(post, path = "/v1/subjects/{id}/fingers", tag = "fingers", request_body = EnrolBody,
+    params(("id" = String, Path, description = "The subject")),
+    responses((status = 201, description = "Enrolled", body = FingerBody),
+        (status = 404, description = "There is no such subject", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Enrolled already, for this subject or another", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A sample cannot be used", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn enrol(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    body: Body<EnrolBody>,
+) -> Result<(StatusCode, Json<FingerBody>), Problem> {
+    let subject: SubjectId = parsed(&id)?;
+    let (body, permit) = body.into_parts();
+    let services = state.services.clone();
+    let finger = on_core(&state, move || -> Result<_, Problem> {
+        let samples = body.samples.into_iter().map(Sample::try_from).collect::<Result<_, _>>()?;
+        let finger = services.enrol(&caller, Enrolment { subject, position: body.position, samples })?;
+        drop(permit);
+        Ok(finger)
+    })
+    .await??;
+    Ok((StatusCode::CREATED, Json(finger.into())))
+}
+
+/// Lists the fingers of a subject.
+#[utoipa::path(get, path = "/v1/subjects/{id}/fingers", tag = "fingers", params(("id" = String, Path, description = "The subject")),
+    responses((status = 200, description = "The fingers", body = FingersBody), (status = 404, description = "There is no such subject", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+) -> Result<Json<FingersBody>, Problem> {
+    let (id, services) = (parsed(&id)?, state.services.clone());
+    let subject = on_core(&state, move || services.subject(id)).await??;
+    Ok(Json(FingersBody { fingers: subject.fingers.into_iter().map(FingerBody::from).collect() }))
+}
+
+/// Removes a finger.
+#[utoipa::path(delete, path = "/v1/subjects/{id}/fingers/{position}", tag = "fingers",
+    params(("id" = String, Path, description = "The subject"), ("position" = String, Path, description = "The finger")),
+    responses((status = 204, description = "Removed"), (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn remove(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    Path((id, position)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let (id, position, services) = (parsed(&id)?, parsed(&position)?, state.services.clone());
+    on_core(&state, move || services.remove_finger(&caller, id, position)).await??;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,73 @@
+//! The routes of `/v1`. Handlers parse, call a service on a blocking thread, and put its answer into words.
+
+pub(super) mod decisions;
+pub(super) mod fingers;
+pub(super) mod health;
+pub(super) mod sample;
+pub(super) mod subjects;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    middleware,
+    routing::{delete, get, post},
+};
+
+use super::{State, access, openapi, problem::Problem};
+
+/// All routes, each behind the guard.
+pub(super) fn router(state: State) -> Router {
+    let document: Arc<serde_json::Value> = Arc::new(openapi::document());
+    Router::new()
+        .route("/v1/health/live", get(health::live))
+        .route("/v1/health/ready", get(health::ready))
+        .route("/v1/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
+        .route("/v1/subjects", post(subjects::create).get(subjects::list))
+        .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))
+        .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))
+        .route("/v1/subjects/{id}/fingers/{position}", delete(fingers::remove))
+        .route("/v1/verify", post(decisions::verify))
+        .route("/v1/identify", post(decisions::identify))
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "Not with this method",
+                "see /v1/openapi.json",
+            )
+        })
+        .fallback(|| async {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "unknown-route",
+                "There is no such route",
+                "see /v1/openapi.json",
+            )
+        })
+        .layer(DefaultBodyLimit::max(state.limits.body_bytes))
+        .layer(middleware::from_fn_with_state(state.clone(), access::guard))
+        .with_state(state)
+}
+
+/// Runs a service call on a blocking thread, at most as many at a time as there are cores.
+pub(super) async fn on_core<T: Send + 'static>(
+    state: &State,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    // The semaphore is never closed.
+    let permit = state.cores.clone().acquire_owned().await.map_err(|why| Problem::internal(&why))?;
+    let done = tokio::task::spawn_blocking(move || {
+        let result = work();
+        drop(permit);
+        result
+    });
+    done.await.map_err(|why| Problem::internal(&why))
+}
+
+/// A part of the path, parsed; what does not parse cannot exist.
+pub(super) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|why: T::Err| Problem::bad_request(why.to_string()))
+}

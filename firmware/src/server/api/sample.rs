@@ -1,0 +1,65 @@
+//! Samples as the API writes them.
+
+use authenteon_hal::Dpi;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{sample::Sample, server::problem::Problem};
+
+/// One impression of a finger.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SampleBody {
+    /// What `data` is.
+    pub(crate) format: SampleFormat,
+    /// The file, or the pixels row by row with dark ridges on light, in base64.
+    pub(crate) data: String,
+    /// Pixels per inch.
+    #[serde(default = "standard_dpi")]
+    #[schema(default = 500, minimum = 125, maximum = 2000)]
+    pub(crate) dpi: u32,
+    /// Width in pixels; for `raw-grey` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) width: Option<u32>,
+    /// Height in pixels; for `raw-grey` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) height: Option<u32>,
+}
+
+/// Formats of samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SampleFormat {
+    /// A PNG file.
+    Png,
+    /// A TIFF file.
+    Tiff,
+    /// A BMP file.
+    Bmp,
+    /// Grey pixels of eight bits.
+    RawGrey,
+}
+
+fn standard_dpi() -> u32 {
+    u32::from(Dpi::STANDARD.get())
+}
+
+impl TryFrom<SampleBody> for Sample {
+    type Error = Problem;
+
+    fn try_from(body: SampleBody) -> Result<Self, Problem> {
+        let bytes = STANDARD
+            .decode(body.data)
+            .map_err(|why| Problem::bad_request(format!("data is not base64: {why}")))?;
+        let dpi = Dpi::new(body.dpi).map_err(crate::sample::SampleError::from)?;
+        match (body.format, body.width, body.height) {
+            (SampleFormat::RawGrey, Some(width), Some(height)) => {
+                Ok(Self::RawGrey { width, height, dpi, pixels: bytes })
+            }
+            (SampleFormat::RawGrey, _, _) => Err(Problem::bad_request("raw-grey needs width and height")),
+            (_, None, None) => Ok(Self::Encoded { bytes, dpi }),
+            _ => Err(Problem::bad_request("width and height are for raw-grey only")),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Subjects: made, listed, read and deleted by officers.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State as Shared, rejection::QueryRejection},
+    http::{HeaderValue, StatusCode, header::LOCATION},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{fingers::FingerBody, on_core, parsed};
+use crate::{
+    request::Caller,
+    server::{State, json::Body, problem::Problem},
+    subject::{NewSubject, Subject, SubjectId, SubjectName},
+};
+
+/// A subject to be made.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSubjectBody {
+    /// For people: 1 to 128 characters.
+    #[schema(value_type = String, min_length = 1, max_length = 128)]
+    pub(crate) name: SubjectName,
+}
+
+/// A subject.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SubjectBody {
+    /// Random identifier.
+    #[schema(value_type = String, format = "uuid")]
+    pub(crate) subject_id: SubjectId,
+    /// For people.
+    #[schema(value_type = String)]
+    pub(crate) name: SubjectName,
+    /// When it was made (RFC 3339).
+    #[schema(format = DateTime)]
+    pub(crate) created: String,
+    /// Enrolled fingers.
+    pub(crate) fingers: Vec<FingerBody>,
+}
+
+impl From<Subject> for SubjectBody {
+    fn from(subject: Subject) -> Self {
+        Self {
+            subject_id: subject.id,
+            name: subject.name,
+            created: subject.created.to_string(),
+            fingers: subject.fingers.into_iter().map(FingerBody::from).collect(),
+        }
+    }
+}
+
+/// A page of subjects.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SubjectsBody {
+    /// In the order of their identifiers.
+    pub(crate) subjects: Vec<SubjectBody>,
+    /// Say this as `after` to get the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub(crate) next: Option<SubjectId>,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    /// The last identifier of the page before.
+    #[param(value_type = Option<String>, format = "uuid")]
+    after: Option<SubjectId>,
+    /// How many, at most 1000.
+    limit: Option<usize>,
+}
+
+const PAGE: usize = 100;
+const LARGEST_PAGE: usize = 1000;
+
+/// Makes a subject.
+#[utoipa::path(post, path = "/v1/subjects", tag = "subjects", request_body = NewSubjectBody,
+    responses((status = 201, description = "Made", body = SubjectBody), (status = 400, description = "Not a subject", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn create(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    body: Body<NewSubjectBody>,
+) -> Result<Response, Problem> {
+    let (body, permit) = body.into_parts();
+    let services = state.services.clone();
+    let new = NewSubject { name: body.name };
+    let subject = on_core(&state, move || services.create_subject(&caller, new)).await??;
+    drop(permit);
+    let location = HeaderValue::from_str(&format!("/v1/subjects/{}", subject.id))
+        .map_err(|why| Problem::internal(&why))?;
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(SubjectBody::from(subject))).into_response())
+}
+
+/// Lists subjects, a page at a time.
+#[utoipa::path(get, path = "/v1/subjects", tag = "subjects", params(Page),
+    responses((status = 200, description = "A page", body = SubjectsBody)))]
+pub(crate) async fn list(
+    Shared(state): Shared<State>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<SubjectsBody>, Problem> {
+    let Query(page) = page.map_err(|why| Problem::bad_request(why.body_text()))?;
+    let limit = page.limit.unwrap_or(PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        return Err(Problem::bad_request(format!("limit is from 1 to {LARGEST_PAGE}")));
+    }
+    let services = state.services.clone();
+    let mut subjects = on_core(&state, move || services.subjects(page.after, limit + 1)).await??;
+    let more = subjects.len() > limit;
+    subjects.truncate(limit);
+    let next = subjects.last().filter(|_| more).map(|s| s.id);
+    Ok(Json(SubjectsBody { subjects: subjects.into_iter().map(SubjectBody::from).collect(), next }))
+}
+
+/// Reads a subject.
+#[utoipa::path(get, path = "/v1/subjects/{id}", tag = "subjects", params(("id" = String, Path, description = "The subject")),
+    responses((status = 200, description = "The subject", body = SubjectBody), (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn read(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+) -> Result<Json<SubjectBody>, Problem> {
+    let (id, services) = (parsed(&id)?, state.services.clone());
+    let subject = on_core(&state, move || services.subject(id)).await??;
+    Ok(Json(subject.into()))
+}
+
+/// Deletes a subject and everything kept of the fingers.
+#[utoipa::path(delete, path = "/v1/subjects/{id}", tag = "subjects", params(("id" = String, Path, description = "The subject")),
+    responses((status = 204, description = "Deleted"), (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn remove(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let (id, services) = (parsed(&id)?, state.services.clone());
+    on_core(&state, move || services.delete_subject(&caller, id)).await??;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,83 @@
+//! Request bodies: JSON of a known type and a bounded size, or a problem that says where it is wrong.
+
+use std::ops::Deref;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, StatusCode, header::CONTENT_LENGTH, header::CONTENT_TYPE},
+};
+use serde::de::DeserializeOwned;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+
+use super::{State, problem::Problem};
+
+/// A body, parsed. Holds its place among the bodies in memory until it is dropped.
+pub(crate) struct Body<T> {
+    value: T,
+    permit: OwnedSemaphorePermit,
+}
+
+impl<T> Body<T> {
+    /// The value, and the place it holds.
+    pub(crate) fn into_parts(self) -> (T, OwnedSemaphorePermit) {
+        (self.value, self.permit)
+    }
+}
+
+impl<T> Deref for Body<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<State> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
+        check_type(request.headers())?;
+        let limit = state.limits.body_bytes;
+        let announced =
+            request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > limit as u64) {
+            return Err(Problem::too_large(limit));
+        }
+        // The semaphore is never closed.
+        let permit = state.bodies.clone().acquire_owned().await.map_err(|why| Problem::internal(&why))?;
+        let read = timeout(state.limits.request(), Bytes::from_request(request, &())).await;
+        let bytes = match read {
+            Err(_) => {
+                let detail = "send the body without pauses";
+                return Err(Problem::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "too-slow",
+                    "The body took too long",
+                    detail,
+                ));
+            }
+            Ok(Err(why)) if why.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                return Err(Problem::too_large(limit));
+            }
+            Ok(Err(_)) => return Err(Problem::bad_request("the body ended early")),
+            Ok(Ok(bytes)) => bytes,
+        };
+        // serde_json names line and column, and the field; values are not repeated in its messages
+        // but for short ones of a wrong type.
+        let value = serde_json::from_slice(&bytes).map_err(|why| Problem::bad_request(why.to_string()))?;
+        Ok(Self { value, permit })
+    }
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let essence = headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .map(|v| v.split(';').next().unwrap_or(v).trim());
+    if essence.is_some_and(|e| e.eq_ignore_ascii_case("application/json")) {
+        return Ok(());
+    }
+    let detail = "send the body as application/json";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "The body is of another type", detail))
+}

@@ -1,0 +1,177 @@
+//! The server on port 3411: HTTP/1.1 and HTTP/2 over TLS 1.3, and nothing in clear.
+//!
+//! One task accepts; each connection is a task of its own, bounded in number and time. Matching runs on
+//! blocking threads, as many at a time as there are cores. The server calls the services and never the
+//! store.
+
+mod access;
+mod api;
+mod connection;
+mod json;
+mod openapi;
+mod problem;
+mod tls;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    thread::available_parallelism,
+};
+
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, info, warn};
+
+use crate::{
+    config::Limits,
+    credential::clients::{Clients, ClientsError},
+    services::Services,
+};
+
+pub use openapi::document as openapi_document;
+pub use tls::TlsError;
+
+/// Requests whose bodies may be in memory at a time: bounds memory at this many bodies.
+const BODIES: usize = 8;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {why}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        why: io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The registry of clients cannot be read.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
+}
+
+/// What every request can reach.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) services: Services,
+    pub(crate) limits: Limits,
+    /// Who is who; replaced when it is read again.
+    pub(crate) clients: Arc<RwLock<Clients>>,
+    /// Permits for bodies in memory.
+    pub(crate) bodies: Arc<Semaphore>,
+    /// Permits for work on the matcher.
+    pub(crate) cores: Arc<Semaphore>,
+}
+
+/// A bound server, ready to run.
+pub struct Server {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    state: State,
+    pki: PathBuf,
+}
+
+impl Server {
+    /// Binds the address and reads certificates and clients from the folder `pki`.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn bind(
+        address: SocketAddr,
+        pki: PathBuf,
+        limits: Limits,
+        services: Services,
+    ) -> Result<Self, ServeError> {
+        let acceptor = TlsAcceptor::from(Arc::new(tls::config(&pki)?));
+        let clients = Clients::load(&pki)?;
+        let listener = TcpListener::bind(address).await.map_err(|why| ServeError::Listen { address, why })?;
+        let state = State {
+            services,
+            limits,
+            clients: Arc::new(RwLock::new(clients)),
+            bodies: Arc::new(Semaphore::new(BODIES)),
+            cores: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
+        };
+        Ok(Self { listener, acceptor, state, pki })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// A handle to read the registry of clients again.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader { clients: Arc::clone(&self.state.clients), pki: self.pki.clone() }
+    }
+
+    /// Serves until `stop` resolves, then lets open requests finish for the drain time.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { listener, acceptor, state, .. } = self;
+        let router = api::router(state.clone());
+        let connections = Arc::new(Semaphore::new(state.limits.connections));
+        let graceful = GracefulShutdown::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let permit = tokio::select! {
+                permit = Arc::clone(&connections).acquire_owned() => permit,
+                () = &mut stop => break,
+            };
+            // The semaphore is never closed.
+            let Ok(permit) = permit else { break };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stop => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(why) => {
+                    // Out of descriptors, say: what is open goes on, and closing makes room.
+                    warn!(%why, "cannot accept a connection");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            debug!(%peer, "connection");
+            let (acceptor, router, state) = (acceptor.clone(), router.clone(), state.clone());
+            let watcher = graceful.watcher();
+            tokio::spawn(async move {
+                connection::serve(stream, &acceptor, router, &state, watcher).await;
+                drop(permit);
+            });
+        }
+        drop(listener);
+        if timeout(state.limits.drain(), graceful.shutdown()).await.is_err() {
+            info!("connections were still open after the drain time");
+        }
+    }
+}
+
+/// Reads the registry of clients again, for connections that are open too.
+#[derive(Clone)]
+pub struct Reloader {
+    clients: Arc<RwLock<Clients>>,
+    pki: PathBuf,
+}
+
+impl Reloader {
+    /// Reads it; when it cannot be read the old one stays.
+    ///
+    /// # Errors
+    /// [`ClientsError`].
+    pub fn reload(&self) -> Result<(), ClientsError> {
+        let clients = Clients::load(&self.pki)?;
+        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
+        Ok(())
+    }
+}

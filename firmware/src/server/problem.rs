@@ -1,0 +1,149 @@
+//! Errors as problem details (RFC 9457): what went wrong and what to do, never why inside.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use tracing::error;
+use utoipa::ToSchema;
+
+use crate::{
+    enrol::EnrolError,
+    sample::SampleError,
+    services::{DecideError, SubjectError},
+};
+
+/// A problem as a client sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Problem {
+    /// What kind it is: `urn:authenteon:problem:` and a word.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// The kind in words.
+    pub(crate) title: String,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// What it is this time, and what to do.
+    pub(crate) detail: String,
+}
+
+impl Problem {
+    /// A problem of a kind.
+    pub(crate) fn new(status: StatusCode, slug: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:authenteon:problem:{slug}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read", detail)
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let detail = format!("a request's body has at most {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large", detail)
+    }
+
+    pub(crate) fn unauthenticated() -> Self {
+        let detail = "present a client certificate that this box has registered (authenteond client add)";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Who are you?", detail)
+    }
+
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not with this role", detail)
+    }
+
+    pub(crate) fn unknown_subject() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown-subject",
+            "There is no such subject",
+            "it may have been deleted",
+        )
+    }
+
+    /// The store or the machine failed: the log has why.
+    pub(crate) fn internal(why: &dyn std::fmt::Display) -> Self {
+        error!(%why, "request failed");
+        let detail = "the box could not do it; its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The box failed", detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}
+
+impl From<SubjectError> for Problem {
+    fn from(why: SubjectError) -> Self {
+        match why {
+            SubjectError::Unknown => Self::unknown_subject(),
+            SubjectError::Store(why) => Self::internal(&why),
+        }
+    }
+}
+
+impl From<SampleError> for Problem {
+    fn from(why: SampleError) -> Self {
+        let slug = match &why {
+            SampleError::Decode(_) => "not-an-image",
+            SampleError::Frame(_) | SampleError::Image(_) => "not-a-frame",
+            SampleError::Extract(_) => "no-template",
+        };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, slug, "The sample cannot be used", why.to_string())
+    }
+}
+
+impl From<DecideError> for Problem {
+    fn from(why: DecideError) -> Self {
+        match why {
+            DecideError::RequestIdReused => Self::new(
+                StatusCode::CONFLICT,
+                "request-id-reused",
+                "The request_id was used before",
+                why.to_string(),
+            ),
+            DecideError::Sample(why) => why.into(),
+            DecideError::Store(why) => Self::internal(&why),
+        }
+    }
+}
+
+impl From<EnrolError> for Problem {
+    fn from(why: EnrolError) -> Self {
+        let detail = why.to_string();
+        let unprocessable =
+            |slug, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, slug, title, detail.clone());
+        let conflict = |slug, title| Self::new(StatusCode::CONFLICT, slug, title, detail.clone());
+        match why {
+            EnrolError::UnknownSubject => Self::unknown_subject(),
+            EnrolError::UnknownFinger => {
+                Self::new(StatusCode::NOT_FOUND, "unknown-finger", "This finger is not enrolled", detail)
+            }
+            EnrolError::AlreadyEnrolled => conflict("already-enrolled", "This finger is enrolled already"),
+            EnrolError::DuplicateFinger => conflict("duplicate-finger", "This finger is somebody else's"),
+            EnrolError::SampleCount { .. } => unprocessable("sample-count", "The number of samples is wrong"),
+            EnrolError::Quality { .. } => unprocessable("low-quality", "A sample's quality is too low"),
+            EnrolError::Inconsistent { .. } => {
+                unprocessable("inconsistent-samples", "The samples do not resemble each other")
+            }
+            EnrolError::Sample { index, why } => {
+                let mut problem = Self::from(why);
+                problem.detail = format!("sample {index}: {}", problem.detail);
+                problem
+            }
+            EnrolError::Store(why) => Self::internal(&why),
+        }
+    }
+}
