@@ -1,13 +1,30 @@
 //! Image to template: the table of contents of the extraction.
 
-use crate::{image::Image, template::Template};
+use crate::{
+    image::{Image, normalise::normalise, quality::quality},
+    minutiae::{
+        Minutia,
+        detect::candidates,
+        duality::{kept, merged, minutia},
+    },
+    params::{CELL, LEAST_AREA, LEAST_MINUTIAE, PLAUSIBLE_PERIOD},
+    ridge::{
+        contrast::normalised,
+        enhance::enhanced,
+        mask::{depth, mask},
+        orientation::orientation,
+        period::periods,
+        skeleton::thinned,
+    },
+    template::Template,
+};
 
 /// What an extraction gives.
 #[derive(Clone, Debug)]
 pub struct Extraction {
     /// The minutiae found.
     pub template: Template,
-    /// 0 (useless) to 100, see `image::quality`.
+    /// 0 (useless) to 100: area, clarity of the ridges, and minutiae that can be trusted.
     pub quality: u8,
 }
 
@@ -52,6 +69,30 @@ impl ExtractError {
 /// # Errors
 /// [`ExtractError`] when the image shows no usable fingerprint.
 pub fn extract(image: &Image) -> Result<Extraction, ExtractError> {
-    let _ = image;
-    Err(ExtractError::NoFingerprint)
+    let pixels = normalise(image);
+    let mask = mask(&pixels).ok_or(ExtractError::NoFingerprint)?;
+    let area = mask.data.iter().filter(|inside| **inside).count() as f32 * (CELL * CELL) as f32;
+    if area < LEAST_AREA {
+        return Err(ExtractError::TooLittleArea);
+    }
+    let contrast = normalised(&pixels);
+    let orientation = orientation(&contrast, &mask);
+    let periods = periods(&contrast, &mask, &orientation).ok_or(ExtractError::NoFingerprint)?;
+    let (least, most) = PLAUSIBLE_PERIOD;
+    if !(least..=most).contains(&periods.median) {
+        return Err(ExtractError::Resolution { tenths: libm::rintf(periods.median * 10.0) as u16 });
+    }
+    let ridges = enhanced(&contrast, &mask, &orientation, &periods);
+    let depth = depth(&mask);
+    let on_ridges = candidates(&thinned(ridges.map(|v| v > 0.0)), &depth);
+    let on_valleys = candidates(&thinned(ridges.map(|v| v < 0.0)), &depth);
+    let all = kept(merged(&on_ridges, &on_valleys));
+    let minutiae: Vec<Minutia> = all.iter().map(|c| minutia(c, pixels.width, pixels.height)).collect();
+    if minutiae.len() < LEAST_MINUTIAE {
+        return Err(ExtractError::TooFewMinutiae { found: minutiae.len() });
+    }
+    let template = Template::new(pixels.width as u16, pixels.height as u16, minutiae)
+        .map_err(|_| ExtractError::NoFingerprint)?;
+    let quality = quality(&mask, area, &orientation, template.minutiae());
+    Ok(Extraction { template, quality })
 }

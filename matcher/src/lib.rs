@@ -8,15 +8,18 @@
 pub mod compare;
 mod extract;
 pub mod image;
+pub mod interchange;
 pub mod minutiae;
-pub mod params;
+mod params;
+mod plane;
+mod ridge;
 pub mod score;
 pub mod search;
 pub mod template;
 
-pub use compare::{Prepared, compare};
+pub use compare::{Prepared, compare, compare_views};
 pub use extract::{ExtractError, Extraction, extract};
 pub use image::{Dpi, Image, ImageError};
 pub use minutiae::{Minutia, MinutiaKind};
-pub use score::{Fmr, Score};
+pub use score::{CALIBRATED_FMR_FLOOR, Fmr, Score};
 pub use template::{Template, TemplateError};

@@ -1,5 +1,8 @@
 //! The biometric sample as the matcher takes it: 8-bit grey, dark ridges on light, known resolution.
 
+pub(crate) mod normalise;
+pub(crate) mod quality;
+
 /// Resolution in pixels per inch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Dpi(u16);

@@ -1,5 +1,8 @@
 //! Minutiae: where a ridge ends or forks, and which way it runs.
 
+pub(crate) mod detect;
+pub(crate) mod duality;
+
 /// What happens to the ridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MinutiaKind {

@@ -1,7 +1,10 @@
 //! 1:N search. For now by comparing with everything; the order of the answer is total, so the
 //! same gallery gives the same candidates whatever order it was filled in.
 
-use crate::{compare::Prepared, score::Score};
+use crate::{
+    compare::{Prepared, compare_views},
+    score::Score,
+};
 
 /// One enrolled finger that resembles the probe.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +62,46 @@ impl<K: Clone + Ord> Gallery<K> {
     /// The best `limit` fingers, best first, ties by key.
     #[must_use]
     pub fn search(&self, probe: &Prepared, limit: usize) -> Vec<Candidate<K>> {
-        let _ = (probe, limit);
-        Vec::new()
+        let mut found: Vec<Candidate<K>> = self
+            .entries
+            .iter()
+            .map(|(key, views)| Candidate { key: key.clone(), score: compare_views(probe, views) })
+            .collect();
+        found.sort_by(|a, b| b.score.get().total_cmp(&a.score.get()).then_with(|| a.key.cmp(&b.key)));
+        found.truncate(limit);
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{compare::tests::grove, template::Template};
+
+    fn prepared(seed: u64) -> Prepared {
+        Prepared::new(&Template::new(400, 400, grove(seed)).unwrap())
+    }
+
+    #[test]
+    fn the_finger_itself_comes_first_whatever_order_it_was_enrolled_in() {
+        let (mut up, mut down) = (Gallery::new(), Gallery::new());
+        for seed in 0..20_u64 {
+            up.insert(seed, vec![prepared(seed), prepared(seed + 100)]);
+            down.insert(19 - seed, vec![prepared(19 - seed), prepared(119 - seed)]);
+        }
+        let found = up.search(&prepared(7), 5);
+        assert_eq!(found[0].key, 7);
+        assert_eq!(found.len(), 5);
+        assert_eq!(found, down.search(&prepared(7), 5));
+        assert_eq!((up.fingers(), up.impressions()), (20, 40));
+    }
+
+    #[test]
+    fn a_removed_finger_is_found_no_more() {
+        let mut gallery = Gallery::new();
+        gallery.insert(1, vec![prepared(1)]);
+        assert!(gallery.remove(&1));
+        assert!(!gallery.remove(&1));
+        assert!(gallery.search(&prepared(1), 1).is_empty());
     }
 }
