@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
+mod demo;
 mod enrol;
 mod identify;
 mod memory;

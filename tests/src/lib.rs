@@ -1,1 +1,10 @@
-//! The bench.
+//! The bench: what Authenteon is measured with.
+//!
+//! [`synthetic`] makes prints whose truth is known, [`sets`] reads and writes folders of prints,
+//! [`accuracy`] says how often the matcher errs on them.
+
+#![forbid(unsafe_code)]
+
+pub mod accuracy;
+pub mod sets;
+pub mod synthetic;

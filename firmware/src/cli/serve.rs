@@ -1,0 +1,88 @@
+//! `serve` and `validate`.
+
+use std::{path::Path, sync::Arc};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use super::exit::Failure;
+use crate::{
+    clock::SystemClock,
+    config::{self, Loaded, Log},
+    server::Server,
+    services::Services,
+    store::SledStore,
+};
+
+/// Checks a configuration and says what is doubtful.
+#[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
+pub(super) fn validate(path: &Path) -> Result<bool, Failure> {
+    let loaded = config::load(path, std::env::vars())?;
+    for warning in loaded.check()? {
+        println!("warning: {}: {}", warning.place, warning.why);
+    }
+    println!("{} is a valid configuration", path.display());
+    Ok(true)
+}
+
+/// Serves until it is told to stop.
+pub(super) fn serve(path: &Path) -> Result<bool, Failure> {
+    let loaded = config::load(path, std::env::vars())?;
+    let warnings = loaded.check()?;
+    log_to_stderr(&loaded.config.log);
+    for warning in warnings {
+        warn!(place = warning.place, "{}", warning.why);
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|why| Failure::io(&why))?;
+    runtime.block_on(run(loaded))
+}
+
+async fn run(loaded: Loaded) -> Result<bool, Failure> {
+    let policy = loaded.policy()?;
+    let config = loaded.config;
+    let store = SledStore::open(&config.store.folder)?;
+    let services = Services::open(Arc::new(store), policy, Arc::new(SystemClock))?;
+    let counts = services.counts();
+    info!(fingers = counts.fingers, impressions = counts.impressions, "store open");
+    let server = Server::bind(config.server.listen, config.pki.folder, config.limits, services).await?;
+    let failed = |why| Failure::io(&why);
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    info!(address = %server.address().map_err(failed)?, "serving over TLS 1.3");
+    let reloader = server.reloader();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match reloader.reload() {
+                Ok(()) => info!("clients read again"),
+                Err(why) => error!(%why, "clients not read; the old ones stay"),
+            }
+        }
+    });
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("stopping");
+    };
+    server.run(stop).await;
+    info!("stopped");
+    Ok(true)
+}
+
+/// Logs to standard error. A filter that cannot be read logs what is normal, and says so.
+pub(crate) fn log_to_stderr(log: &Log) {
+    let (filter, bad) = match EnvFilter::try_new(&log.filter) {
+        Ok(filter) => (filter, None),
+        Err(why) => (EnvFilter::new("info"), Some(why)),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Only a second initialisation fails, and the first goes on working.
+    let _ = if log.json { builder.json().try_init() } else { builder.try_init() };
+    if let Some(why) = bad {
+        warn!(%why, "log.filter cannot be read");
+    }
+}

@@ -1,0 +1,131 @@
+//! The main job, shown: a real daemon on a real port, recorded fingers at the replay sensor, and a TLS
+//! client that is told yes, no, and who.
+
+mod client;
+mod fixtures;
+mod prints;
+mod report;
+mod steps;
+
+use std::{fs, io, path::Path, sync::Arc};
+
+use authenteon_hal::{SensorError, replay::SetError};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use crate::{
+    cli::DemoArguments,
+    clock::SystemClock,
+    config::Limits,
+    credential::{
+        authority::{Authority, AuthorityError},
+        clients::{Clients, ClientsError},
+        write_private, write_public,
+    },
+    policy::Policy,
+    request::Role,
+    server::{ServeError, Server},
+    services::{OpenError, Services},
+    store::SledStore,
+};
+use client::{Client, ClientError};
+use prints::Prints;
+use report::Report;
+
+/// Why the demo could not be shown. A wrong decision is no error: it is shown.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The prints cannot be read.
+    #[error("the prints cannot be read: {0}")]
+    Frames(#[from] SetError),
+    /// There are too few prints for the steps.
+    #[error("{0}")]
+    TooFew(String),
+    /// A file or the runtime failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Certificates could not be made.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// Clients could not be registered.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
+    /// The server does not start.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The services do not start.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The client could not ask.
+    #[error("the demo's client: {0}")]
+    Client(#[from] ClientError),
+    /// The replay sensor failed.
+    #[error("the demo's sensor: {0}")]
+    Sensor(#[from] SensorError),
+}
+
+impl From<crate::store::StoreError> for DemoError {
+    fn from(why: crate::store::StoreError) -> Self {
+        Self::Open(why.into())
+    }
+}
+
+/// Shows the main job; true when every decision was right.
+///
+/// # Errors
+/// [`DemoError`].
+pub(crate) fn run(arguments: &DemoArguments) -> Result<bool, DemoError> {
+    let prints = match &arguments.frames {
+        Some(folder) => Prints::of_folder(folder, arguments.dpi)?,
+        None => Prints::built_in()?,
+    };
+    crate::cli::log_to_stderr(&crate::config::Log { filter: "warn".to_owned(), json: false });
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(show(arguments, prints))
+}
+
+async fn show(arguments: &DemoArguments, prints: Prints) -> Result<bool, DemoError> {
+    let folder = TempDir::with_prefix("authenteon-demo-")?;
+    let pki = folder.path().join("pki");
+    let authority = Authority::init(&pki, &["localhost".to_owned(), arguments.listen.ip().to_string()])?;
+    let mut clients = Clients::default();
+    for (name, role) in [("officer", Role::Officer), ("station", Role::Station)] {
+        let issued = authority.issue_client(name, role)?;
+        write_private(&pki.join(format!("{name}.key")), &issued.key)?;
+        write_public(&pki.join(format!("{name}.pem")), &issued.certificate)?;
+        clients.add(name, role, &issued.fingerprint)?;
+    }
+    clients.save(&pki)?;
+
+    let store = SledStore::open(&folder.path().join("store"))?;
+    let services = Services::open(Arc::new(store), Policy::default(), Arc::new(SystemClock))?;
+    let server = Server::bind(arguments.listen, pki.clone(), Limits::default(), services).await?;
+    let address = server.address()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(server.run(async {
+        // A dropped sender stops it too.
+        let _ = stopped.await;
+    }));
+
+    let mut report = Report::new(address, arguments.json);
+    let officer = Client::new(address, &pki, Some("officer"))?;
+    let station = Client::new(address, &pki, Some("station"))?;
+    let stranger = Client::new(address, &pki, None)?;
+    steps::run(&mut report, &officer, &station, &stranger, prints).await?;
+    let right = report.finish();
+    if !arguments.once {
+        let sample = sample_file(folder.path(), report.probe())?;
+        report.invite(&pki, &sample, report.subject());
+        // Without a signal handler there is nothing to wait for.
+        tokio::signal::ctrl_c().await?;
+    }
+    let _ = stop.send(());
+    let _ = serving.await;
+    Ok(right)
+}
+
+/// A request's body that `curl` can send: a probe that was not presented yet.
+fn sample_file(folder: &Path, body: Option<&serde_json::Value>) -> io::Result<std::path::PathBuf> {
+    let path = folder.join("verify.json");
+    fs::write(&path, serde_json::to_vec_pretty(&body)?)?;
+    Ok(path)
+}

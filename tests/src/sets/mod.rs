@@ -1,0 +1,10 @@
+//! Sets of prints: folders of `<finger>_<impression>.png|tif|tiff|bmp`, as every program of the bench
+//! reads and writes them. Everything before the last underscore is the finger.
+
+mod manifest;
+mod read;
+mod write;
+
+pub use manifest::{Manifest, ManifestError, PrintEntry, sha256};
+pub use read::{PrintFile, Set, SetError, load};
+pub use write::{Order, Truth, WriteError, png, write_set};

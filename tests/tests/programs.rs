@@ -1,0 +1,102 @@
+//! The programs `synth` and `accuracy` as a person meets them: options, exit codes, files.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the verdict")]
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+fn accuracy(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_accuracy")).args(arguments).output().unwrap()
+}
+
+fn synth(folder: &Path, fingers: &str, impressions: &str) -> Output {
+    let options =
+        ["--fingers", fingers, "--impressions", impressions, "--seed", "125", "--conditions", "good"];
+    Command::new(env!("CARGO_BIN_EXE_synth")).arg(folder).args(options).output().unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The exit code and what was said.
+fn refusal(output: &Output) -> (i32, String) {
+    assert!(output.stdout.is_empty());
+    (output.status.code().unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+#[test]
+fn a_set_is_made_and_measured_with_scores_plot_histogram_and_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("prints");
+    assert!(synth(&set, "2", "2").status.success());
+    let (scores, plot, histogram) =
+        (dir.path().join("out"), dir.path().join("det.svg"), dir.path().join("h.svg"));
+    let output = accuracy(&[
+        "--images",
+        text(&set),
+        "--scores",
+        text(&scores),
+        "--plot",
+        text(&plot),
+        "--histogram",
+        text(&histogram),
+        "--json",
+    ]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["sets"][0]["name"], "prints");
+    assert_eq!(report["sets"][0]["images"], 4);
+    assert_eq!(report["pooled"]["fingers"], 2);
+    let lines = std::fs::read_to_string(scores.join("prints.txt")).unwrap();
+    assert_eq!(lines.lines().filter(|l| l.starts_with("G ")).count(), 2);
+    assert_eq!(lines.lines().filter(|l| l.starts_with("I ")).count(), 4);
+    assert!(lines.starts_with("G 125_1 125_2 "), "{lines}");
+    for drawing in [plot, histogram] {
+        assert!(std::fs::read_to_string(drawing).unwrap().ends_with("</svg>\n"));
+    }
+    let table = accuracy(&["--images", text(&set)]);
+    assert!(String::from_utf8(table.stdout).unwrap().contains("FMR1000"));
+}
+
+#[test]
+fn folders_that_cannot_be_measured_are_refused_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, said) = refusal(&accuracy(&["--images", text(&dir.path().join("missing"))]));
+    assert_eq!(code, 66);
+    assert!(said.contains("missing"), "{said}");
+
+    let single = dir.path().join("single");
+    assert!(synth(&single, "1", "2").status.success());
+    let (code, said) = refusal(&accuracy(&["--images", text(&single)]));
+    assert_eq!(code, 65);
+    assert!(said.contains("one finger only"), "{said}");
+
+    std::fs::write(single.join("thumb.png"), b"x").unwrap();
+    let (code, said) = refusal(&accuracy(&["--images", text(&single)]));
+    assert_eq!(code, 65);
+    assert!(said.contains("thumb.png is not named <finger>_<impression>"), "{said}");
+
+    std::fs::rename(single.join("thumb.png"), single.join("9_1.png")).unwrap();
+    let (code, said) = refusal(&accuracy(&["--images", text(&single)]));
+    assert_eq!(code, 65);
+    assert!(said.contains("9_1.png"), "{said}");
+}
+
+#[test]
+fn wrong_options_and_full_folders_have_exit_codes_of_their_own() {
+    assert_eq!(refusal(&accuracy(&[])).0, 64);
+    assert_eq!(refusal(&accuracy(&["--images", ".", "--dpi", "20"])).0, 64);
+    let help = accuracy(&["--help"]);
+    assert!(help.status.success());
+    assert!(String::from_utf8(help.stdout).unwrap().contains("set.toml"));
+
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("kept.txt"), b"x").unwrap();
+    let output = synth(dir.path(), "1", "1");
+    assert_eq!(output.status.code(), Some(73));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("choose an empty folder"));
+}
