@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 
 /// Why the client could not ask.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// A certificate cannot be read.
     #[error("certificate: {0}")]
     Pem(#[from] rustls_pki_types::pem::Error),

@@ -34,7 +34,7 @@ use report::Report;
 
 /// Why the demo could not be shown. A wrong decision is no error: it is shown.
 #[derive(Debug, thiserror::Error)]
-pub enum DemoError {
+pub(crate) enum DemoError {
     /// The prints cannot be read.
     #[error("the prints cannot be read: {0}")]
     Frames(#[from] SetError),
