@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod chart;
+mod clock;
 mod det;
 mod histogram;
 mod protocol;

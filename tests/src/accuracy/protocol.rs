@@ -1,20 +1,24 @@
 //! The protocol: every image once through the extractor, every pair of images once through the
 //! comparison, genuine when both are of one finger.
 //!
-//! Extraction runs on one thread, alone, and is timed there by the wall clock, decoding left out.
-//! Comparisons are timed on one thread over a sample that is spread evenly over all pairs; the
+//! Extraction runs on one thread and is timed there, decoding left out. Comparisons are timed on one thread over a sample that is spread evenly over all pairs; the
 //! scores themselves then come from all cores. Invariant: scores do not depend on the threads.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use authenteon_matcher::{Dpi, Image, Prepared, compare, extract};
+use authenteon_matcher::{Dpi, Image, Prepared, Template, compare, extract};
 
-use super::scores::{Comparison, Scores};
+use super::{
+    clock::Stopwatch,
+    scores::{Comparison, Scores},
+};
 use crate::sets::{PrintFile, Set, SetError, load};
 
+/// Images decoded at a time: few enough for memory, enough for the clock.
+const BATCH: usize = 64;
 /// Comparisons in the timed sample.
 const SAMPLE: usize = 4000;
 
@@ -71,16 +75,21 @@ pub fn measure(set: &Set, progress: &dyn Progress) -> Result<Measured, SetError>
     let mut extraction = Duration::ZERO;
     let mut prepared = Vec::with_capacity(set.prints.len());
     progress.begin(&format!("{}: extracting", set.name), set.prints.len());
-    for print in &set.prints {
-        let image = load(&print.path)?;
-        prepared.push(match template(set.dpi, image, &mut extraction) {
-            Ok(template) => Some(template),
-            Err(reason) => {
-                failures.push(Failure { name: print.name.clone(), reason });
-                None
-            }
-        });
-        progress.advance(1);
+    for prints in set.prints.chunks(BATCH) {
+        let images = prints.iter().map(|print| image(set.dpi, print)).collect::<Result<Vec<_>, _>>()?;
+        let watch = Stopwatch::start();
+        let templates: Vec<Result<Template, String>> = images.into_iter().map(template).collect();
+        extraction += watch.elapsed();
+        for (print, template) in prints.iter().zip(templates) {
+            prepared.push(match template {
+                Ok(template) => Some(Prepared::new(&template)),
+                Err(reason) => {
+                    failures.push(Failure { name: print.name.clone(), reason });
+                    None
+                }
+            });
+        }
+        progress.advance(prints.len());
     }
 
     let count = set.prints.len();
@@ -110,18 +119,16 @@ fn line(probe: &PrintFile, reference: &PrintFile, score: f64) -> Comparison {
     }
 }
 
-/// Extracts one image, adding to the time spent in the extractor.
-fn template(
-    dpi: u32,
-    (width, height, pixels): (u32, u32, Vec<u8>),
-    spent: &mut Duration,
-) -> Result<Prepared, String> {
-    let dpi = Dpi::new(dpi).map_err(|e| e.to_string())?;
-    let image = Image::new(width, height, dpi, pixels).map_err(|e| e.to_string())?;
-    let begun = Instant::now();
-    let extraction = extract(&image);
-    *spent += begun.elapsed();
-    Ok(Prepared::new(&extraction.map_err(|e| e.to_string())?.template))
+/// Decodes an image; what cannot be an image of a finger is a failure to extract.
+fn image(dpi: u32, print: &PrintFile) -> Result<Result<Image, String>, SetError> {
+    let (width, height, pixels) = load(&print.path)?;
+    let dpi = Dpi::new(dpi).map_err(|e| e.to_string());
+    Ok(dpi.and_then(|dpi| Image::new(width, height, dpi, pixels).map_err(|e| e.to_string())))
+}
+
+/// Extracts one image.
+fn template(image: Result<Image, String>) -> Result<Template, String> {
+    extract(&image?).map(|extraction| extraction.template).map_err(|e| e.to_string())
 }
 
 /// The score of a pair; what gave no template is like nothing.
@@ -137,13 +144,13 @@ fn time_sample(pairs: &[(usize, usize)], prepared: &[Option<Prepared>]) -> (usiz
     let whole = |&&(i, j): &&(usize, usize)| prepared[i].is_some() && prepared[j].is_some();
     let real: Vec<(usize, usize)> = pairs.iter().filter(whole).copied().collect();
     let sample: Vec<(usize, usize)> = real.iter().step_by(real.len() / SAMPLE + 1).copied().collect();
-    let begun = Instant::now();
+    let watch = Stopwatch::start();
     let mut sum = 0.0;
     for &pair in &sample {
         sum += score(pair, prepared);
     }
     std::hint::black_box(sum);
-    (sample.len(), begun.elapsed())
+    (sample.len(), watch.elapsed())
 }
 
 /// All scores, in the order of the pairs, by all cores.

@@ -23,9 +23,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// the last underscore), impostor otherwise. An image that gives no template scores 0 with every
 /// other. EER and FNMR at FMR 1 %, 0.1 % and zero are in percent.
 ///
-/// Extraction is timed by the wall clock on one thread with nothing else running here, decoding left
-/// out. Comparisons per second are of prepared templates on one thread, over up to 4000 pairs spread
-/// evenly; all other comparisons run on all cores.
+/// Extraction runs on one thread and is timed there, decoding left out. Comparisons per second are of
+/// prepared templates on one thread, over up to 4000 pairs spread evenly; the scores then come from
+/// all cores. Times are processor time of the thread where the system tells it (Linux), so that a
+/// busy machine does not lengthen them, else time that passed.
 ///
 /// Exit codes: 0 measured, 64 wrong options, 65 a name or image in a folder is wrong, 66 a folder is
 /// missing, 73 a result cannot be written.

@@ -37,14 +37,14 @@ impl Default for Conditions {
         Self {
             width: 388,
             height: 374,
-            rotation: 9.0,
-            shift: 16.0,
-            roll: 16.0,
+            rotation: 10.0,
+            shift: 26.0,
+            roll: 31.0,
             distortion: 1.0,
             moisture: 0.0,
             spread: 1.0,
             noise: 1.0,
-            mishaps: 0.15,
+            mishaps: 0.2,
         }
     }
 }
@@ -96,6 +96,8 @@ pub(crate) struct Press {
     pub(crate) reach: (f32, f32),
     /// How the skin was dragged: sideways in pixels, and turned in radians.
     pub(crate) drag: (f32, f32, f32),
+    /// How far the skin gives here and there besides, in pixels.
+    pub(crate) give: f32,
     /// Share of the contact that sticks to the glass while the rest is dragged.
     pub(crate) stuck: f32,
     /// Thickness of ridges: 0 as wide as the valleys, positive wider.
@@ -104,6 +106,8 @@ pub(crate) struct Press {
     pub(crate) roughness: f32,
     /// Strength of dry and wet patches.
     pub(crate) patches: f32,
+    /// Smudges and spots that hardly touch: how many.
+    pub(crate) blots: usize,
     /// How visible pores are.
     pub(crate) pores: f32,
     /// How visible folds are.
@@ -135,7 +139,7 @@ impl Press {
         let pressure = c.spread * stream.normal_within(2.2) - if wrong(1) { 2.6 } else { 0.0 };
 
         let turn = c.rotation * stream.normal_within(2.6) + if wrong(2) { 22.0 * sign } else { 0.0 };
-        let off = if wrong(3) { 2.6 } else { 1.0 };
+        let off = if wrong(3) { 2.4 } else { 1.0 };
         let place = (
             0.5 * c.width as f32 + c.shift * off * stream.normal_within(2.2),
             0.5 * c.height as f32 + 8.0 + 1.3 * c.shift * off * stream.normal_within(2.2),
@@ -145,23 +149,25 @@ impl Press {
             mx + 0.8 * c.roll * off * stream.normal_within(2.2),
             my + 22.0 + 1.4 * c.roll * off * stream.normal_within(2.2),
         );
-        let width = master.size * (126.0 + 8.0 * pressure);
-        let height = master.size * (192.0 + 14.0 * pressure);
+        let width = master.size * (124.0 + 11.0 * pressure);
+        let height = master.size * (188.0 + 19.0 * pressure);
         Self {
             turn: turn.to_radians(),
             place,
             contact,
             reach: (width.clamp(82.0, 160.0), height.clamp(105.0, 235.0)),
             drag: (
-                c.distortion * 7.0 * stream.normal_within(2.2),
-                c.distortion * 7.0 * stream.normal_within(2.2),
-                c.distortion * 0.055 * stream.normal_within(2.2),
+                c.distortion * 11.0 * stream.normal_within(2.2),
+                c.distortion * 11.0 * stream.normal_within(2.2),
+                c.distortion * 0.09 * stream.normal_within(2.2),
             ),
+            give: c.distortion * stream.range(1.2, 2.4),
             stuck: stream.range(0.25, 0.6),
             thickness: (0.02 + 0.30 * moisture + 0.10 * pressure).clamp(-0.62, 0.62),
-            roughness: (c.noise * (0.17 + 0.28 * dry + 0.04 * wet + 0.06 * libm::fabsf(stream.normal())))
+            roughness: (c.noise * (0.24 + 0.30 * dry + 0.06 * wet + 0.14 * libm::fabsf(stream.normal())))
                 .min(0.8),
-            patches: c.noise * (0.20 + 0.07 * libm::fabsf(stream.normal())),
+            patches: c.noise * (0.22 + 0.09 * libm::fabsf(stream.normal())),
+            blots: (c.noise * 2.2 * libm::fabsf(stream.normal_within(2.5))) as usize,
             pores: stream.range(0.2, 1.0) * (1.0 + 0.4 * wet),
             creases: 2.2 * stream.range(0.5, 1.0) * (1.0 - 0.25 * wet.min(2.0)),
             fades_from: stream.range(0.80, 0.96),

@@ -5,7 +5,12 @@
 //! Maio, Maltoni: "Modelling plastic distortion in fingerprint images", 2001).
 //! Invariant: the two ways are each other's inverse to a hundredth of a pixel.
 
-use super::{conditions::Press, map::smoothstep};
+use super::{
+    conditions::Press,
+    map::{Map, smoothstep},
+    master::{HEIGHT, WIDTH},
+    random::Stream,
+};
 
 /// The way between reader and finger for one press.
 pub(crate) struct Distortion<'a> {
@@ -14,14 +19,23 @@ pub(crate) struct Distortion<'a> {
     cos: f32,
     twist_sin: f32,
     twist_cos: f32,
+    /// The skin's give sideways and along, in cells of [`CELL`] pixels.
+    give: [Map; 2],
 }
+
+/// Side of a cell of the give, in pixels.
+const CELL: f32 = 8.0;
 
 /// Rounds of the search for a place's image; each leaves less than a third of the error.
 const ROUNDS: usize = 12;
 
 impl<'a> Distortion<'a> {
-    pub(crate) fn new(press: &'a Press) -> Self {
+    pub(crate) fn new(press: &'a Press, stream: &mut Stream) -> Self {
+        let (columns, rows) = (WIDTH / CELL as usize + 1, HEIGHT / CELL as usize + 1);
+        // Hills as far apart as ten ridges, so that neighbours stay neighbours.
+        let mut give = || Map::patches(columns, rows, 11.0, stream);
         Self {
+            give: [give(), give()],
             sin: libm::sinf(press.turn),
             cos: libm::cosf(press.turn),
             twist_sin: libm::sinf(press.drag.2),
@@ -65,7 +79,11 @@ impl<'a> Distortion<'a> {
         let (dx, dy) = (x - cx, y - cy);
         let moved_x = self.twist_cos * dx - self.twist_sin * dy - dx + self.press.drag.0;
         let moved_y = self.twist_sin * dx + self.twist_cos * dy - dy + self.press.drag.1;
-        (x + slip * moved_x, y + slip * moved_y)
+        let [give_x, give_y] = &self.give;
+        (
+            x + slip * moved_x + self.press.give * give_x.sample(x / CELL, y / CELL),
+            y + slip * moved_y + self.press.give * give_y.sample(x / CELL, y / CELL),
+        )
     }
 
     /// The pixel (with fractions) on which a place of the skin came to lie.

@@ -83,8 +83,8 @@ impl Finger {
     pub fn impression(&self, number: u64, conditions: &Conditions) -> Impression {
         let mut stream = Stream::new(self.seed, Purpose::Pose, number);
         let press = Press::draw(&mut stream, conditions, &self.master);
-        let pixels = render::render(&self.master, &press, conditions, self.seed, number);
-        let way = Distortion::new(&press);
+        let way = Distortion::new(&press, &mut stream);
+        let pixels = render::render(&self.master, &press, &way, conditions, self.seed, number);
         let minutiae = self.master.minutiae.iter().filter_map(|m| seen(m, &way, conditions)).collect();
         Impression { width: conditions.width, height: conditions.height, dpi: DPI, pixels, minutiae }
     }

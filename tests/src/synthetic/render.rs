@@ -24,6 +24,7 @@ const FADES_TO: f32 = 1.07;
 pub(crate) fn render(
     master: &Master,
     press: &Press,
+    way: &Distortion<'_>,
     conditions: &Conditions,
     seed: u64,
     number: u64,
@@ -34,7 +35,11 @@ pub(crate) fn render(
     let shading = Map::patches(width, height, 70.0, &mut surface);
     let grain = Map::grain(width, height, 2, &mut surface);
     let rim = Map::patches(width, height, 18.0, &mut surface);
-    let way = Distortion::new(press);
+    let wear = Map::patches(width, height, 48.0, &mut surface);
+    let mut blots = blots(width, height, press.blots, &mut surface);
+    for (blot, rim) in blots.data.iter_mut().zip(&rim.data) {
+        *blot *= (0.75 + 0.6 * rim).clamp(0.0, 1.6);
+    }
     let touch = Map::from_fn(width, height, |x, y| {
         let stiff = way.stiff(x, y);
         let off = way.eccentricity(stiff) + 0.035 * rim.nearest(x, y);
@@ -47,8 +52,14 @@ pub(crate) fn render(
         }
         let fade = smoothstep(press.fades_from, FADES_TO, off);
         let unevenness = 0.75 * master.grain.nearest(sx, sy) + 0.65 * grain.nearest(x, y);
-        let raised = master.pattern.sample(sx, sy) + press.thickness + press.patches * patches.nearest(x, y)
-            - press.roughness * (1.0 + 0.3 * fade) * unevenness
+        // Skin is not worn evenly, and what is smudged is rough.
+        let roughness =
+            press.roughness * (1.0 + 0.65 * wear.nearest(x, y)).max(0.25) + 0.35 * blots.nearest(x, y).abs();
+        let raised = master.pattern.sample(sx, sy)
+            + press.thickness
+            + press.patches * patches.nearest(x, y)
+            + blots.nearest(x, y)
+            - roughness * (1.0 + 0.3 * fade) * unevenness
             - press.pores * master.pores.sample(sx, sy)
             - press.creases * master.creases.sample(sx, sy)
             - 2.4 * fade;
@@ -68,6 +79,24 @@ pub(crate) fn render(
             (PAPER * (1.0 - dark) + noise).clamp(0.0, 255.0) as u8
         })
         .collect()
+}
+
+/// Spots of moisture, where valleys close, and of grease or dents, where ridges do not touch.
+fn blots(width: usize, height: usize, count: usize, stream: &mut Stream) -> Map {
+    let mut map = Map::zero(width, height);
+    for _ in 0..count {
+        let (x, y) = (stream.range(0.15, 0.85) * width as f32, stream.range(0.1, 0.9) * height as f32);
+        let (radius, flat) = (stream.range(9.0, 30.0), stream.range(0.5, 1.0));
+        let strength = if stream.unit() < 0.5 { -1.0 } else { 1.0 } * stream.range(0.5, 1.2);
+        for (at, cell) in map.data.iter_mut().enumerate() {
+            let (dx, dy) = ((at % width) as f32 - x, ((at / width) as f32 - y) / flat);
+            let far = dx * dx + dy * dy;
+            if far < 4.0 * radius * radius {
+                *cell += strength * smoothstep(4.0, 0.4, far / (radius * radius));
+            }
+        }
+    }
+    map
 }
 
 /// Faint specks on the glass.
