@@ -8,8 +8,11 @@ pub mod clock;
 pub mod decode;
 pub mod frame;
 pub mod replay;
+mod rows;
 pub mod sensor;
+pub mod transport;
 pub mod wait;
+pub mod zfm;
 
 pub use frame::{Dpi, Frame, FrameError};
 pub use sensor::{FingerprintSensor, SensorError, SensorInfo};

@@ -74,7 +74,14 @@ pub struct Deadline<'a> {
     clock: &'a dyn Clock,
 }
 
-impl Deadline<'_> {
+impl<'a> Deadline<'a> {
+    /// A part of this wait that must be over earlier.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Deadline<'a> {
+        let end = self.end.min(self.clock.now().saturating_add(limit));
+        Deadline { end, cancel: self.cancel, clock: self.clock }
+    }
+
     /// The longest time between two looks at the cancel token.
     pub const SLICE: Duration = Duration::from_millis(50);
 
@@ -140,6 +147,16 @@ mod tests {
         token.cancel();
         assert_eq!(wait.start(&clock).sleep(Duration::from_secs(1), "x"), Err(SensorError::Cancelled));
         assert_eq!(clock.now(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_part_of_a_wait_ends_no_later_than_the_whole() {
+        let clock = VirtualClock::new();
+        let wait = Wait::up_to(Duration::from_secs(2));
+        let deadline = wait.start(&clock);
+        let second = Duration::from_secs(1);
+        assert_eq!(deadline.within(second).remaining("x"), Ok(second));
+        assert_eq!(deadline.within(second * 9).remaining("x"), Ok(second * 2));
     }
 
     #[test]
