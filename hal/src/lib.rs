@@ -11,6 +11,7 @@ pub mod replay;
 mod rows;
 pub mod sensor;
 pub mod transport;
+pub mod uru4000;
 pub mod wait;
 pub mod zfm;
 

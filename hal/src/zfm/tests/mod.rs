@@ -13,6 +13,9 @@ use crate::frame::{Dpi, Frame};
 use crate::sensor::{FingerprintSensor, Health, SensorError, Signal};
 use crate::wait::{CancelToken, Wait};
 
+/// Whether an error is the one that a fault must lead to.
+type Expected = fn(&SensorError) -> bool;
+
 /// A frame in the sixteen shades that these modules know, and no black row.
 fn print_of(width: u32, height: u32) -> Frame {
     let pixels = (0..width * height).map(|at| ((at * 7 + at / width) % 15 + 1) as u8 * 17).collect();
@@ -187,7 +190,7 @@ fn one_spoiled_answer_is_asked_for_again() {
 
 #[test]
 fn answers_that_stay_spoiled_have_each_their_own_error() {
-    let cases: [(Fault, fn(&SensorError) -> bool); 5] = [
+    let cases: [(Fault, Expected); 5] = [
         (Fault::Truncated(5), |error| matches!(error, SensorError::TimedOut(_))),
         (Fault::Flipped, |error| matches!(error, SensorError::Checksum(_))),
         (
@@ -234,7 +237,7 @@ fn a_spoiled_data_packet_costs_one_more_upload_and_no_pixel() {
 
 #[test]
 fn data_that_stays_spoiled_has_each_its_own_error() {
-    let cases: [(Fault, fn(&SensorError) -> bool); 5] = [
+    let cases: [(Fault, Expected); 5] = [
         (Fault::Lost, |error| {
             matches!(error, SensorError::PartialFrame { received: ..36_864, expected: 36_864 })
         }),
