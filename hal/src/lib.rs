@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod decode;
 pub mod frame;
+pub mod nb1010;
 pub mod replay;
 mod rows;
 pub mod sensor;

@@ -278,13 +278,9 @@ impl<L: SerialLine> FingerprintSensor for Zfm<L> {
     }
 
     fn wait_for_finger(&mut self, wait: &Wait) -> Result<(), SensorError> {
-        const WHAT: &str = "a finger";
         let clock = self.clock.clone();
         let deadline = wait.start(&*clock);
-        while !self.touched(&deadline)? {
-            deadline.sleep(POLL, WHAT)?;
-        }
-        Ok(())
+        deadline.poll(POLL, "a finger", || self.touched(&deadline))
     }
 
     fn capture(&mut self, wait: &Wait) -> Result<Frame, SensorError> {
@@ -327,20 +323,11 @@ impl<L: SerialLine> FingerprintSensor for Zfm<L> {
         const WHAT: &str = "the lift";
         let clock = self.clock.clone();
         let deadline = wait.start(&*clock);
-        let lifted = loop {
-            match self.touched(&deadline) {
-                Ok(false) => break Ok(()),
-                Ok(true) => {}
-                Err(error) => break Err(error),
-            }
-            if let Err(error) = deadline.sleep(POLL, WHAT) {
-                break Err(error);
-            }
-        };
+        let lifted = deadline.poll(POLL, WHAT, || self.touched(&deadline).map(|touched| !touched));
         self.buffered = false;
-        match (lifted, deadline.remaining(WHAT)) {
-            (Err(SensorError::TimedOut(_)), Err(SensorError::TimedOut(_))) => Err(SensorError::StuckFinger),
-            (other, _) => other,
+        match lifted {
+            Err(SensorError::TimedOut(WHAT)) => Err(SensorError::StuckFinger),
+            other => other,
         }
     }
 
