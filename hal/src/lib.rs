@@ -6,7 +6,9 @@
 
 pub mod clock;
 pub mod decode;
+pub mod encode;
 pub mod frame;
+pub mod models;
 pub mod nb1010;
 pub mod replay;
 mod rows;

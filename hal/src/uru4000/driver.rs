@@ -11,6 +11,7 @@ use super::image::{self, KeySource, TRANSFER, WIDTH};
 use crate::clock::Clock;
 use crate::frame::{Dpi, Frame};
 use crate::sensor::{Capabilities, FingerprintSensor, Health, SensorError, SensorInfo, Signal};
+use crate::transport::recording::{Event, Phase};
 use crate::transport::usb::{Request, UsbError, UsbTransport};
 use crate::wait::{Deadline, Wait};
 
@@ -123,6 +124,18 @@ impl Model {
 
 /// Where the seeds of the scrambling come from: random for a reader, recorded for a replay.
 pub type SeedSource = Box<dyn FnMut() -> u32 + Send>;
+
+/// The seeds that a recording's host had drawn, in order.
+#[must_use]
+pub fn recorded_seeds(events: &[Event]) -> Vec<u32> {
+    let writes = events.iter().filter(|event| event.phase == Phase::Submit);
+    let seeds = writes.filter(|event| {
+        event.setup.is_some_and(|[_, request, low, high, ..]| {
+            request == register::REQUEST && u16::from_le_bytes([low, high]) == register::SCRAMBLE_SEED
+        })
+    });
+    seeds.filter_map(|event| event.data.get(1..5)?.try_into().ok().map(u32::from_le_bytes)).collect()
+}
 
 /// What has to be known about a reader before it is started.
 pub struct Config {
