@@ -6,10 +6,17 @@
 
 pub mod clock;
 pub mod decode;
+pub mod encode;
 pub mod frame;
+pub mod models;
+pub mod nb1010;
 pub mod replay;
+mod rows;
 pub mod sensor;
+pub mod transport;
+pub mod uru4000;
 pub mod wait;
+pub mod zfm;
 
 pub use frame::{Dpi, Frame, FrameError};
 pub use sensor::{FingerprintSensor, SensorError, SensorInfo};

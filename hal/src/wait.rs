@@ -74,7 +74,14 @@ pub struct Deadline<'a> {
     clock: &'a dyn Clock,
 }
 
-impl Deadline<'_> {
+impl<'a> Deadline<'a> {
+    /// A part of this wait that must be over earlier.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Deadline<'a> {
+        let end = self.end.min(self.clock.now().saturating_add(limit));
+        Deadline { end, cancel: self.cancel, clock: self.clock }
+    }
+
     /// The longest time between two looks at the cancel token.
     pub const SLICE: Duration = Duration::from_millis(50);
 
@@ -98,6 +105,32 @@ impl Deadline<'_> {
     /// As [`Deadline::remaining`].
     pub fn slice(&self, waiting_for: &'static str) -> Result<Duration, SensorError> {
         self.remaining(waiting_for).map(|left| left.min(Self::SLICE))
+    }
+
+    /// Calls `ready` again and again, with a pause between, until it says yes.
+    ///
+    /// # Errors
+    /// What `ready` ran into; a time-out of this wait itself is one of waiting for `what`.
+    pub fn poll(
+        &self,
+        pause: Duration,
+        what: &'static str,
+        mut ready: impl FnMut() -> Result<bool, SensorError>,
+    ) -> Result<(), SensorError> {
+        loop {
+            let outcome = match ready() {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.sleep(pause, what),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                // It was this wait that was too short for the last question, not the answer too late.
+                Err(SensorError::TimedOut(_)) if self.remaining(what).is_err() => {
+                    return Err(SensorError::TimedOut(what));
+                }
+                other => other?,
+            }
+        }
     }
 
     /// Sleeps for `time`, or until the deadline or a cancel ends it.
@@ -140,6 +173,34 @@ mod tests {
         token.cancel();
         assert_eq!(wait.start(&clock).sleep(Duration::from_secs(1), "x"), Err(SensorError::Cancelled));
         assert_eq!(clock.now(), Duration::ZERO);
+    }
+
+    #[test]
+    fn polling_ends_when_ready_or_at_its_limit_under_its_own_name() {
+        let clock = VirtualClock::new();
+        let wait = Wait::up_to(Duration::from_secs(1));
+        let pause = Duration::from_millis(300);
+        let mut asked = 0;
+        let third = wait.start(&clock).poll(pause, "x", || {
+            asked += 1;
+            Ok(asked == 3)
+        });
+        assert_eq!((third, clock.now()), (Ok(()), pause * 2));
+        let deadline = wait.start(&clock);
+        let slow = deadline.poll(pause, "x", || deadline.sleep(pause, "an answer").map(|()| false));
+        assert_eq!(slow, Err(SensorError::TimedOut("x")));
+        let broken = wait.start(&clock).poll(pause, "x", || Err(SensorError::TimedOut("an answer")));
+        assert_eq!(broken, Err(SensorError::TimedOut("an answer")));
+    }
+
+    #[test]
+    fn a_part_of_a_wait_ends_no_later_than_the_whole() {
+        let clock = VirtualClock::new();
+        let wait = Wait::up_to(Duration::from_secs(2));
+        let deadline = wait.start(&clock);
+        let second = Duration::from_secs(1);
+        assert_eq!(deadline.within(second).remaining("x"), Ok(second));
+        assert_eq!(deadline.within(second * 9).remaining("x"), Ok(second * 2));
     }
 
     #[test]

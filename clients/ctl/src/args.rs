@@ -14,6 +14,20 @@ use crate::exit;
 #[derive(Debug, Parser)]
 #[command(name = "authenteonctl", version, after_help = exit::HELP, propagate_version = true)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+
+    /// Print one JSON value instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the box is, who we are, and how long to wait.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Connection {
     /// Where the box listens
     #[arg(long, global = true, value_name = "URL", env = "AUTHENTEONCTL_SERVER")]
     #[arg(default_value = "https://127.0.0.1:3411")]
@@ -31,20 +45,13 @@ pub(crate) struct Args {
     #[arg(long, global = true, value_name = "FILE", env = "AUTHENTEONCTL_KEY")]
     pub(crate) key: Option<PathBuf>,
 
-    /// Print one JSON value instead of text
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-
     /// Seconds to wait for the box, for each request
     #[arg(long, global = true, value_name = "SECONDS", default_value = "30")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
-
-    #[command(subcommand)]
-    pub(crate) command: Command,
 }
 
-impl Args {
+impl Connection {
     pub(crate) fn limit(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }
@@ -72,6 +79,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         image: OneImage,
     },
+    /// Fingerprint readers on this machine
+    #[cfg(feature = "local")]
+    #[command(subcommand)]
+    Sensor(SensorCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -128,6 +139,26 @@ pub(crate) enum FingerCommand {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+    },
+}
+
+#[cfg(feature = "local")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum SensorCommand {
+    /// Play recorded USB traffic through the reader's driver and write the frame
+    Replay {
+        /// Description of the device, as umockdev-record writes it
+        #[arg(long, value_name = "FILE")]
+        device: PathBuf,
+        /// The traffic: pcapng of usbmon, or a umockdev ioctl recording
+        #[arg(long, value_name = "FILE")]
+        capture: PathBuf,
+        /// Where to write the frame (PNG)
+        #[arg(long, value_name = "FRAME.png")]
+        out: PathBuf,
+        /// Resolution, for readers that do not tell theirs
+        #[arg(long, value_parser = clap::value_parser!(u32).range(125..=2000))]
+        dpi: Option<u32>,
     },
 }
 

@@ -11,11 +11,11 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::args::Args;
+use crate::args::Connection;
 use crate::error::CtlError;
 
 /// Makes the configuration for one run.
-pub(crate) fn config(args: &Args) -> Result<Arc<ClientConfig>, CtlError> {
+pub(crate) fn config(args: &Connection) -> Result<Arc<ClientConfig>, CtlError> {
     let cacert = args.cacert.as_deref().ok_or(CtlError::Missing(
         "--cacert FILE is missing: the certificate of the box's own CA, which the box prints when it is set up",
     ))?;

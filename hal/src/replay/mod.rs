@@ -1,9 +1,11 @@
-//! Recorded frames as a sensor: stands in for a reader on a host without hardware.
+//! Recorded frames as a sensor: stands in for a reader on a host without hardware; and recorded
+//! traffic of real readers ([`traffic`]).
 //!
 //! Invariant: frames come in the order they were given, and a frame that was told to misbehave
 //! fails in the way it was told, with the same typed error that a real reader's driver gives.
 
 mod set;
+pub mod traffic;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -4,6 +4,8 @@
 mod decide;
 mod finger;
 mod health;
+#[cfg(feature = "local")]
+mod sensor;
 mod subject;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -18,20 +20,21 @@ use crate::error::CtlError;
 use crate::outcome::Outcome;
 use crate::tls;
 
-/// Runs the command that was asked for.
-pub(crate) async fn run(args: Args) -> Result<Outcome, CtlError> {
-    if let Command::Completions { shell } = args.command {
-        return Ok(completions(shell));
-    }
-    let (tls, limit) = (tls::config(&args)?, args.limit());
-    let identified = args.cert.is_some();
-    let connect = || Client::connect(args.server.clone(), tls, limit);
-    match args.command {
+/// Runs the command that was asked for; only those that ask the box connect to it.
+pub(crate) async fn run(Args { connection, command, .. }: Args) -> Result<Outcome, CtlError> {
+    let identified = connection.cert.is_some();
+    let connect = async || {
+        let (tls, limit) = (tls::config(&connection)?, connection.limit());
+        Client::connect(connection.server, tls, limit).await
+    };
+    match command {
         Command::Health => health::run(connect().await?, identified).await,
         Command::Subject(command) => subject::run(command, connect).await,
         Command::Finger(command) => finger::run(command, connect).await,
         Command::Verify { subject, image } => decide::verify(subject, &image, connect).await,
         Command::Identify { image } => decide::identify(&image, connect).await,
+        #[cfg(feature = "local")]
+        Command::Sensor(command) => sensor::run(command),
         Command::Completions { shell } => Ok(completions(shell)),
     }
 }

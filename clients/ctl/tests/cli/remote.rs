@@ -1,11 +1,7 @@
-//! The client as its users meet it: the binary, its output and its exit codes, against a server
-//! that answers what each test needs.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+//! Commands that ask a box, against a server that answers what each test needs.
 
-mod support;
-
+use crate::support::{Asked, Cardboard, Pki, ctl};
 use serde_json::{Value, json};
-use support::{Asked, Cardboard, Pki, ctl};
 
 const ID: &str = "0b7a3c52-5a0e-4d8e-9c1a-2f6d7f0e8a11";
 

@@ -1,0 +1,444 @@
+//! A U.are.U reader as a sensor.
+//!
+//! Invariant: one interrupt transfer is pending whenever the driver waits, interrupts that say
+//! nothing new are passed over, and a reader that fails is started anew a bounded number of times.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::auth;
+use super::image::{self, KeySource, TRANSFER, WIDTH};
+use crate::clock::Clock;
+use crate::frame::{Dpi, Frame};
+use crate::sensor::{Capabilities, FingerprintSensor, Health, SensorError, SensorInfo, Signal};
+use crate::transport::recording::{Event, Phase};
+use crate::transport::usb::{Request, UsbError, UsbTransport};
+use crate::wait::{Deadline, Wait};
+
+const INTERRUPTS: u8 = 0x81;
+const IMAGES: u8 = 0x82;
+const INTERRUPT_LENGTH: usize = 64;
+
+/// A register transfer takes a millisecond, or something is wrong.
+const REGISTER_LIMIT: Duration = Duration::from_secs(5);
+const SCAN_POWER_LIMIT: Duration = Duration::from_millis(300);
+const START_UPS: usize = 3;
+const POWER_UPS: usize = 100;
+const POWER_UP_PAUSE: Duration = Duration::from_millis(10);
+/// Weak or short images are taken again this often.
+const CAPTURES: usize = 3;
+/// A recorded reader takes 130 ms to send a frame.
+const IMAGE_LIMIT: Duration = Duration::from_secs(2);
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+
+/// Registers, read and written by the same vendor request.
+mod register {
+    pub(super) const REQUEST: u8 = 4;
+    pub(super) const STATUS: u16 = 0x07;
+    pub(super) const SCRAMBLE_SEED: u16 = 0x33;
+    pub(super) const SCRAMBLE_KEY: u16 = 0x34;
+    pub(super) const MODE: u16 = 0x4E;
+    pub(super) const DEVICE_INFO: u16 = 0xF0;
+    pub(super) const RESPONSE: u16 = 0x2000;
+    pub(super) const CHALLENGE: u16 = 0x2010;
+}
+
+/// Bits of the status register.
+mod status {
+    pub(super) const ALIVE: u8 = 0x01;
+    pub(super) const TROUBLE: u8 = 0x04;
+    pub(super) const LOW_POWER: u8 = 0x80;
+    pub(super) const POWERED: u8 = 0x0F;
+}
+
+/// What the reader does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    AwaitFinger = 0x10,
+    AwaitLift = 0x12,
+    Capture = 0x20,
+    Off = 0x70,
+}
+
+/// What the reader tells by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interrupt {
+    ScanPower,
+    FingerOn,
+    FingerOff,
+    /// The next image may be empty.
+    Death,
+    Other,
+}
+
+impl Interrupt {
+    fn parse(bytes: &[u8]) -> Self {
+        match bytes {
+            [0x56, 0xAA, ..] => Self::ScanPower,
+            [0x01, 0x01, ..] => Self::FingerOn,
+            [0x02, 0x00, ..] => Self::FingerOff,
+            [0x08, 0x00, ..] => Self::Death,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What sets one model of the family apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Maker and model, for people.
+    pub name: &'static str,
+    /// USB vendor and product.
+    pub ids: (u16, u16),
+    /// It wants a challenge answered.
+    pub authenticates: bool,
+    /// It sends the picture turned by half.
+    pub turned: bool,
+}
+
+impl Model {
+    /// Every model that this driver knows.
+    pub const ALL: [Self; 5] = [
+        Self::new("Microsoft Fingerprint Reader (with keyboard)", (0x045E, 0x00BB)),
+        Self::new("Microsoft Fingerprint Reader (with mouse)", (0x045E, 0x00BC)),
+        Self::new("Microsoft Fingerprint Reader", (0x045E, 0x00BD)),
+        Self { authenticates: true, ..Self::new("Microsoft Fingerprint Reader v2", (0x045E, 0x00CA)) },
+        Self { turned: true, ..Self::new("DigitalPersona U.are.U 4000B/4500", (0x05BA, 0x000A)) },
+    ];
+    /// Older readers, which nobody had for a test.
+    pub const UNTESTED: [Self; 2] = [
+        Self::new("DigitalPersona U.are.U 4000 (0007)", (0x05BA, 0x0007)),
+        Self::new("DigitalPersona U.are.U 4000 (0008)", (0x05BA, 0x0008)),
+    ];
+
+    const fn new(name: &'static str, ids: (u16, u16)) -> Self {
+        Self { name, ids, authenticates: false, turned: false }
+    }
+
+    /// The model with these USB ids.
+    #[must_use]
+    pub fn find(vendor: u16, product: u16) -> Option<Self> {
+        Self::ALL.into_iter().chain(Self::UNTESTED).find(|model| model.ids == (vendor, product))
+    }
+}
+
+/// Where the seeds of the scrambling come from: random for a reader, recorded for a replay.
+pub type SeedSource = Box<dyn FnMut() -> u32 + Send>;
+
+/// The seeds that a recording's host had drawn, in order.
+#[must_use]
+pub fn recorded_seeds(events: &[Event]) -> Vec<u32> {
+    let writes = events.iter().filter(|event| event.phase == Phase::Submit);
+    let seeds = writes.filter(|event| {
+        event.setup.is_some_and(|[_, request, low, high, ..]| {
+            request == register::REQUEST && u16::from_le_bytes([low, high]) == register::SCRAMBLE_SEED
+        })
+    });
+    seeds.filter_map(|event| event.data.get(1..5)?.try_into().ok().map(u32::from_le_bytes)).collect()
+}
+
+/// What has to be known about a reader before it is started.
+pub struct Config {
+    /// Which model it is.
+    pub model: Model,
+    /// Resolution of its frames; the family does not tell, and sources say 500 or 512.
+    pub dpi: Dpi,
+    /// Seeds of the scrambling.
+    pub seeds: SeedSource,
+}
+
+/// A reader that was started.
+pub struct Uru4000<T: UsbTransport> {
+    registers: Registers<T>,
+    model: Model,
+    dpi: Dpi,
+    mode: Option<Mode>,
+    /// It announced its death: start it anew before the next image.
+    dying: bool,
+    transfer: Vec<u8>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Registers<T> {
+    usb: T,
+    seeds: SeedSource,
+}
+
+impl<T: UsbTransport> Registers<T> {
+    fn read(&mut self, register: u16, data: &mut [u8]) -> Result<(), SensorError> {
+        let request = Request { request: register::REQUEST, value: register, index: 0 };
+        let count = self.usb.control_in(request, data, REGISTER_LIMIT)?;
+        if count == data.len() {
+            Ok(())
+        } else {
+            let wanted = data.len();
+            Err(SensorError::Protocol(format!("register {register:#x} has {count} bytes of {wanted}")))
+        }
+    }
+
+    fn write(&mut self, register: u16, data: &[u8]) -> Result<(), SensorError> {
+        let request = Request { request: register::REQUEST, value: register, index: 0 };
+        Ok(self.usb.control_out(request, data, REGISTER_LIMIT)?)
+    }
+
+    fn status(&mut self) -> Result<u8, SensorError> {
+        let mut status = [0];
+        self.read(register::STATUS, &mut status)?;
+        Ok(status[0])
+    }
+}
+
+impl<T: UsbTransport> KeySource for Registers<T> {
+    fn key(&mut self, number: u8) -> Result<u32, SensorError> {
+        let seed = (self.seeds)();
+        let [a, b, c, d] = seed.to_le_bytes();
+        self.write(register::SCRAMBLE_SEED, &[number, a, b, c, d])?;
+        let mut key = [0; 4];
+        self.read(register::SCRAMBLE_KEY, &mut key)?;
+        Ok(u32::from_le_bytes(key) ^ seed)
+    }
+}
+
+impl<T: UsbTransport> Uru4000<T> {
+    /// Starts the reader.
+    ///
+    /// # Errors
+    /// What the reader ran into, after three attempts.
+    pub fn open(usb: T, config: Config, clock: Arc<dyn Clock>, wait: &Wait) -> Result<Self, SensorError> {
+        let mut sensor = Self {
+            registers: Registers { usb, seeds: config.seeds },
+            model: config.model,
+            dpi: config.dpi,
+            mode: None,
+            dying: false,
+            transfer: vec![0; TRANSFER],
+            clock,
+        };
+        sensor.listen()?;
+        let clock = sensor.clock.clone();
+        sensor.start(&wait.start(&*clock))?;
+        Ok(sensor)
+    }
+
+    fn listen(&mut self) -> Result<(), SensorError> {
+        Ok(self.registers.usb.submit(INTERRUPTS, INTERRUPT_LENGTH)?)
+    }
+
+    /// The next interrupt, with another transfer pending behind it.
+    fn interrupt(&mut self, deadline: &Deadline<'_>, what: &'static str) -> Result<Interrupt, SensorError> {
+        let mut bytes = [0; INTERRUPT_LENGTH];
+        loop {
+            let slice = deadline.slice(what)?;
+            match self.registers.usb.wait(INTERRUPTS, &mut bytes, slice) {
+                Ok(count) => {
+                    self.listen()?;
+                    let interrupt = Interrupt::parse(bytes.get(..count).unwrap_or_default());
+                    self.dying |= interrupt == Interrupt::Death;
+                    return Ok(interrupt);
+                }
+                Err(UsbError::TimedOut) => {}
+                Err(error) => {
+                    // A transfer that ended badly is no longer pending.
+                    if error != UsbError::Gone {
+                        self.listen()?;
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, deadline: &Deadline<'_>) -> Result<(), SensorError> {
+        self.mode = None;
+        self.dying = false;
+        let mut last = SensorError::TimedOut("the reader's scan power");
+        for _ in 0..START_UPS {
+            match self.start_once(deadline) {
+                Err(SensorError::TimedOut(what)) => last = SensorError::TimedOut(what),
+                other => return other,
+            }
+            deadline.remaining("the reader to start")?;
+        }
+        Err(last)
+    }
+
+    fn start_once(&mut self, deadline: &Deadline<'_>) -> Result<(), SensorError> {
+        let mut found = self.registers.status()?;
+        if found & (status::LOW_POWER | status::TROUBLE) == status::LOW_POWER | status::TROUBLE {
+            found = self.reboot(found, deadline)?;
+        }
+        if found & status::LOW_POWER == 0 {
+            self.registers.write(register::STATUS, &[found | status::LOW_POWER])?;
+        }
+        self.power_up(found, deadline)?;
+        let scan_power = deadline.within(SCAN_POWER_LIMIT);
+        while self.interrupt(&scan_power, "the reader's scan power")? != Interrupt::ScanPower {}
+        self.registers.read(register::DEVICE_INFO, &mut [0; 16])
+    }
+
+    fn reboot(&mut self, found: u8, deadline: &Deadline<'_>) -> Result<u8, SensorError> {
+        self.registers.write(register::STATUS, &[found & status::POWERED])?;
+        for _ in 0..POWER_UPS {
+            let now = self.registers.status()?;
+            if now & status::ALIVE != 0 {
+                return Ok(now);
+            }
+            deadline.sleep(POWER_UP_PAUSE, "the reader to reboot")?;
+        }
+        Err(SensorError::TimedOut("the reader to reboot"))
+    }
+
+    fn power_up(&mut self, found: u8, deadline: &Deadline<'_>) -> Result<(), SensorError> {
+        for _ in 0..POWER_UPS {
+            self.registers.write(register::STATUS, &[found & status::POWERED])?;
+            if self.registers.status()? & status::LOW_POWER == 0 {
+                return Ok(());
+            }
+            deadline.sleep(POWER_UP_PAUSE, "the reader to power up")?;
+            if self.model.authenticates {
+                let mut challenge = [0; auth::LENGTH];
+                self.registers.read(register::CHALLENGE, &mut challenge)?;
+                self.registers.write(register::RESPONSE, &auth::respond(challenge))?;
+            }
+        }
+        Err(SensorError::TimedOut("the reader to power up"))
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<(), SensorError> {
+        self.mode = None;
+        self.registers.write(register::MODE, &[mode as u8])?;
+        self.mode = Some(mode);
+        Ok(())
+    }
+
+    /// Waits for an interrupt in a mode, and starts the reader anew when it announces its death.
+    fn await_in(
+        &mut self,
+        mode: Mode,
+        wanted: Interrupt,
+        deadline: &Deadline<'_>,
+        what: &'static str,
+    ) -> Result<(), SensorError> {
+        loop {
+            if self.dying {
+                self.start(deadline)?;
+            }
+            if self.mode != Some(mode) {
+                self.set_mode(mode)?;
+            }
+            // Scan power is announced several times over, a finger sometimes twice.
+            if self.interrupt(deadline, what)? == wanted {
+                return Ok(());
+            }
+        }
+    }
+
+    fn capture_once(&mut self, deadline: &Deadline<'_>) -> Result<Frame, SensorError> {
+        if self.dying {
+            self.start(deadline)?;
+        }
+        self.registers.usb.submit(IMAGES, TRANSFER)?;
+        let received = self.set_mode(Mode::Capture).and_then(|()| self.receive(deadline));
+        let received = match received {
+            Ok(count) => count,
+            Err(error) => {
+                self.registers.usb.cancel(IMAGES);
+                return Err(error);
+            }
+        };
+        let transfer = self.transfer.get(..received).unwrap_or_default();
+        image::decode(transfer, self.model.turned, self.dpi, &mut self.registers)
+    }
+
+    fn receive(&mut self, deadline: &Deadline<'_>) -> Result<usize, SensorError> {
+        const WHAT: &str = "the image";
+        let limit = deadline.within(IMAGE_LIMIT);
+        loop {
+            let slice = match limit.slice(WHAT) {
+                // The reader's silence, not the caller's impatience.
+                Err(SensorError::TimedOut(_)) if deadline.remaining(WHAT).is_ok() => {
+                    let expected = TRANSFER - WIDTH;
+                    return Err(SensorError::PartialFrame { received: 0, expected });
+                }
+                other => other?,
+            };
+            match self.registers.usb.wait(IMAGES, &mut self.transfer, slice) {
+                Err(UsbError::TimedOut) => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+}
+
+impl<T: UsbTransport> FingerprintSensor for Uru4000<T> {
+    fn describe(&self) -> SensorInfo {
+        SensorInfo {
+            model: self.model.name.to_owned(),
+            serial: None,
+            geometry: Some((WIDTH as u32, image::HEIGHT as u32)),
+            dpi: self.dpi,
+            capabilities: Capabilities { finger_detect: true, ..Capabilities::default() },
+        }
+    }
+
+    fn wait_for_finger(&mut self, wait: &Wait) -> Result<(), SensorError> {
+        let clock = self.clock.clone();
+        self.await_in(Mode::AwaitFinger, Interrupt::FingerOn, &wait.start(&*clock), "a finger")
+    }
+
+    fn capture(&mut self, wait: &Wait) -> Result<Frame, SensorError> {
+        let clock = self.clock.clone();
+        let deadline = wait.start(&*clock);
+        let mut last = SensorError::TimedOut("the image");
+        for _ in 0..CAPTURES {
+            match self.capture_once(&deadline) {
+                Err(error @ (SensorError::PartialFrame { .. } | SensorError::BadFrame(_))) => last = error,
+                other => return other,
+            }
+            deadline.remaining("the image")?;
+        }
+        Err(last)
+    }
+
+    fn wait_for_lift(&mut self, wait: &Wait) -> Result<(), SensorError> {
+        const WHAT: &str = "the lift";
+        let clock = self.clock.clone();
+        let deadline = wait.start(&*clock);
+        match self.await_in(Mode::AwaitLift, Interrupt::FingerOff, &deadline, WHAT) {
+            Err(SensorError::TimedOut(WHAT)) => Err(SensorError::StuckFinger),
+            other => other,
+        }
+    }
+
+    fn indicate(&mut self, _signal: Signal) -> Result<(), SensorError> {
+        // Its light is the one that it sees by.
+        Ok(())
+    }
+
+    fn health(&mut self) -> Health {
+        let clock = self.clock.clone();
+        let limit = Wait::up_to(HOUSEKEEPING);
+        if self.dying
+            && let Err(error) = self.start(&limit.start(&*clock))
+        {
+            return Health::Failed(error);
+        }
+        match self.registers.status() {
+            Ok(now) if now & status::TROUBLE != 0 => {
+                Health::Degraded(format!("the reader reports trouble (status {now:#04x})"))
+            }
+            Ok(_) => Health::Good,
+            Err(error) => Health::Failed(error),
+        }
+    }
+}
+
+impl<T: UsbTransport> Drop for Uru4000<T> {
+    fn drop(&mut self) {
+        // Its light goes out; whoever holds a dead reader cannot do more.
+        if self.mode.is_some() {
+            let _ = self.set_mode(Mode::Off);
+        }
+        self.registers.usb.cancel(INTERRUPTS);
+    }
+}
