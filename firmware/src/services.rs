@@ -345,3 +345,6 @@ fn decoy() -> Result<Vec<Prepared>, TemplateError> {
     };
     (0..3).map(view).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,7 +65,9 @@ impl Prints {
             .map(|finger| {
                 let impressions = finger.impressions().iter().take(MOST_IMPRESSIONS);
                 let impressions = impressions
-                    .map(|i| Ok(Print { label: format!("{}_{}", finger.name(), i.label()), frame: i.load()? }))
+                    .map(|i| {
+                        Ok(Print { label: format!("{}_{}", finger.name(), i.label()), frame: i.load()? })
+                    })
                     .collect::<Result<_, SetError>>()?;
                 Ok(Finger { name: finger.name().to_owned(), impressions })
             })
