@@ -16,6 +16,7 @@ pub mod sensor;
 pub mod transport;
 pub mod uru4000;
 pub mod wait;
+pub mod watch;
 pub mod zfm;
 
 pub use frame::{Dpi, Frame, FrameError};

@@ -3,3 +3,5 @@
 pub mod recording;
 pub mod serial;
 pub mod usb;
+#[cfg(feature = "usb")]
+pub mod usb_device;

@@ -1,7 +1,7 @@
 //! A U.are.U reader as a sensor.
 //!
-//! Invariant: one interrupt transfer is pending whenever the driver waits, interrupts that say
-//! nothing new are passed over, and a reader that fails is started anew a bounded number of times.
+//! Invariant: an interrupt transfer is pending at all times, interrupts that say nothing new are
+//! passed over, and a reader that fails is started anew a bounded number of times.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ use crate::wait::{Deadline, Wait};
 const INTERRUPTS: u8 = 0x81;
 const IMAGES: u8 = 0x82;
 const INTERRUPT_LENGTH: usize = 64;
+/// The next transfer must be with the reader before the driver has looked at the one before.
+const INTERRUPTS_PENDING: usize = 4;
 
 /// A register transfer takes a millisecond, or something is wrong.
 const REGISTER_LIMIT: Duration = Duration::from_secs(5);
@@ -214,17 +216,20 @@ impl<T: UsbTransport> Uru4000<T> {
             transfer: vec![0; TRANSFER],
             clock,
         };
-        sensor.listen()?;
+        for _ in 0..INTERRUPTS_PENDING {
+            sensor.listen()?;
+        }
         let clock = sensor.clock.clone();
         sensor.start(&wait.start(&*clock))?;
         Ok(sensor)
     }
 
+    /// Makes one more interrupt transfer pending.
     fn listen(&mut self) -> Result<(), SensorError> {
         Ok(self.registers.usb.submit(INTERRUPTS, INTERRUPT_LENGTH)?)
     }
 
-    /// The next interrupt, with another transfer pending behind it.
+    /// The next interrupt; its transfer is replaced by a new one.
     fn interrupt(&mut self, deadline: &Deadline<'_>, what: &'static str) -> Result<Interrupt, SensorError> {
         let mut bytes = [0; INTERRUPT_LENGTH];
         loop {
