@@ -1,4 +1,5 @@
 //! The house rules of the design, read off the code: who may know whom, and what stays where.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
