@@ -199,11 +199,12 @@ mod tests {
             name: "good".to_owned(),
             conditions,
             truth: false,
+            tight: false,
             threads: 2,
         };
         write_set(&folder, &order, &|| ()).unwrap();
         // Instead of one print, blank paper.
-        let blank = crate::sets::png(388, 374, &vec![255; 388 * 374]).unwrap();
+        let blank = crate::sets::png(388, 374, &vec![255; 388 * 374], false).unwrap();
         std::fs::write(folder.join("126_2.png"), blank).unwrap();
         let set = Set::open(&folder, None).unwrap();
         let measured = measure(&set, &()).unwrap();

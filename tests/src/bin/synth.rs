@@ -5,7 +5,7 @@
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use authenteon_tests::{
-    sets::{Order, write_set},
+    sets::{Order, contact_sheet, write_set},
     synthetic::Conditions,
 };
 use clap::{Parser, ValueEnum};
@@ -38,6 +38,12 @@ struct Options {
     /// left, angle in radians counter-clockwise (ISO/IEC 19794-2), kind.
     #[arg(long)]
     truth: bool,
+    /// Pack the files as tightly as PNG can; takes longer than making the prints.
+    #[arg(long)]
+    tight: bool,
+    /// Write a picture of the whole set too, at half size in 16 greys: a row for each finger.
+    #[arg(long, value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
     /// How many threads work; all cores by default.
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
@@ -75,6 +81,7 @@ fn main() -> ExitCode {
         name: name.to_owned(),
         conditions,
         truth: options.truth,
+        tight: options.tight,
         threads: threads.unwrap_or(1),
     };
     let bar = if std::io::stderr().is_terminal() {
@@ -84,6 +91,9 @@ fn main() -> ExitCode {
     };
     let made = write_set(&options.out, &order, &|| bar.inc(1));
     bar.finish_and_clear();
+    let made = made.and_then(|manifest| {
+        options.sheet.as_deref().map_or(Ok(()), |sheet| contact_sheet(&order, sheet)).map(|()| manifest)
+    });
     match made {
         Ok(manifest) => {
             eprintln!("{} prints in {}", manifest.prints.len(), options.out.display());

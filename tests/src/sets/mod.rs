@@ -3,8 +3,10 @@
 
 mod manifest;
 mod read;
+mod sheet;
 mod write;
 
 pub use manifest::{Manifest, ManifestError, PrintEntry, sha256};
 pub use read::{PrintFile, Set, SetError, load};
+pub use sheet::contact_sheet;
 pub use write::{Order, Truth, WriteError, png, write_set};

@@ -67,6 +67,8 @@ pub struct Order {
     pub conditions: Conditions,
     /// Whether the true minutiae are written too.
     pub truth: bool,
+    /// Whether files are packed as tightly as PNG can, which takes longer than making the print.
+    pub tight: bool,
     /// How many threads work.
     pub threads: usize,
 }
@@ -80,19 +82,23 @@ pub struct Truth {
     kind: &'static str,
 }
 
-/// Packs grey pixels as tightly as PNG can.
+/// Packs grey pixels as PNG, `tight` as small as it gets.
 ///
 /// # Errors
 /// What the encoder says when the size does not fit the pixels.
-pub fn png(width: u32, height: u32, pixels: &[u8]) -> Result<Vec<u8>, image::ImageError> {
-    let pack = |filter| {
+pub fn png(width: u32, height: u32, pixels: &[u8], tight: bool) -> Result<Vec<u8>, image::ImageError> {
+    let pack = |compression, filter| {
         let mut bytes = Vec::new();
-        PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, filter)
+        PngEncoder::new_with_quality(&mut bytes, compression, filter)
             .write_image(pixels, width, height, ExtendedColorType::L8)
             .map(|()| bytes)
     };
+    if !tight {
+        return pack(CompressionType::Fast, FilterType::Adaptive);
+    }
     // Which filter wins depends on the print.
-    let (plain, adaptive) = (pack(FilterType::NoFilter)?, pack(FilterType::Adaptive)?);
+    let plain = pack(CompressionType::Best, FilterType::NoFilter)?;
+    let adaptive = pack(CompressionType::Best, FilterType::Adaptive)?;
     Ok(if adaptive.len() < plain.len() { adaptive } else { plain })
 }
 
@@ -151,8 +157,8 @@ fn write_print(folder: &Path, order: &Order, finger: &Finger, number: u64) -> Re
     let impression = finger.impression(number, &order.conditions);
     let name = format!("{}_{number}", finger.seed());
     let Impression { width, height, ref pixels, ref minutiae, .. } = impression;
-    let bytes =
-        png(width, height, pixels).map_err(|source| WriteError::Encode { name: name.clone(), source })?;
+    let bytes = png(width, height, pixels, order.tight)
+        .map_err(|source| WriteError::Encode { name: name.clone(), source })?;
     let path = folder.join(format!("{name}.png"));
     std::fs::write(&path, &bytes).map_err(|source| WriteError::File { path, source })?;
     if order.truth {
@@ -197,6 +203,7 @@ mod tests {
             name: "good".to_owned(),
             conditions: Conditions { width: 200, height: 200, ..Conditions::good() },
             truth: true,
+            tight: false,
             threads,
         }
     }
