@@ -14,7 +14,7 @@ const PAGE: usize = 200;
 
 #[derive(Deserialize)]
 struct Subject {
-    id: String,
+    subject_id: String,
     name: String,
     #[serde(default)]
     created: Value,
@@ -33,6 +33,8 @@ pub(crate) struct Finger {
 #[derive(Deserialize)]
 struct Page {
     subjects: Vec<Value>,
+    /// Absent on the last page.
+    next: Option<String>,
 }
 
 /// Runs one of the commands; connects only when the arguments make sense.
@@ -44,7 +46,7 @@ pub(crate) async fn run(
         SubjectCommand::Create { name } => {
             let answer = connect().await?.post("/v1/subjects", &json!({"name": name})).await?;
             let subject: Subject = understand(&answer)?;
-            Ok(Outcome::done(subject.id, answer))
+            Ok(Outcome::done(subject.subject_id, answer))
         }
         SubjectCommand::List => list(connect().await?).await,
         SubjectCommand::Show { subject } => {
@@ -66,25 +68,18 @@ async fn list(mut client: Client) -> Result<Outcome, CtlError> {
     let mut previous = None;
     loop {
         let page: Page = understand(&client.get(&path).await?)?;
-        let mut last = None;
         for answer in page.subjects {
             let subject: Subject = understand(&answer)?;
-            text.push_str(&format!(
-                "{}  {:>2} fingers  {}\n",
-                subject.id,
-                subject.fingers.len(),
-                subject.name
-            ));
-            last = Some(subject.id);
+            let fingers = subject.fingers.len();
+            text.push_str(&format!("{}  {fingers:>2} fingers  {}\n", subject.subject_id, subject.name));
             all.push(answer);
         }
-        // The box may give less than was asked for; only an empty page is the end.
-        let Some(last) = last else { break };
-        if previous.as_ref() == Some(&last) {
+        let Some(next) = page.next else { break };
+        if previous.as_ref() == Some(&next) {
             return Err(CtlError::Answer("the same page of subjects came twice".to_owned()));
         }
-        path = format!("/v1/subjects?limit={PAGE}&after={last}");
-        previous = Some(last);
+        path = format!("/v1/subjects?limit={PAGE}&after={next}");
+        previous = Some(next);
     }
     if all.is_empty() {
         text.push_str("no subjects yet\n");
@@ -96,7 +91,7 @@ fn details(subject: &Subject) -> String {
     let created = subject.created.as_str().map_or_else(|| subject.created.to_string(), str::to_owned);
     format!(
         "id:      {}\nname:    {}\ncreated: {created}\n{}",
-        subject.id,
+        subject.subject_id,
         subject.name,
         table(&subject.fingers)
     )

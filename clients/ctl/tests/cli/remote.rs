@@ -35,7 +35,8 @@ fn prints() -> (tempfile::TempDir, Vec<String>) {
 
 #[test]
 fn creating_a_subject_prints_its_id_alone() {
-    let cardboard = Cardboard::start(|_| (201, body(&json!({"id": ID, "name": "Ada", "created": 1}))));
+    let cardboard =
+        Cardboard::start(|_| (201, body(&json!({"subject_id": ID, "name": "Ada", "created": 1}))));
     let run = cardboard.ctl(&["subject", "create", "Ada"]);
     assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (0, format!("{ID}\n").as_str(), ""));
     let asked = &cardboard.asked()[0];
@@ -46,28 +47,35 @@ fn creating_a_subject_prints_its_id_alone() {
 }
 
 #[test]
-fn a_list_is_read_page_by_page_until_an_empty_one() {
+fn a_list_is_read_page_by_page_until_the_last() {
     let cardboard = Cardboard::start(|asked| {
-        let subject = |id: &str| json!({"id": id, "name": "N", "created": 1, "fingers": []});
+        let subject = |id: &str| json!({"subject_id": id, "name": "N", "created": "", "fingers": []});
         let page = match asked.line.as_str() {
-            "GET /v1/subjects?limit=200" => vec![subject("one"), subject("two")],
-            "GET /v1/subjects?limit=200&after=two" => vec![subject("three")],
-            _ => Vec::new(),
+            "GET /v1/subjects?limit=200" => {
+                json!({"subjects": [subject("one"), subject("two")], "next": "two"})
+            }
+            _ => json!({"subjects": [subject("three")]}),
         };
-        (200, body(&json!({"subjects": page})))
+        (200, body(&page))
     });
     let run = cardboard.ctl(&["--json", "subject", "list"]);
     let listed = run.json();
-    let ids: Vec<&str> =
-        listed["subjects"].as_array().unwrap().iter().filter_map(|s| s["id"].as_str()).collect();
+    let all = listed["subjects"].as_array().unwrap();
+    let ids: Vec<&str> = all.iter().filter_map(|s| s["subject_id"].as_str()).collect();
     assert_eq!((run.code, ids), (0, vec!["one", "two", "three"]));
-    assert_eq!(cardboard.asked().last().unwrap().line, "GET /v1/subjects?limit=200&after=three");
+    let lines: Vec<String> = cardboard.asked().into_iter().map(|asked| asked.line).collect();
+    assert_eq!(lines, ["GET /v1/subjects?limit=200", "GET /v1/subjects?limit=200&after=two"]);
 }
 
 #[test]
 fn a_box_that_gives_the_same_page_for_ever_does_not_hold_the_client() {
     let cardboard = Cardboard::start(|_| {
-        (200, body(&json!({"subjects": [{"id": ID, "name": "Ada", "created": 1, "fingers": []}]})))
+        (
+            200,
+            body(
+                &json!({"subjects": [{"subject_id": ID, "name": "Ada", "created": 1, "fingers": []}], "next": ID}),
+            ),
+        )
     });
     let run = cardboard.ctl(&["subject", "list"]);
     assert_eq!((run.code, cardboard.asked().len()), (1, 2), "{run:?}");
@@ -77,7 +85,12 @@ fn a_box_that_gives_the_same_page_for_ever_does_not_hold_the_client() {
 fn showing_a_subject_tells_its_fingers() {
     let cardboard = Cardboard::start(|_| {
         let finger = json!({"position": "left-thumb", "impressions": 3, "quality": 71});
-        (200, body(&json!({"id": ID, "name": "Ada", "created": "2026-01-01T00:00:00Z", "fingers": [finger]})))
+        (
+            200,
+            body(
+                &json!({"subject_id": ID, "name": "Ada", "created": "2026-01-01T00:00:00Z", "fingers": [finger]}),
+            ),
+        )
     });
     let run = cardboard.ctl(&["subject", "show", ID]);
     assert_eq!(run.code, 0);
