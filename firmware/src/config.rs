@@ -12,6 +12,7 @@ use std::{
 
 use authenteon_matcher::Fmr;
 use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
 
 use crate::policy::{Fpir, Policy};
 
@@ -139,6 +140,8 @@ pub struct Limits {
     pub handshake_seconds: u64,
     /// Seconds for a request's head, and again for its body.
     pub request_seconds: u64,
+    /// Seconds that a connection may stay open without a request.
+    pub idle_seconds: u64,
     /// Seconds that open requests get at shutdown.
     pub drain_seconds: u64,
 }
@@ -150,6 +153,7 @@ impl Default for Limits {
             body_bytes: 16 << 20,
             handshake_seconds: 5,
             request_seconds: 10,
+            idle_seconds: 60,
             drain_seconds: 5,
         }
     }
@@ -166,6 +170,12 @@ impl Limits {
     #[must_use]
     pub fn request(&self) -> Duration {
         Duration::from_secs(self.request_seconds)
+    }
+
+    /// Time without a request.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        Duration::from_secs(self.idle_seconds)
     }
 
     /// Time to finish at shutdown.
@@ -265,8 +275,18 @@ impl Loaded {
         if c.policy.enrol_quality > 100 {
             return error("policy", "enrol-quality", "qualities go from 0 to 100");
         }
-        if c.limits.connections == 0 || c.limits.handshake_seconds == 0 || c.limits.request_seconds == 0 {
-            return error("limits", "connections", "connections and times of zero let nobody in");
+        for (key, value) in [
+            ("connections", c.limits.connections as u64),
+            ("handshake-seconds", c.limits.handshake_seconds),
+            ("request-seconds", c.limits.request_seconds),
+            ("idle-seconds", c.limits.idle_seconds),
+        ] {
+            if value == 0 {
+                return error("limits", key, "zero lets nobody in");
+            }
+        }
+        if let Err(why) = EnvFilter::try_new(&c.log.filter) {
+            return error("log", "filter", &why.to_string());
         }
         if !(65_536..=256 << 20).contains(&c.limits.body_bytes) {
             return error("limits", "body-bytes", "between 65536 (a small frame) and 268435456");
@@ -331,12 +351,17 @@ impl Loaded {
 
     /// Where a key stands: its line, or the environment when the file does not hold it.
     fn place(&self, section: &str, key: &str) -> String {
+        let dotted = format!("{section}.{key}");
         let mut current = String::new();
         for (number, line) in self.text.lines().enumerate() {
             let line = line.trim();
             if let Some(name) = line.strip_prefix('[').and_then(|l| l.split(']').next()) {
                 current = name.trim().to_owned();
-            } else if current == section && line.split('=').next().map(str::trim) == Some(key) {
+                continue;
+            }
+            let Some((name, _)) = line.split_once('=') else { continue };
+            let name = name.trim();
+            if (current == section && name == key) || (current.is_empty() && name == dotted) {
                 return format!("line {}: {key}", number + 1);
             }
         }

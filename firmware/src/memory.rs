@@ -4,7 +4,8 @@
 //! Both are bounded: the oldest is forgotten first. Samples are kept as keyed digests only.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::{Condvar, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -55,6 +56,38 @@ struct Answer {
     at: Timestamp,
     body: [u8; 32],
     decision: Decision,
+}
+
+/// Requests being worked on: the same one, sent again meanwhile, waits for its answer. Otherwise the
+/// repetition would be taken for a replay of its own sample.
+#[derive(Default)]
+pub(crate) struct InProgress {
+    names: Mutex<BTreeSet<Name>>,
+    ended: Condvar,
+}
+
+/// The right to work on a request, until it is dropped.
+pub(crate) struct Turn<'a> {
+    of: &'a InProgress,
+    name: Name,
+}
+
+impl InProgress {
+    /// Waits until nobody works on this request.
+    pub(crate) fn begin(&self, name: &Name) -> Turn<'_> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        while !names.insert(name.clone()) {
+            names = self.ended.wait(names).unwrap_or_else(PoisonError::into_inner);
+        }
+        Turn { of: self, name: name.clone() }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.of.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        self.of.ended.notify_all();
+    }
 }
 
 /// What is known of a request.
@@ -119,6 +152,23 @@ mod tests {
         assert!(!seen.seen_before(&[2; 32]));
         assert!(!seen.seen_before(&[3; 32]));
         assert!(!seen.seen_before(&[1; 32]), "the oldest of three is forgotten when two are kept");
+    }
+
+    #[test]
+    fn a_request_waits_for_its_own_like_and_for_no_other() {
+        let (working, done) = (InProgress::default(), std::sync::atomic::AtomicBool::new(false));
+        let turn = working.begin(&name("a"));
+        drop(working.begin(&name("b")));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _turn = working.begin(&name("a"));
+                assert!(done.load(std::sync::atomic::Ordering::SeqCst), "the first had not ended");
+            });
+            // Gives the other thread the time to go wrong.
+            std::thread::yield_now();
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+            drop(turn);
+        });
     }
 
     #[test]

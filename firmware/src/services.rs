@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     audit::{ChainError, Event, Head},
     clock::{Clock, Timestamp},
-    memory::{Answers, SeenSamples},
+    memory::{Answers, InProgress, SeenSamples},
     policy::Policy,
     request::Caller,
     sample::SampleError,
@@ -48,6 +48,7 @@ pub(crate) struct Inner {
     head: Mutex<Head>,
     seen: Mutex<SeenSamples>,
     answers: Mutex<Answers>,
+    pub(crate) in_progress: InProgress,
     /// Compared with when there is nobody to compare with, so that absence takes as long.
     pub(crate) decoy: Vec<Prepared>,
 }
@@ -148,6 +149,7 @@ impl Services {
             head: Mutex::new(head),
             seen: Mutex::new(seen),
             answers: Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE)),
+            in_progress: InProgress::default(),
             decoy: decoy()?,
         };
         Ok(Self { inner: Arc::new(inner) })

@@ -89,6 +89,7 @@ impl Services {
             .finalize()
             .into();
         let name = (by.id.clone(), request_id);
+        let _turn = self.inner.in_progress.begin(&name);
         let known = self.inner.answers().known(&name, &body, self.inner.clock.now());
         match known {
             Known::Answered(decision) => return Ok(decision),

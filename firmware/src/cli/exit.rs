@@ -115,7 +115,7 @@ impl From<DemoError> for Failure {
             DemoError::Clients(why) => why.into(),
             DemoError::Serve(why) => why.into(),
             DemoError::Open(why) => why.into(),
-            DemoError::Client(_) | DemoError::Sensor(_) => Self::new(SOFTWARE, &error),
+            DemoError::Client(_) | DemoError::Sensor(_) | DemoError::Frame(_) => Self::new(SOFTWARE, &error),
         }
     }
 }

@@ -3,15 +3,19 @@
 
 mod client;
 mod fixtures;
+mod presented;
 mod prints;
 mod report;
 mod steps;
 
 use std::{fs, io, path::Path, sync::Arc};
 
-use authenteon_hal::{SensorError, replay::SetError};
+use authenteon_hal::{FrameError, SensorError, replay::SetError};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
 use crate::{
     cli::DemoArguments,
@@ -31,6 +35,7 @@ use crate::{
 use client::{Client, ClientError};
 use prints::Prints;
 use report::Report;
+use steps::Askers;
 
 /// Why the demo could not be shown. A wrong decision is no error: it is shown.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +64,9 @@ pub(crate) enum DemoError {
     /// The client could not ask.
     #[error("the demo's client: {0}")]
     Client(#[from] ClientError),
+    /// A print cannot be a frame.
+    #[error("a print: {0}")]
+    Frame(#[from] FrameError),
     /// The replay sensor failed.
     #[error("the demo's sensor: {0}")]
     Sensor(#[from] SensorError),
@@ -107,16 +115,22 @@ async fn show(arguments: &DemoArguments, prints: Prints) -> Result<bool, DemoErr
     }));
 
     let mut report = Report::new(address, arguments.json);
-    let officer = Client::new(address, &pki, Some("officer"))?;
-    let station = Client::new(address, &pki, Some("station"))?;
-    let stranger = Client::new(address, &pki, None)?;
-    steps::run(&mut report, &officer, &station, &stranger, prints).await?;
+    let askers = Askers {
+        officer: Client::new(address, &pki, Some("officer"))?,
+        station: Client::new(address, &pki, Some("station"))?,
+        stranger: Client::new(address, &pki, None)?,
+    };
+    steps::run(&mut report, &askers, prints).await?;
     let right = report.finish();
     if !arguments.once {
         let sample = sample_file(folder.path(), report.probe())?;
         report.invite(&pki, &sample, report.subject());
-        // Without a signal handler there is nothing to wait for.
-        tokio::signal::ctrl_c().await?;
+        // Both, so that the temporary folder with its keys goes away.
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+            _ = terminate.recv() => {}
+        }
     }
     let _ = stop.send(());
     let _ = serving.await;

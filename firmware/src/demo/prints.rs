@@ -17,6 +17,7 @@ pub(super) struct Finger {
 }
 
 /// One impression.
+#[derive(Clone)]
 pub(super) struct Print {
     /// File name, for the report.
     pub(super) label: String,
@@ -29,7 +30,7 @@ pub(super) struct Prints {
 }
 
 /// Fingers that the steps use of a large folder.
-const MOST_FINGERS: usize = 6;
+const MOST_FINGERS: usize = 20;
 /// Impressions read of each.
 const MOST_IMPRESSIONS: usize = 8;
 /// Fingers that the steps need.

@@ -1,66 +1,66 @@
 //! The steps of the demo: enrol everybody, then ask what an office asks.
+//!
+//! Every print of the set is presented, so a wrong label anywhere shows as a wrong step. A finger that is
+//! not recognised may be presented again, as a person would; taken for somebody else it is wrong at once.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Instant};
 
-use authenteon_hal::{FingerprintSensor, Frame, Wait, replay::ReplaySensor};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
     DemoError,
     client::Client,
+    presented::{asked, moved, sample},
     prints::{Finger, Print, Prints},
     report::Report,
 };
 
 /// Impressions that the enrolment takes.
 const ENROLLED: usize = 3;
-/// How long the demo waits for a recorded finger.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a person presents a finger before giving up.
+const TRIES: usize = 3;
 
-/// Somebody enrolled, and impressions that nobody has seen yet.
+/// Who asks.
+pub(super) struct Askers {
+    pub(super) officer: Client,
+    pub(super) station: Client,
+    pub(super) stranger: Client,
+}
+
+/// Somebody enrolled.
 struct Enrolled {
     name: String,
     subject: String,
+    /// Impressions that the box has not seen.
     fresh: VecDeque<Print>,
+    /// Impressions that the enrolment found unlike the others.
+    unlike: Vec<Print>,
 }
 
-pub(super) async fn run(
-    report: &mut Report,
-    officer: &Client,
-    station: &Client,
-    stranger: &Client,
-    prints: Prints,
-) -> Result<(), DemoError> {
+pub(super) async fn run(report: &mut Report, askers: &Askers, prints: Prints) -> Result<(), DemoError> {
     let mut people = Vec::new();
     for finger in prints.fingers {
-        people.extend(enrol(report, officer, finger).await?);
+        people.extend(enrol(report, &askers.officer, finger).await?);
     }
-    roles(report, officer, station, stranger).await?;
-    let Some((first, others)) = people.split_first_mut() else { return Ok(()) };
-    let Some(second) = others.first_mut() else { return Ok(()) };
+    roles(report, askers).await?;
+    let station = &askers.station;
+    let names: Vec<(String, String)> = people.iter().map(|p| (p.subject.clone(), p.name.clone())).collect();
+    let [first, second, ..] = people.as_slice() else { return Ok(()) };
+    let (claimed, wrong) = (first.subject.clone(), second.fresh.front().cloned());
 
-    let probe = take(first)?;
-    verify(report, station, "a right finger", &first.subject, &first.name, probe, &accept(&first.name))
-        .await?;
-    let probe = take(second)?;
-    verify(report, station, "a wrong finger", &first.subject, &first.name, probe, "refuse: not-matched")
-        .await?;
-    // Everybody with an impression left is identified; the last impression is kept for `curl`.
-    for at in 0..people.len() {
-        let Some(person) = people.get_mut(at) else { break };
-        if let Some(probe) = person.fresh.pop_front() {
-            let (name, subject) = (person.name.clone(), person.subject.clone());
-            if report.probe().is_none() && person.fresh.is_empty() && at + 1 < people.len() && at > 1 {
-                keep(report, &subject, probe);
-            } else {
-                identify(report, station, &people, &name, probe).await?;
+    for (at, person) in people.iter_mut().enumerate() {
+        if at == 0 {
+            right(report, station, person, &names).await?;
+            if let Some(print) = &wrong {
+                refused(report, station, &claimed, &person.name, print, &names).await?;
             }
+        } else {
+            identified(report, station, person, &names).await?;
         }
+    }
+    for person in &mut people {
+        others(report, station, person, &names).await?;
     }
     Ok(())
 }
@@ -75,29 +75,28 @@ async fn enrol(report: &mut Report, officer: &Client, finger: Finger) -> Result<
         report.step(&step, "enrolled", &told(status, &subject), began.elapsed());
         return Ok(None);
     };
-    let mut waiting: VecDeque<Print> = finger.impressions.into();
-    let mut chosen: Vec<Print> = waiting.drain(..ENROLLED.min(waiting.len())).collect();
+    let mut fresh: VecDeque<Print> = finger.impressions.into();
+    let mut chosen: Vec<Print> = fresh.drain(..ENROLLED.min(fresh.len())).collect();
+    let mut unlike = Vec::new();
     let path = format!("/v1/subjects/{subject}/fingers");
     loop {
-        let samples =
-            chosen.iter().map(|p| Ok(sample(&present(p)?))).collect::<Result<Vec<_>, DemoError>>()?;
+        let samples = chosen.iter().map(|p| sample(&p.frame)).collect::<Result<Vec<_>, DemoError>>()?;
         let body = json!({ "position": "right-index", "samples": samples });
         let (status, answer) = officer.ask(Method::POST, &path, Some(&body)).await?;
         if status == StatusCode::CREATED {
             report.step(&step, "enrolled", "enrolled", began.elapsed());
-            return Ok(Some(Enrolled { name: finger.name, subject, fresh: waiting }));
+            return Ok(Some(Enrolled { name: finger.name, subject, fresh, unlike }));
         }
         // Another impression for the one that was refused, as an officer would ask for; one must be
         // left to present.
-        match refused(&answer).filter(|at| *at < chosen.len() && waiting.len() > 1) {
+        match culprit(&answer).filter(|at| *at < chosen.len() && fresh.len() > 1) {
             Some(at) => {
                 let bad = chosen.remove(at);
-                report.note(&format!(
-                    "impression {} is not taken: {}",
-                    bad.label,
-                    answer["detail"].as_str().unwrap_or("refused")
-                ));
-                chosen.extend(waiting.pop_front());
+                report.note(&format!("impression {} is not taken: {}", bad.label, detail(&answer)));
+                if answer["type"] == "urn:authenteon:problem:inconsistent-samples" {
+                    unlike.push(bad);
+                }
+                chosen.extend(fresh.pop_front());
             }
             None => {
                 report.step(&step, "enrolled", &told(status, &answer), began.elapsed());
@@ -108,21 +107,16 @@ async fn enrol(report: &mut Report, officer: &Client, finger: Finger) -> Result<
 }
 
 /// Which sample a problem is about.
-fn refused(problem: &Value) -> Option<usize> {
-    let detail = problem["detail"].as_str()?.strip_prefix("sample ")?;
+fn culprit(problem: &Value) -> Option<usize> {
+    let detail = detail(problem).strip_prefix("sample ")?;
     detail.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-async fn roles(
-    report: &mut Report,
-    officer: &Client,
-    station: &Client,
-    stranger: &Client,
-) -> Result<(), DemoError> {
+async fn roles(report: &mut Report, askers: &Askers) -> Result<(), DemoError> {
     let questions = [
-        ("an officer asks to identify", officer, Method::POST, "/v1/identify", "403"),
-        ("a station asks for the subjects", station, Method::GET, "/v1/subjects", "403"),
-        ("a stranger asks for the subjects", stranger, Method::GET, "/v1/subjects", "401"),
+        ("an officer asks to identify", &askers.officer, Method::POST, "/v1/identify", "403"),
+        ("a station asks for the subjects", &askers.station, Method::GET, "/v1/subjects", "403"),
+        ("a stranger asks for the subjects", &askers.stranger, Method::GET, "/v1/subjects", "401"),
     ];
     for (step, client, method, path, expected) in questions {
         let began = Instant::now();
@@ -132,97 +126,129 @@ async fn roles(
     Ok(())
 }
 
-async fn verify(
+/// The owner of a finger says who it is.
+async fn right(
     report: &mut Report,
     station: &Client,
-    who: &str,
-    subject: &str,
-    name: &str,
-    probe: Print,
-    expected: &str,
+    person: &mut Enrolled,
+    names: &[(String, String)],
 ) -> Result<(), DemoError> {
-    let frame = present(&probe)?;
+    let expected = accept(&person.name);
+    for attempt in 1..=TRIES {
+        let Some(print) = person.fresh.pop_front() else { break };
+        let began = Instant::now();
+        let mut body = asked(&print.frame)?;
+        body["subject_id"] = json!(person.subject);
+        let (status, answer) = station.ask(Method::POST, "/v1/verify", Some(&body)).await?;
+        let actual = decision(status, &answer, names);
+        if actual != expected && attempt < TRIES && !person.fresh.is_empty() {
+            report.note(&format!("impression {} as {}: {actual}; once more", print.label, person.name));
+            continue;
+        }
+        let step = format!("verify a right finger ({}) as {}", print.label, person.name);
+        report.step(&step, &expected, &actual, began.elapsed());
+        if actual == expected {
+            let mut body = asked(&moved(&print.frame)?)?;
+            body["subject_id"] = json!(person.subject);
+            report.keep_for_curl(person.subject.clone(), body);
+        }
+        break;
+    }
+    Ok(())
+}
+
+/// Somebody else says it, with a finger a little off its recorded place: the picture itself comes again
+/// when it is identified, and would be a replay.
+async fn refused(
+    report: &mut Report,
+    station: &Client,
+    claimed: &str,
+    name: &str,
+    print: &Print,
+    names: &[(String, String)],
+) -> Result<(), DemoError> {
     let began = Instant::now();
-    let mut body = asked(&frame);
-    body["subject_id"] = json!(subject);
+    let mut body = asked(&moved(&print.frame)?)?;
+    body["subject_id"] = json!(claimed);
     let (status, answer) = station.ask(Method::POST, "/v1/verify", Some(&body)).await?;
-    let actual = decision(status, &answer, &[(subject, name)]);
-    report.step(&format!("verify {who} ({}) as {name}", probe.label), expected, &actual, began.elapsed());
+    let actual = decision(status, &answer, names);
+    let step = format!("verify a wrong finger ({}) as {name}", print.label);
+    report.step(&step, "refuse: not-matched", &actual, began.elapsed());
     Ok(())
 }
 
-async fn identify(
+/// Somebody says nothing and is known.
+async fn identified(
     report: &mut Report,
     station: &Client,
-    people: &[Enrolled],
-    name: &str,
-    probe: Print,
+    person: &mut Enrolled,
+    names: &[(String, String)],
 ) -> Result<(), DemoError> {
-    let frame = present(&probe)?;
-    let began = Instant::now();
-    let (status, answer) = station.ask(Method::POST, "/v1/identify", Some(&asked(&frame))).await?;
-    let names: Vec<(&str, &str)> = people.iter().map(|p| (p.subject.as_str(), p.name.as_str())).collect();
-    let actual = decision(status, &answer, &names);
-    report.step(
-        &format!("identify an unannounced finger ({})", probe.label),
-        &accept(name),
-        &actual,
-        began.elapsed(),
-    );
+    let expected = accept(&person.name);
+    for attempt in 1..=TRIES {
+        let Some(print) = person.fresh.pop_front() else { break };
+        let began = Instant::now();
+        let actual = who(station, &asked(&print.frame)?, names).await?;
+        let another_try = !actual.starts_with("accept") && attempt < TRIES && !person.fresh.is_empty();
+        if another_try {
+            report.note(&format!("impression {}: {actual}; once more", print.label));
+            continue;
+        }
+        let step = format!("identify an unannounced finger ({})", print.label);
+        report.step(&step, &expected, &actual, began.elapsed());
+        break;
+    }
     Ok(())
 }
 
-fn keep(report: &mut Report, subject: &str, probe: Print) {
-    let mut body = asked(&probe.frame);
-    body["subject_id"] = json!(subject);
-    report.keep_for_curl(subject.to_owned(), body);
+/// All other impressions of the finger. Not each must be recognised, but none may be taken for another's.
+async fn others(
+    report: &mut Report,
+    station: &Client,
+    person: &mut Enrolled,
+    names: &[(String, String)],
+) -> Result<(), DemoError> {
+    let began = Instant::now();
+    let mut rest: Vec<Print> = person.fresh.drain(..).collect();
+    // The box has seen these pictures.
+    for print in person.unlike.drain(..) {
+        rest.push(Print { frame: moved(&print.frame)?, ..print });
+    }
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let (total, mut known, mut mistaken) = (rest.len(), 0, Vec::new());
+    for Print { label, frame } in rest {
+        let actual = who(station, &asked(&frame)?, names).await?;
+        if actual == accept(&person.name) {
+            known += 1;
+        } else if actual.starts_with("accept") {
+            mistaken.push(format!("{label}: {actual}"));
+        }
+    }
+    report.note(&format!("{known} of {total} other impressions of {} are recognised", person.name));
+    let actual = if mistaken.is_empty() { "none".to_owned() } else { mistaken.join(", ") };
+    let step = format!("other impressions of {} taken for somebody else's", person.name);
+    report.step(&step, "none", &actual, began.elapsed());
+    Ok(())
+}
+
+async fn who(station: &Client, body: &Value, names: &[(String, String)]) -> Result<String, DemoError> {
+    let (status, answer) = station.ask(Method::POST, "/v1/identify", Some(body)).await?;
+    Ok(decision(status, &answer, names))
 }
 
 fn accept(name: &str) -> String {
     format!("accept: {name}")
 }
 
-fn take(person: &mut Enrolled) -> Result<Print, DemoError> {
-    let missing = || DemoError::TooFew(format!("finger {} has no impression left to present", person.name));
-    person.fresh.pop_front().ok_or_else(missing)
-}
-
-/// Puts a recorded finger on the replay sensor and captures it.
-fn present(print: &Print) -> Result<Frame, DemoError> {
-    let mut sensor = ReplaySensor::new([print.frame.clone()]);
-    let wait = Wait::up_to(PATIENCE);
-    sensor.wait_for_finger(&wait)?;
-    let frame = sensor.capture(&wait)?;
-    sensor.wait_for_lift(&wait)?;
-    Ok(frame)
-}
-
-fn sample(frame: &Frame) -> Value {
-    json!({
-        "format": "raw-grey",
-        "width": frame.width(),
-        "height": frame.height(),
-        "dpi": frame.dpi().get(),
-        "data": STANDARD.encode(frame.pixels()),
-    })
-}
-
-/// What verification and identification share.
-fn asked(frame: &Frame) -> Value {
-    json!({
-        "request_id": uuid::Uuid::new_v4().to_string(),
-        "nonce": uuid::Uuid::new_v4().simple().to_string(),
-        "sample": sample(frame),
-    })
-}
-
 /// The decision in words, with the name behind a subject's id.
-fn decision(status: StatusCode, answer: &Value, names: &[(&str, &str)]) -> String {
+fn decision(status: StatusCode, answer: &Value, names: &[(String, String)]) -> String {
     let text = |key: &str| answer[key].as_str().unwrap_or_default();
     match text("decision") {
         "accept" => {
             let id = text("subject_id");
-            accept(names.iter().find(|(subject, _)| *subject == id).map_or(id, |(_, name)| name))
+            accept(names.iter().find(|(subject, _)| subject == id).map_or(id, |(_, name)| name))
         }
         "refuse" => format!("refuse: {}", text("reason")),
         "retry" => format!("retry: {}", text("hint")),
@@ -230,7 +256,11 @@ fn decision(status: StatusCode, answer: &Value, names: &[(&str, &str)]) -> Strin
     }
 }
 
+fn detail(problem: &Value) -> &str {
+    problem["detail"].as_str().unwrap_or_default()
+}
+
 /// A problem in words.
 fn told(status: StatusCode, problem: &Value) -> String {
-    format!("{} {}", status.as_u16(), problem["detail"].as_str().unwrap_or_default())
+    format!("{} {}", status.as_u16(), detail(problem))
 }

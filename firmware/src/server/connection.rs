@@ -1,13 +1,19 @@
 //! One connection: TLS or nothing, then HTTP with the peer's certificate at hand.
 
-use axum::{Extension, Router};
+use std::time::Duration;
+
+use axum::{
+    Extension, Router,
+    extract::Request,
+    middleware::{self, Next},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::Watcher},
     service::TowerToHyperService,
 };
 use sha2::{Digest, Sha256};
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
@@ -46,7 +52,16 @@ pub(super) async fn serve(
     };
     let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let peer = PeerCertificate(leaf.map(|certificate| Sha256::digest(certificate).into()));
-    let service = TowerToHyperService::new(router.layer(Extension(peer)));
+    let (busy, activity) = watch::channel(0_usize);
+    let counted = middleware::from_fn(move |request: Request, next: Next| {
+        let working = Working::begin(busy.clone());
+        async move {
+            let response = next.run(request).await;
+            drop(working);
+            response
+        }
+    });
+    let service = TowerToHyperService::new(router.layer(Extension(peer)).layer(counted));
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -61,8 +76,40 @@ pub(super) async fn serve(
         .keep_alive_interval(limits.request())
         .keep_alive_timeout(limits.request());
     let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(why) = watcher.watch(connection.into_owned()).await {
-        debug!(%why, "connection ended");
+    tokio::select! {
+        ended = watcher.watch(connection.into_owned()) => if let Err(why) = ended {
+            debug!(%why, "connection ended");
+        },
+        () = idle(activity, limits.idle()) => debug!("connection idle for too long"),
+    }
+}
+
+/// A request in progress: counted from its beginning to its end, cancelled or not.
+struct Working(watch::Sender<usize>);
+
+impl Working {
+    fn begin(count: watch::Sender<usize>) -> Self {
+        count.send_modify(|requests| *requests += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.send_modify(|requests| *requests -= 1);
+    }
+}
+
+/// Resolves when there was no request for so long. An HTTP/2 client can keep a connection alive with
+/// nothing but answers to pings, and the connections are counted.
+async fn idle(mut activity: watch::Receiver<usize>, limit: Duration) {
+    loop {
+        match timeout(limit, activity.changed()).await {
+            Err(_) if *activity.borrow() == 0 => return,
+            // Nobody counts any more: the connection is ending by itself.
+            Ok(Err(_)) => return std::future::pending().await,
+            Ok(Ok(())) | Err(_) => {}
+        }
     }
 }
 

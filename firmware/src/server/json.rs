@@ -5,7 +5,10 @@ use std::ops::Deref;
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header::CONTENT_LENGTH, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+    },
 };
 use serde::de::DeserializeOwned;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
@@ -75,9 +78,11 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
         .get(CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
         .map(|v| v.split(';').next().unwrap_or(v).trim());
-    if essence.is_some_and(|e| e.eq_ignore_ascii_case("application/json")) {
+    // A compressed body would be larger than its limit says.
+    let plain = headers.get(CONTENT_ENCODING).is_none_or(|v| v.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if plain && essence.is_some_and(|e| e.eq_ignore_ascii_case("application/json")) {
         return Ok(());
     }
-    let detail = "send the body as application/json";
+    let detail = "send the body as application/json, not compressed";
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "The body is of another type", detail))
 }

@@ -1,14 +1,10 @@
 //! Fingers of a subject: enrolled from samples, listed and removed by officers.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State as Shared},
-    http::StatusCode,
-};
+use axum::{Extension, Json, extract::State as Shared, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{on_core, parsed, sample::SampleBody};
+use super::{At, on_core, parsed, sample::SampleBody};
 use crate::{
     enrol::Enrolment,
     request::Caller,
@@ -65,7 +61,7 @@ pub(crate) struct FingersBody {
 pub(crate) async fn enrol(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    At(id): At<String>,
     body: Body<EnrolBody>,
 ) -> Result<(StatusCode, Json<FingerBody>), Problem> {
     let subject: SubjectId = parsed(&id)?;
@@ -86,7 +82,7 @@ pub(crate) async fn enrol(
     responses((status = 200, description = "The fingers", body = FingersBody), (status = 404, description = "There is no such subject", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     Shared(state): Shared<State>,
-    Path(id): Path<String>,
+    At(id): At<String>,
 ) -> Result<Json<FingersBody>, Problem> {
     let (id, services) = (parsed(&id)?, state.services.clone());
     let subject = on_core(&state, move || services.subject(id)).await??;
@@ -100,7 +96,7 @@ pub(crate) async fn list(
 pub(crate) async fn remove(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
-    Path((id, position)): Path<(String, String)>,
+    At((id, position)): At<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     let (id, position, services) = (parsed(&id)?, parsed(&position)?, state.services.clone());
     on_core(&state, move || services.remove_finger(&caller, id, position)).await??;

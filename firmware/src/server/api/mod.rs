@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::DefaultBodyLimit,
-    http::StatusCode,
+    extract::{DefaultBodyLimit, FromRequestParts, Path},
+    http::{StatusCode, request::Parts},
     middleware,
     routing::{delete, get, post},
 };
+
+use serde::de::DeserializeOwned;
 
 use super::{State, access, openapi, problem::Problem};
 
@@ -65,6 +67,18 @@ pub(super) async fn on_core<T: Send + 'static>(
         result
     });
     done.await.map_err(|why| Problem::internal(&why))
+}
+
+/// Parts of the path. What is no text is a problem as everything else is.
+pub(super) struct At<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<State> for At<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(value)| Self(value)).map_err(|why| Problem::bad_request(why.body_text()))
+    }
 }
 
 /// A part of the path, parsed; what does not parse cannot exist.

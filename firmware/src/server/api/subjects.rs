@@ -2,14 +2,14 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State as Shared, rejection::QueryRejection},
+    extract::{Query, State as Shared, rejection::QueryRejection},
     http::{HeaderValue, StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{fingers::FingerBody, on_core, parsed};
+use super::{At, fingers::FingerBody, on_core, parsed};
 use crate::{
     request::Caller,
     server::{State, json::Body, problem::Problem},
@@ -122,7 +122,7 @@ pub(crate) async fn list(
     responses((status = 200, description = "The subject", body = SubjectBody), (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn read(
     Shared(state): Shared<State>,
-    Path(id): Path<String>,
+    At(id): At<String>,
 ) -> Result<Json<SubjectBody>, Problem> {
     let (id, services) = (parsed(&id)?, state.services.clone());
     let subject = on_core(&state, move || services.subject(id)).await??;
@@ -135,7 +135,7 @@ pub(crate) async fn read(
 pub(crate) async fn remove(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    At(id): At<String>,
 ) -> Result<StatusCode, Problem> {
     let (id, services) = (parsed(&id)?, state.services.clone());
     on_core(&state, move || services.delete_subject(&caller, id)).await??;

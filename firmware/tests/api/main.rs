@@ -1,0 +1,13 @@
+//! The whole daemon as its clients meet it: the real binary with its own authority and store, on a free
+//! port of this machine, asked over TLS. Nothing in here reaches into the library.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+mod bad_bodies;
+mod bad_samples;
+mod commands;
+mod connections;
+mod demo;
+mod job;
+mod roles;

@@ -1,0 +1,158 @@
+//! A running `authenteond`: set up by its own command line, stopped when dropped.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+/// How long a daemon may take to listen: many start at a time on few cores.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the program to its end. No variable of ours reaches it from outside.
+pub(crate) fn authenteond(arguments: &[&str]) -> Output {
+    command().args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authenteond"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AUTHENTEON_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// What a program printed.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A daemon and its folder.
+pub(crate) struct Daemon {
+    folder: TempDir,
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Daemon {
+    /// A daemon with an officer, a station, and the limits that it has by default.
+    pub(crate) fn start() -> Self {
+        Self::with("")
+    }
+
+    /// A daemon with more lines in its configuration.
+    pub(crate) fn with(configuration: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = folder.path().join("pki");
+        let made = authenteond(&["pki", "init", "--dir", pki.to_str().unwrap()]);
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        for role in ["officer", "station"] {
+            add_client(&pki, role, role);
+        }
+        let config = format!(
+            "version = 1\nserver.listen = \"127.0.0.1:0\"\npki.folder = {pki:?}\nstore.folder = {:?}\n{configuration}\n[log]\njson = true\n",
+            folder.path().join("store"),
+        );
+        fs::write(folder.path().join("authenteon.toml"), config).unwrap();
+        let (child, address) = spawn(folder.path());
+        Self { folder, child, address }
+    }
+
+    /// Registers one more client; the daemon learns of it by [`Daemon::hang_up`].
+    pub(crate) fn add_client(&self, name: &str, role: &str) {
+        add_client(&self.pki(), name, role);
+    }
+
+    /// The authority's folder, in which the clients' certificates are too.
+    pub(crate) fn pki(&self) -> PathBuf {
+        self.folder.path().join("pki")
+    }
+
+    /// The configuration file.
+    pub(crate) fn config(&self) -> String {
+        self.folder.path().join("authenteon.toml").to_str().unwrap().to_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Lets it read the registry of clients again. It says nothing back: ask until it knows.
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    /// Asks it to stop, without waiting.
+    pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Starts it again on the same folder, after it ended.
+    pub(crate) fn start_again(&mut self) {
+        (self.child, self.address) = spawn(self.folder.path());
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The most memory that it has ever held, in KiB; `None` where the system does not tell.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn add_client(pki: &Path, name: &str, role: &str) {
+    let dir = pki.to_str().unwrap();
+    let added = authenteond(&["client", "add", "--dir", dir, "--name", name, "--role", role, "--out", dir]);
+    assert!(added.status.success(), "{}", text(&added.stderr));
+}
+
+/// Starts the program and reads its log until it says where it listens.
+fn spawn(folder: &Path) -> (Child, SocketAddr) {
+    let mut child = command()
+        .args(["serve", "--config", folder.join("authenteon.toml").to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let (tell, told) = mpsc::channel();
+    // Reads on to the end, so that the daemon never waits for us; shown when the test fails.
+    thread::spawn(move || {
+        for line in log.lines().map_while(Result::ok) {
+            let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if let Some(address) = entry["fields"]["address"].as_str() {
+                // Nobody waits for a second address.
+                let _ = tell.send(address.parse().unwrap());
+            }
+            eprintln!("{line}");
+        }
+    });
+    let address = told.recv_timeout(PATIENCE).unwrap();
+    (child, address)
+}

@@ -1,0 +1,43 @@
+//! What the tests share: a daemon in a folder of its own, clients of it, and prints to present.
+
+mod client;
+mod daemon;
+mod prints;
+
+pub(crate) use client::{Answer, Client};
+pub(crate) use daemon::{Daemon, authenteond, text};
+pub(crate) use prints::{blank, encoded, fixture, png, png_announcing, sample};
+
+use serde_json::{Value, json};
+
+/// A request_id or nonce that no other request has.
+pub(crate) fn fresh() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// The body of a verification.
+pub(crate) fn verification(subject: &str, sample: Value) -> Value {
+    json!({ "request_id": fresh(), "nonce": fresh(), "subject_id": subject, "sample": sample })
+}
+
+/// The body of an identification.
+pub(crate) fn identification(sample: Value) -> Value {
+    json!({ "request_id": fresh(), "nonce": fresh(), "sample": sample })
+}
+
+/// Makes a subject and gives its identifier.
+pub(crate) async fn subject(officer: &Client, name: &str) -> String {
+    let made = officer.post("/v1/subjects", &json!({ "name": name })).await;
+    assert_eq!(made.status, 201, "{:?}", made.body);
+    made.body["subject_id"].as_str().unwrap().to_owned()
+}
+
+/// Makes a subject with a finger of the fixtures, from its first three impressions.
+pub(crate) async fn enrolled(officer: &Client, finger: &str) -> String {
+    let id = subject(officer, finger).await;
+    let samples: Vec<Value> = (1..=3).map(|i| sample(&fixture(&format!("{finger}_{i}")))).collect();
+    let body = json!({ "position": "right-index", "samples": samples });
+    let answer = officer.post(&format!("/v1/subjects/{id}/fingers"), &body).await;
+    assert_eq!(answer.status, 201, "{:?}", answer.body);
+    id
+}
