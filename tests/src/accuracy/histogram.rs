@@ -51,9 +51,9 @@ pub fn histogram(sets: &[Measured]) -> String {
         }
         chart.text((left + width / 2.0, top + height + 40.0), Anchor::Middle, "score");
         chart.text((left + width - 8.0, top + 18.0), Anchor::End, "genuine");
-        chart.line((left + width - 80.0, top + 14.0), (left + width - 60.0, top + 14.0), GENUINE, 3.0);
+        chart.line((left + width - 95.0, top + 14.0), (left + width - 70.0, top + 14.0), GENUINE, 3.0);
         chart.text((left + width - 8.0, top + 36.0), Anchor::End, "impostor");
-        chart.line((left + width - 80.0, top + 32.0), (left + width - 60.0, top + 32.0), IMPOSTOR, 3.0);
+        chart.line((left + width - 95.0, top + 32.0), (left + width - 70.0, top + 32.0), IMPOSTOR, 3.0);
     }
     chart.upright((14.0, 50.0 + height / 2.0), "share of comparisons (root scale)");
     chart.finish()
