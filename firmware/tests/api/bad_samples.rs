@@ -119,8 +119,8 @@ async fn a_finger_with_a_wrong_resolution_is_never_accepted() {
     for dpi in [125, 250, 1000, 2000] {
         let bad = encoded("png", &fixture("125_4"), dpi);
         let answer = station.post("/v1/verify", &verification(&one, bad)).await;
-        let told = answer.status == 422 && answer.detail().contains("resolution")
-            || answer.status == 422 && answer.detail().contains("500 dpi");
+        let told = answer.status == 422
+            && (answer.detail().contains("resolution") || answer.detail().contains("500 dpi"));
         assert!(
             told || answer.body["decision"] == "retry" || answer.body["decision"] == "refuse",
             "{dpi}: {:?}",

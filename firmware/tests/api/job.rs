@@ -168,7 +168,7 @@ async fn the_same_questions_are_answered_over_http_2_on_one_connection() {
     for (print, decision) in [(fixture("125_1"), "refuse"), (blank(300, 300, 255), "retry")] {
         let request = hyper::Request::post(format!("https://{}/v1/identify", daemon.address))
             .header("content-type", "application/json")
-            .body(Full::new(identification(sample(&print)).to_string().into()))
+            .body(Full::<bytes::Bytes>::new(identification(sample(&print)).to_string().into()))
             .unwrap();
         let response = sender.send_request(request).await.unwrap();
         assert_eq!(response.status(), 200);

@@ -6,7 +6,7 @@ mod prints;
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use daemon::{Daemon, authenteond, text};
-pub(crate) use prints::{blank, encoded, fixture, png, png_announcing, sample};
+pub(crate) use prints::{blank, encoded, fixture, png_announcing, sample};
 
 use serde_json::{Value, json};
 
