@@ -68,6 +68,12 @@ impl Problem {
         )
     }
 
+    /// The same problem, about one of several samples.
+    pub(crate) fn of_sample(mut self, index: usize) -> Self {
+        self.detail = format!("sample {index}: {}", self.detail);
+        self
+    }
+
     /// The store or the machine failed: the log has why.
     pub(crate) fn internal(why: &dyn std::fmt::Display) -> Self {
         error!(%why, "request failed");
@@ -138,11 +144,7 @@ impl From<EnrolError> for Problem {
             EnrolError::Inconsistent { .. } => {
                 unprocessable("inconsistent-samples", "The samples do not resemble each other")
             }
-            EnrolError::Sample { index, why } => {
-                let mut problem = Self::from(why);
-                problem.detail = format!("sample {index}: {}", problem.detail);
-                problem
-            }
+            EnrolError::Sample { index, why } => Self::from(why).of_sample(index),
             EnrolError::Store(why) => Self::internal(&why),
         }
     }

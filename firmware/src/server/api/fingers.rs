@@ -68,7 +68,10 @@ pub(crate) async fn enrol(
     let (body, permit) = body.into_parts();
     let services = state.services.clone();
     let finger = on_core(&state, move || -> Result<_, Problem> {
-        let samples = body.samples.into_iter().map(Sample::try_from).collect::<Result<_, _>>()?;
+        let samples = body.samples.into_iter().enumerate();
+        let samples = samples
+            .map(|(index, sample)| Sample::try_from(sample).map_err(|why| why.of_sample(index)))
+            .collect::<Result<_, _>>()?;
         let finger = services.enrol(&caller, Enrolment { subject, position: body.position, samples })?;
         drop(permit);
         Ok(finger)

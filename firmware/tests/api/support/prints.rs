@@ -24,13 +24,8 @@ pub(crate) fn encoded(format: &str, file: &[u8], dpi: u32) -> Value {
 
 /// A PNG of one grey.
 pub(crate) fn blank(width: u32, height: u32, grey: u8) -> Vec<u8> {
-    png(&GrayImage::from_pixel(width, height, Luma([grey])))
-}
-
-/// An image as PNG.
-pub(crate) fn png(image: &GrayImage) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
-    image.write_to(&mut file, ImageFormat::Png).unwrap();
+    GrayImage::from_pixel(width, height, Luma([grey])).write_to(&mut file, ImageFormat::Png).unwrap();
     file.into_inner()
 }
 
