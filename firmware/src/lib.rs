@@ -1,7 +1,7 @@
 //! The Authenteon daemon as a library.
 //!
 //! Data flows one way: sample -> template -> store and gallery -> score -> [`policy::decide`] ->
-//! decision and audit. The four services ([`capture`](sample), [`enrol`], [`verify`], [`identify`]) are
+//! decision and audit. The services (samples, enrolment, verification, identification) are
 //! the only way in; the server calls them and never the store.
 #![forbid(unsafe_code)]
 
