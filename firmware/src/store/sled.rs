@@ -12,6 +12,8 @@ use std::{
     ops::Bound,
     path::Path,
     sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
@@ -20,6 +22,10 @@ use super::{Change, Entries, Entry, Store, StoreError, Table, record};
 
 /// Bytes of pages that sled keeps in memory. The search never reads sled, so little helps.
 const CACHE: u64 = 64 << 20;
+
+/// How long a folder's last holder may take to let go of it. sled's threads release its lock a little
+/// after the store is dropped, and a daemon that is restarted meets its predecessor.
+const HANDOVER: Duration = Duration::from_secs(3);
 
 /// A store in a folder.
 pub struct SledStore {
@@ -36,11 +42,21 @@ struct Files {
 }
 
 impl SledStore {
-    /// Opens the store in `folder`, or makes it.
+    /// Opens the store in `folder`, or makes it, and waits for a moment while another still holds it.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let patience = Instant::now() + HANDOVER;
+        loop {
+            match Self::open_at_once(folder) {
+                Err(StoreError::InUse) if Instant::now() < patience => thread::sleep(Duration::from_millis(5)),
+                opened => return opened,
+            }
+        }
+    }
+
+    fn open_at_once(folder: &Path) -> Result<Self, StoreError> {
         let fails = |why: io::Error| io_error(&why);
         std::fs::create_dir_all(folder).map_err(fails)?;
         let db = sled::Config::default().path(folder).cache_capacity(CACHE).open().map_err(from_sled)?;
