@@ -50,7 +50,9 @@ impl SledStore {
         let patience = Instant::now() + HANDOVER;
         loop {
             match Self::open_at_once(folder) {
-                Err(StoreError::InUse) if Instant::now() < patience => thread::sleep(Duration::from_millis(5)),
+                Err(StoreError::InUse) if Instant::now() < patience => {
+                    thread::sleep(Duration::from_millis(5))
+                }
                 opened => return opened,
             }
         }
