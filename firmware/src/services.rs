@@ -343,7 +343,7 @@ fn decoy() -> Result<Vec<Prepared>, TemplateError> {
                 quality: 80,
             }
         });
-        Template::new(400, 400, minutiae.collect()).map(|template| Prepared::new(&template))
+        Template::from_minutiae(400, 400, minutiae.collect()).map(|template| Prepared::new(&template))
     };
     (0..3).map(view).collect()
 }

@@ -1,20 +1,16 @@
 //! Image to template: the table of contents of the extraction.
 
 use crate::{
-    image::{Image, normalise::normalise, quality::quality},
-    minutiae::{
-        Minutia,
-        detect::candidates,
-        duality::{kept, merged, minutia},
-    },
-    params::{CELL, LEAST_AREA, LEAST_MINUTIAE, PLAUSIBLE_PERIOD},
+    image::{Image, contrast::equalise, normalise::normalise, plane::Plane, quality, segment::segment},
+    minutiae::{MinutiaKind, clean::clean, collect::collect, duality::join, select::select},
+    observe::{self, Blind, Observer, Picture},
+    params::{AREA_MIN, CELL, MINUTIAE_MIN, PERIOD_BELIEVED},
     ridge::{
-        contrast::normalised,
-        enhance::enhanced,
-        mask::{depth, mask},
-        orientation::orientation,
-        period::periods,
-        skeleton::thinned,
+        bits::Bits,
+        enhance::enhance,
+        orientation::{self, Orientation},
+        period,
+        thin::thin,
     },
     template::Template,
 };
@@ -24,7 +20,7 @@ use crate::{
 pub struct Extraction {
     /// The minutiae found.
     pub template: Template,
-    /// 0 (useless) to 100: area, clarity of the ridges, and minutiae that can be trusted.
+    /// 0 (useless) to 100, see `image::quality`.
     pub quality: u8,
 }
 
@@ -69,30 +65,74 @@ impl ExtractError {
 /// # Errors
 /// [`ExtractError`] when the image shows no usable fingerprint.
 pub fn extract(image: &Image) -> Result<Extraction, ExtractError> {
-    let pixels = normalise(image);
-    let mask = mask(&pixels).ok_or(ExtractError::NoFingerprint)?;
-    let area = mask.data.iter().filter(|inside| **inside).count() as f32 * (CELL * CELL) as f32;
-    if area < LEAST_AREA {
-        return Err(ExtractError::TooLittleArea);
-    }
-    let contrast = normalised(&pixels);
-    let orientation = orientation(&contrast, &mask);
-    let periods = periods(&contrast, &mask, &orientation).ok_or(ExtractError::NoFingerprint)?;
-    let (least, most) = PLAUSIBLE_PERIOD;
-    if !(least..=most).contains(&periods.median) {
-        return Err(ExtractError::Resolution { tenths: libm::rintf(periods.median * 10.0) as u16 });
-    }
-    let ridges = enhanced(&contrast, &mask, &orientation, &periods);
-    let depth = depth(&mask);
-    let on_ridges = candidates(&thinned(ridges.map(|v| v > 0.0)), &depth);
-    let on_valleys = candidates(&thinned(ridges.map(|v| v < 0.0)), &depth);
-    let all = kept(merged(&on_ridges, &on_valleys));
-    let minutiae: Vec<Minutia> = all.iter().map(|c| minutia(c, pixels.width, pixels.height)).collect();
-    if minutiae.len() < LEAST_MINUTIAE {
+    extract_observed(image, &mut Blind)
+}
+
+/// Extracts, and shows every intermediate picture to an observer.
+///
+/// # Errors
+/// [`ExtractError`] when the image shows no usable fingerprint.
+pub fn extract_observed(image: &Image, observer: &mut dyn Observer) -> Result<Extraction, ExtractError> {
+    let grey = normalise(image);
+    observer.step("1-normalised", &|| observe::grey(&grey, 0.0, 255.0));
+    let mask = segment(&grey);
+    observer.step("2-mask", &|| observe::grey(&mask.map(|m| f32::from(u8::from(m))), 0.0, 1.0));
+    check_area(&mask)?;
+    let equalised = equalise(&grey);
+    observer.step("3-equalised", &|| observe::grey(&equalised, 2.0, -2.0));
+    let orientation = orientation::estimate(&equalised, &mask);
+    observer.step("4-coherence", &|| observe::grey(&orientation.coherence, 0.0, 1.0));
+    let period = period::estimate(&equalised, &mask, &orientation);
+    observer.step("5-period", &|| observe::grey(&period.log.map(libm::expf), 4.0, 16.0));
+    check_period(period.median)?;
+    let enhanced = enhance(&equalised, &mask, &orientation, &period);
+    observer.step("6-enhanced", &|| observe::grey(&enhanced, 1.5, -1.5));
+    let clarity = quality::clarity(&equalised, &enhanced, &mask);
+    observer.step("7-clarity", &|| observe::grey(&clarity, 0.0, 1.0));
+    let ridges = skeleton(&enhanced, &orientation, |v| v > 0.0);
+    observer.step("8-ridges", &|| draw_bits(&ridges));
+    let valleys = skeleton(&enhanced, &orientation, |v| v < 0.0);
+    observer.step("9-valleys", &|| draw_bits(&valleys));
+    let (ending, fork) = (MinutiaKind::Ending, MinutiaKind::Bifurcation);
+    let of_ridges = collect(&ridges, &orientation, ending, fork);
+    let of_valleys = collect(&valleys, &orientation, fork, ending);
+    let joined = join(&of_ridges, &of_valleys);
+    let size = (grey.width, grey.height);
+    let minutiae = select(joined, &mask, &orientation, &clarity, size);
+    if minutiae.len() < MINUTIAE_MIN {
         return Err(ExtractError::TooFewMinutiae { found: minutiae.len() });
     }
-    let template = Template::new(pixels.width as u16, pixels.height as u16, minutiae)
-        .map_err(|_| ExtractError::NoFingerprint)?;
-    let quality = quality(&mask, area, &orientation, template.minutiae());
-    Ok(Extraction { template, quality })
+    let quality = quality::grade(&clarity, &mask, minutiae.len());
+    Ok(Extraction { template: Template::new(size, minutiae), quality })
+}
+
+fn check_area(mask: &Plane<bool>) -> Result<(), ExtractError> {
+    match mask.data.iter().filter(|&&m| m).count() * CELL * CELL {
+        0 => Err(ExtractError::NoFingerprint),
+        area if area < AREA_MIN => Err(ExtractError::TooLittleArea),
+        _ => Ok(()),
+    }
+}
+
+fn check_period(median: f32) -> Result<(), ExtractError> {
+    if (PERIOD_BELIEVED[0]..=PERIOD_BELIEVED[1]).contains(&median) {
+        Ok(())
+    } else {
+        Err(ExtractError::Resolution { tenths: (median * 10.0) as u16 })
+    }
+}
+
+fn skeleton(enhanced: &Plane<f32>, orientation: &Orientation, of: impl Fn(f32) -> bool) -> Bits {
+    let mut bits = Bits::of(enhanced, of);
+    thin(&mut bits);
+    clean(&mut bits, orientation);
+    bits
+}
+
+fn draw_bits(bits: &Bits) -> Picture {
+    let mut pixels = vec![255; bits.width * bits.height];
+    for (x, y) in bits.ones() {
+        pixels[y as usize * bits.width + x as usize] = 0;
+    }
+    Picture { width: bits.width, height: bits.height, pixels }
 }

@@ -1,72 +1,158 @@
-//! Every tuned constant: its unit and where it comes from.
-//!
-//! Lengths are pixels at 500 dpi unless said otherwise. "Paper" is the published value of the method
-//! named; "swept" means chosen by error rates on NT_CrossMatch and FVC2002_DB1_B / DB3_B and checked
-//! on FVC2002_DB2_B / DB4_B.
+//! Every tuned constant: its unit, where it comes from, and the test that pins it.
 
-/// Side of the cells that mask, orientation and period live on.
-pub(crate) const CELL: usize = 4;
+/// Side of a block in pixels (500 dpi): the step of all slowly varying fields.
+pub const CELL: usize = 8;
 
-/// Mask: blur of the gradient magnitude (GMFS, Cappelli).
-pub(crate) const MASK_SIGMA: f32 = 13.0 / 3.0;
-/// Mask: share of the 95th percentile of gradient magnitude that is still a finger (GMFS).
-pub(crate) const MASK_THRESHOLD: f32 = 0.2;
-/// Mask: closing and opening in cells (GMFS: 6 and 12 pixels).
-pub(crate) const MASK_CLOSING: usize = 2;
-/// See [`MASK_CLOSING`].
-pub(crate) const MASK_OPENING: usize = 3;
-/// Mean gradient magnitude in grey levels below which an image is blank.
-pub(crate) const BLANK_GRADIENT: f32 = 6.0;
-/// Least area of a usable print: a circle of 100 pixels across.
-pub(crate) const LEAST_AREA: f32 = 7850.0;
+/// Smoothing of the local mean and deviation, in blocks.
+pub const CONTRAST_SIGMA: f32 = 1.5;
+/// Least local deviation divided by, in grey levels: flat background is not blown up.
+pub const CONTRAST_FLOOR: f32 = 6.0;
+/// Largest deviation kept, in units of the local one.
+pub const CONTRAST_CLAMP: f32 = 2.5;
 
-/// Contrast: window of the local mean and deviation.
-pub(crate) const CONTRAST_SIGMA: f32 = 14.0;
+/// Smoothing of the gradient magnitude for the mask, in blocks.
+pub const MASK_SIGMA: f32 = 0.8;
+/// Share of the 95th percentile of the magnitude that a block of the finger has.
+pub const MASK_SHARE: f32 = 0.25;
+/// Least gradient magnitude of a finger, grey levels per two pixels.
+pub const MASK_FLOOR: f32 = 3.0;
 
-/// Orientation: widest smoothing (GBFOE: sigma = 43 (1 - coherence)).
-pub(crate) const ORIENTATION_SIGMA: f32 = 43.0;
-/// Orientation: bounds of the smoothing.
-pub(crate) const ORIENTATION_SIGMA_BOUNDS: (f32, f32) = (7.0, 20.0);
-/// Orientation: smoothing at which coherence is judged (GBFOE: 27).
-pub(crate) const COHERENCE_SIGMA: f32 = 27.0;
+/// Smoothing at which the clarity of the whole print is judged, in blocks (27 px in GBFOE).
+pub const ORIENTATION_PROBE: f32 = 3.4;
+/// Final smoothing is this times (1 - mean coherence), in blocks (43 px in GBFOE).
+pub const ORIENTATION_GAIN: f32 = 5.4;
+/// Least final smoothing, in blocks.
+pub const ORIENTATION_FINE: f32 = 0.9;
 
-/// Period: distance between estimates.
-pub(crate) const PERIOD_STEP: usize = 16;
-/// Period: half length of the window across the ridges (XSFFE: 43 / 2).
-pub(crate) const PERIOD_ACROSS: i32 = 24;
-/// Period: half width of the window along the ridges (XSFFE: 23 / 2).
-pub(crate) const PERIOD_ALONG: i32 = 10;
-/// Shortest and longest ridge period of a finger (XSFFE: 5 to 20).
-pub(crate) const PERIOD_BOUNDS: (f32, f32) = (4.0, 18.0);
-/// Median periods outside this mean a wrong resolution: adult fingers have 8 to 12, children's from 6.
-pub(crate) const PLAUSIBLE_PERIOD: (f32, f32) = (5.5, 15.0);
-/// Period: least autocorrelation that counts.
-pub(crate) const PERIOD_CONFIDENCE: f32 = 0.25;
+/// Shortest trial ridge period, pixels.
+pub const PERIOD_MIN: f32 = 4.0;
+/// Longest trial ridge period, pixels.
+pub const PERIOD_MAX: f32 = 20.0;
+/// Trial periods, evenly spaced in the logarithm.
+pub const PERIOD_STEPS: usize = 36;
+/// Blocks between measurements.
+pub const PERIOD_STRIDE: usize = 3;
+/// Half the length of a signature across the ridges, pixels.
+pub const PERIOD_REACH: usize = 24;
+/// Half the width over which a signature is averaged along the ridges, pixels.
+pub const PERIOD_WIDTH: i32 = 8;
+/// Smoothing of the period field, in blocks.
+pub const PERIOD_SIGMA: f32 = 4.0;
+/// Least and greatest believable median period at 500 dpi, pixels.
+pub const PERIOD_BELIEVED: [f32; 2] = [5.2, 15.0];
 
-/// Enhancement: number of orientations over half a turn.
-pub(crate) const GABOR_ORIENTATIONS: usize = 32;
-/// Enhancement: number of periods over [`PERIOD_BOUNDS`], evenly spaced.
-pub(crate) const GABOR_PERIODS: usize = 15;
-/// Enhancement: sigma across the ridges in periods (GBFEN: 5/12).
-pub(crate) const GABOR_ACROSS: f32 = 5.0 / 12.0;
-/// Enhancement: sigma along the ridges in periods.
-pub(crate) const GABOR_ALONG: f32 = 0.55;
+/// Orientations in the Gabor bank.
+pub const GABOR_ORIENTATIONS: usize = 32;
+/// Periods in the Gabor bank.
+pub const GABOR_PERIODS: usize = 14;
+/// Shortest period of the bank, pixels.
+pub const GABOR_PERIOD_MIN: f32 = 5.0;
+/// Longest period of the bank, pixels.
+pub const GABOR_PERIOD_MAX: f32 = 16.0;
+/// Sigma of the envelope along the ridge, in periods.
+pub const GABOR_ALONG: f32 = 0.5;
+/// Sigma of the envelope across the ridge, in periods (5/12 in GBFEN).
+pub const GABOR_ACROSS: f32 = 0.42;
 
-/// Minutiae: distance from the edge of the mask (SBMEX: 10).
-pub(crate) const BORDER: f32 = 10.0;
-/// Minutiae: a branch is followed so far for its direction (SBMEX: 5 to 20).
-pub(crate) const TRACK: usize = 20;
-/// Minutiae: a branch shorter than this has no direction (SBMEX: 5).
-pub(crate) const TRACK_LEAST: usize = 5;
-/// Minutiae: ridge and valley minutiae are one within this distance and angle (SBMEX: 6 px, 30 deg).
-pub(crate) const DUAL_DISTANCE: f32 = 7.0;
-/// See [`DUAL_DISTANCE`]; degrees.
-pub(crate) const DUAL_ANGLE: f32 = 30.0;
-/// Minutiae: quality of one that only one skeleton shows (SBMEX: 0.5).
-pub(crate) const UNPAIRED: f32 = 0.5;
-/// Minutiae: reach of the penalty for crowding (SBMEX: 11).
-pub(crate) const CROWD_SIGMA: f32 = 11.0;
-/// Minutiae: least quality kept (SBMEX: 0.3).
-pub(crate) const LEAST_QUALITY: f32 = 0.3;
-/// Fewer tell no finger from another.
-pub(crate) const LEAST_MINUTIAE: usize = 8;
+/// Longest branch that counts as a spur, pixels.
+pub const SPUR_LENGTH: usize = 10;
+/// Shorter lines with two ends are dropped, pixels.
+pub const FRAGMENT_LENGTH: usize = 14;
+/// Longest bridge, pixels.
+pub const BRIDGE_LENGTH: usize = 12;
+/// A bridge's cos 2a against the ridges is below this.
+pub const BRIDGE_SLANT: f32 = 0.3;
+/// How far a line is followed for its direction, pixels.
+pub const TRACK_REACH: usize = 20;
+/// Lines that are shorter make no minutia, pixels.
+pub const TRACK_MIN: usize = 6;
+
+/// Farthest that the two views of a minutia lie apart, pixels.
+pub const DUAL_DISTANCE: f32 = 8.0;
+/// Cosine of the widest angle between the two views.
+pub const DUAL_ANGLE_COS: f32 = 0.8;
+/// What quality a minutia keeps that only one skeleton shows.
+pub const DUAL_PENALTY: f32 = 0.5;
+
+/// A minutia's outer side must be inside the mask this far against its direction, pixels.
+pub const BORDER: f32 = 12.0;
+/// Two minutiae that face each other nearer than this are a broken line, pixels.
+pub const FACING_DISTANCE: f32 = 10.0;
+/// Scale of the crowd penalty, pixels.
+pub const CROWD_SIGMA: f32 = 11.0;
+/// Minutiae of less quality are dropped, 0 to 1.
+pub const QUALITY_FLOOR: f32 = 0.1;
+/// Fewer make no template.
+pub const MINUTIAE_MIN: usize = 5;
+/// Least area of a finger, square pixels.
+pub const AREA_MIN: usize = 6400;
+
+/// Radius of a cylinder, pixels (MCC).
+pub const CYLINDER_RADIUS: f32 = 70.0;
+/// Spread of a neighbour over the cells, pixels (MCC: 28/3).
+pub const CYLINDER_SIGMA_SPACE: f32 = 28.0 / 3.0;
+/// Spread of a neighbour over the layers, radians (MCC: 2 pi / 9).
+pub const CYLINDER_SIGMA_ANGLE: f32 = std::f32::consts::TAU / 9.0;
+/// Cells are valid this far outside the hull of the minutiae, pixels (MCC: Omega).
+pub const CYLINDER_HULL_MARGIN: f32 = 50.0;
+/// A cell's bit is set from this density on (MCC bit version, best for Ns = 8).
+pub const CYLINDER_THRESHOLD: f32 = 0.005;
+/// Least share of valid cells (MCC: minVC).
+pub const CYLINDER_VALID_SHARE: f32 = 0.75;
+/// Least number of neighbours (MCC: minM).
+pub const CYLINDER_MIN_NEIGHBOURS: usize = 2;
+/// Least share of common valid cells of two cylinders (MCC: minME).
+pub const CYLINDER_COMMON_SHARE: f32 = 0.6;
+/// Most that two prints may be turned against each other, 1/256 turns (MCC: pi/2).
+pub const CYLINDER_TURN: u8 = 64;
+
+/// LSS: least number of pairs counted.
+pub const SORT_LEAST: usize = 4;
+/// LSS: how many more are counted of large templates.
+pub const SORT_MORE: f64 = 8.0;
+/// LSS: slope and middle of the increase, minutiae.
+pub const SORT_SLOPE: f64 = 0.4;
+/// See [`SORT_SLOPE`].
+pub const SORT_MIDDLE: f64 = 20.0;
+/// LSS-R: rounds of relaxation.
+pub const RELAX_ROUNDS: usize = 5;
+/// LSS-R: what a pair keeps of itself in a round.
+pub const RELAX_WEIGHT: f32 = 0.5;
+/// LSS-R: middle (pixels) and slope of the sigmoid on the difference of distances.
+pub const RELAX_DISTANCE: [f64; 2] = [5.0, -1.6];
+/// LSS-R: middle (radians) and slope of the sigmoids on the differences of angles.
+pub const RELAX_ANGLE: [f64; 2] = [std::f64::consts::PI / 12.0, -30.0];
+
+/// Relaxed pairs that are tried as alignments.
+pub const ALIGN_HYPOTHESES: usize = 6;
+/// The second best alignment is tried when it has this share of the best one's followers.
+pub const ALIGN_RIVAL: f32 = 0.6;
+/// Relaxed pairs follow an alignment within this distance, pixels.
+pub const ALIGN_REACH: f32 = 16.0;
+/// And within this angle, 1/256 turns.
+pub const ALIGN_TURN: u8 = 20;
+/// Minutiae pair under the first alignment within this distance, pixels.
+pub const PAIR_REACH_FIRST: f32 = 16.0;
+/// And after the stretching is taken out, pixels.
+pub const PAIR_REACH_LAST: f32 = 11.0;
+/// Minutiae pair within this angle, 1/256 turns.
+pub const PAIR_TURN: u8 = 18;
+/// Distance over which the skin's stretching is alike, pixels.
+pub const STRETCH_SCALE: f32 = 60.0;
+/// Weight of not stretching at all, in pairs.
+pub const STRETCH_PRIOR: f32 = 0.7;
+/// The overlap reaches this far beyond the hull of the minutiae, pixels.
+pub const OVERLAP_MARGIN: f32 = 8.0;
+
+/// Weights of the terms of the evidence, see `compare::fuse` for their order. Logistic regression on
+/// FVC2002 DB1-4 set B and NT_CrossMatch, each set with the same total weight; checked by leaving
+/// out one set at a time.
+pub const FUSION_WEIGHTS: [f64; 9] =
+    [1.490_715, 0.906_938, 2.047_666, -0.601_802, -5.479_470, -0.855_459, 1.413_829, 1.429_081, 5.866_445];
+/// See [`FUSION_WEIGHTS`].
+pub const FUSION_BIAS: f64 = 0.228_725;
+/// Where the impostors' exponential tail would reach a rate of 1, in units of the fused evidence:
+/// the 99th percentile of the worst set lies at -2.0.
+pub const TAIL_ORIGIN: f64 = -2.0 - 4.605_170;
+/// Decay of the impostors' tail, in units of the fused evidence; 0.53 to 1.01 on the five sets.
+pub const TAIL_SCALE: f64 = 1.0;

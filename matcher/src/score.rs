@@ -1,5 +1,7 @@
 //! Scores in terms of the error they risk: `score = -10 log10(FMR)`.
 
+use crate::params::{TAIL_ORIGIN, TAIL_SCALE};
+
 /// A false match rate: the share of impostor comparisons that score at least so much.
 /// Invariant: within 0 < fmr <= 1.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -25,11 +27,6 @@ impl Fmr {
     }
 }
 
-/// The lowest rate that the calibration may be asked for. Measured are rates down to 1e-4; below, an
-/// exponential tail is followed for two decades, with a slope on the safe side of its 90 % interval.
-/// `docs/matching/calibration.md` has data, method and figures.
-pub const CALIBRATED_FMR_FLOOR: Fmr = Fmr(1e-6);
-
 /// A comparison score, calibrated: 40 means that one impostor comparison in 10,000 scores so much.
 /// Scores go to the audit, never to a client: whoever sees them can climb them.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -52,30 +49,15 @@ impl Score {
     }
 }
 
-/// Similarities and the scores that they are worth, up to where the tail begins.
-const BODY: [(f64, f64); 4] = [(0.0, 0.0), (0.0154, 3.0), (0.0175, 10.0), (TAIL, 20.0)];
-/// Similarity that one impostor comparison in a hundred reaches: there the tail begins.
-const TAIL: f64 = 0.0234;
-/// Mean excess of impostors over [`TAIL`]: the upper end of its bootstrap interval by finger.
-const MEAN_EXCESS: f64 = 0.002_78;
+/// The least rate that the calibration may be trusted for. Its data hold some 90,000 impostor
+/// comparisons, of few persons, so not independent; below this rate it is extrapolation.
+pub const CALIBRATED_FMR_FLOOR: Fmr = Fmr(1e-4);
 
-impl Score {
-    /// The score of a similarity as the comparison gives it. Strictly increasing.
-    pub(crate) fn calibrated(similarity: f64) -> Self {
-        if similarity >= TAIL {
-            return Self(20.0 + 10.0 * std::f64::consts::LOG10_E * (similarity - TAIL) / MEAN_EXCESS);
-        }
-        let mut score = 0.0;
-        for pair in BODY.windows(2) {
-            if let [(x0, y0), (x1, y1)] = *pair
-                && similarity >= x0
-                && similarity <= x1
-            {
-                score = y0 + (y1 - y0) * (similarity - x0) / (x1 - x0);
-            }
-        }
-        Self(score)
-    }
+/// From the fused evidence to a score: the impostors' tail is exponential, and the worst of the
+/// sensors sets its place. Strictly monotone until it underflows far below zero.
+pub(crate) fn calibrate(likelihood: f64) -> Score {
+    let excess = (likelihood - TAIL_ORIGIN) / TAIL_SCALE;
+    Score(10.0 / std::f64::consts::LN_10 * (excess.max(0.0) + libm::log1p(libm::exp(-excess.abs()))))
 }
 
 #[cfg(test)]
@@ -83,23 +65,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_greater_similarity_is_always_worth_a_greater_score() {
-        let scores: Vec<f64> = (0..4000).map(|n| Score::calibrated(f64::from(n) / 4000.0).get()).collect();
+    fn scores_rise_strictly_with_the_evidence() {
+        let scores: Vec<f64> = (-120..400).map(|i| calibrate(f64::from(i) / 8.0).get()).collect();
         assert!(scores.windows(2).all(|w| w[0] < w[1]));
-        assert_eq!(scores[0], 0.0);
+        assert!(scores[0] >= 0.0 && scores[scores.len() - 1] < 400.0);
     }
 
     #[test]
-    fn a_rate_and_its_score_are_two_words_for_one_thing() {
-        assert_eq!(Fmr::new(1e-4).unwrap().score(), Score(40.0));
-        assert!((Score(50.0).fmr().get() - 1e-5).abs() < 1e-12);
-        assert_eq!(Fmr::new(0.0), None);
-        assert_eq!(Fmr::new(1.5), None);
-        assert_eq!(Fmr::new(f64::NAN), None);
+    fn a_rate_and_its_score_are_two_names_of_one_thing() {
+        for rate in [1.0, 0.01, 1e-4, 1e-9] {
+            let back = Fmr::new(rate).unwrap().score().fmr().get();
+            assert!((back / rate - 1.0).abs() < 1e-9);
+        }
+        assert!(Fmr::new(0.0).is_none() && Fmr::new(1.5).is_none() && Fmr::new(f64::NAN).is_none());
     }
 
     #[test]
-    fn one_impostor_in_a_hundred_reaches_twenty() {
-        assert!((Score::calibrated(TAIL).get() - 20.0).abs() < 1e-9);
+    fn the_floor_is_a_rate_that_the_data_can_show() {
+        assert!(CALIBRATED_FMR_FLOOR.get() >= 3.0 / 90_000.0);
     }
 }

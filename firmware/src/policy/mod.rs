@@ -93,8 +93,9 @@ mod tests {
         let policy = Policy::default();
         assert_eq!(policy.identification_fmr(0), Some(policy.verify));
         assert_eq!(policy.identification_fmr(10), Some(policy.verify), "no laxer than verification");
-        let thousand = policy.identification_fmr(1000).unwrap().get();
-        assert!((thousand - 1e-5).abs() < 1e-12);
+        let strict = Policy { verify: share(0.1), ..Policy::default() };
+        let fifty = strict.identification_fmr(50).unwrap().get();
+        assert!((fifty - 2e-4).abs() < 1e-12, "one in a hundred among fifty");
         assert!(policy.identification_fmr(policy.largest_gallery()).is_some());
         assert_eq!(policy.identification_fmr(policy.largest_gallery() + 1), None);
     }

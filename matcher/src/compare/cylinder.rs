@@ -1,169 +1,238 @@
-//! Minutia cylinder codes in bits: what stands around a minutia, in its own frame
-//! (Cappelli, Ferrara, Maltoni, PAMI 2010; bit version; Ns = 8, Nd = 6).
+//! Minutia cylinders (Cappelli, Ferrara, Maltoni 2010) in bits: around each minutia a disc of 8x8
+//! cells in 6 layers of relative direction says where its neighbours are and which way they run.
 //!
-//! Invariant: bits outside the mask are zero; corners of the 8 x 8 grid, farther than R, are never
-//! in the mask.
+//! Works in the minutia's own frame, so it does not change when the print is moved or turned.
+//! Axes here are mathematical: y runs up, angles counter-clockwise; the template's y is negated
+//! once, in [`Pose::of`]. Negating y without the angle, or the other way about, ruins everything.
 
-use std::sync::LazyLock;
+use crate::{
+    minutiae::{Minutia, MinutiaKind},
+    params::{
+        CYLINDER_HULL_MARGIN, CYLINDER_MIN_NEIGHBOURS, CYLINDER_RADIUS, CYLINDER_SIGMA_ANGLE,
+        CYLINDER_SIGMA_SPACE, CYLINDER_THRESHOLD, CYLINDER_VALID_SHARE,
+    },
+};
+use std::sync::OnceLock;
 
-use crate::minutiae::Minutia;
-
-/// Cells across the base.
+/// Cells on a side.
 const SIDE: usize = 8;
-/// Cells up: directions.
-pub(super) const LAYERS: usize = 6;
-/// Radius R.
-const RADIUS: f32 = 70.0;
-/// Deviation of the spatial contribution.
-const SIGMA_S: f32 = 28.0 / 3.0;
-/// Deviation of the directional contribution.
-const SIGMA_D: f32 = 2.0 * std::f32::consts::PI / 9.0;
-/// How far beyond the hull of the minutiae a cell may lie.
-const OMEGA: f32 = 50.0;
-/// Contribution at which a bit is set.
-const MU: f32 = 0.005;
-/// Share of cells that a cylinder needs.
-const LEAST_CELLS: f32 = 0.75;
-/// Minutiae that a cylinder needs around it.
-const LEAST_NEIGHBOURS: usize = 2;
+/// Layers of relative direction.
+pub(crate) const LAYERS: usize = 6;
 
-/// One minutia and what stands around it.
+/// A minutia in pixels, y up.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Cylinder {
-    /// Pixels.
-    pub(super) x: f32,
-    pub(super) y: f32,
-    /// 1/256 turns, y down.
-    pub(super) angle: u8,
-    /// A layer a word, a cell a bit.
-    pub(super) bits: [u64; LAYERS],
-    /// Cells that count.
-    pub(super) mask: u64,
+pub(crate) struct Pose {
+    pub(crate) x: f32,
+    pub(crate) y: f32,
+    /// 1/256 turns, counter-clockwise.
+    pub(crate) angle: u8,
+    pub(crate) kind: MinutiaKind,
+    /// 0 to 1.
+    pub(crate) quality: f32,
 }
 
-/// Places of the cells in the minutia's frame, in pixels; `None` beyond R.
-static CELLS: LazyLock<[Option<(f32, f32)>; SIDE * SIDE]> = LazyLock::new(|| {
-    std::array::from_fn(|n| {
-        let at = |i: usize| (i as f32 - (SIDE as f32 - 1.0) / 2.0) * (2.0 * RADIUS / SIDE as f32);
-        let (u, v) = (at(n % SIDE), at(n / SIDE));
-        (libm::sqrtf(u * u + v * v) <= RADIUS).then_some((u, v))
-    })
-});
-
-/// The directional contribution by difference of directions, in 1/256 turns.
-static DIRECTIONAL: LazyLock<[[f32; LAYERS]; 256]> = LazyLock::new(|| {
-    let step = std::f32::consts::TAU / LAYERS as f32;
-    let half = |v: f32| libm::erff(v / (std::f32::consts::SQRT_2 * SIGMA_D));
-    std::array::from_fn(|difference| {
-        std::array::from_fn(|k| {
-            let phi = -std::f32::consts::PI + (k as f32 + 0.5) * step;
-            let turns = difference as f32 / 256.0 - phi / std::f32::consts::TAU;
-            let alpha = (turns - libm::rintf(turns)) * std::f32::consts::TAU;
-            0.5 * (half(alpha + step / 2.0) - half(alpha - step / 2.0))
-        })
-    })
-});
-
-/// The cylinders of all minutiae that have enough around them.
-pub(super) fn cylinders(minutiae: &[Minutia]) -> Vec<Cylinder> {
-    let points: Vec<(f32, f32, u8)> = minutiae
-        .iter()
-        // y runs down, so angles turn the other way round.
-        .map(|m| (f32::from(m.x) / 10.0, f32::from(m.y) / 10.0, m.angle.wrapping_neg()))
-        .collect();
-    let hull = hull(&points);
-    (0..points.len()).filter_map(|at| cylinder(&points, at, &hull)).collect()
+impl Pose {
+    pub(crate) fn of(m: &Minutia) -> Self {
+        Self {
+            x: f32::from(m.x) / 10.0,
+            y: -f32::from(m.y) / 10.0,
+            angle: m.angle,
+            kind: m.kind,
+            quality: f32::from(m.quality) / 100.0,
+        }
+    }
 }
 
-fn cylinder(points: &[(f32, f32, u8)], at: usize, hull: &[(f32, f32)]) -> Option<Cylinder> {
-    let (x, y, angle) = points[at];
-    let reach = RADIUS + 3.0 * SIGMA_S;
-    let near: Vec<(f32, f32, u8)> = points
+/// The bits of one minutia. Invariant: bits outside `valid` are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cylinder {
+    pub(crate) layers: [u64; LAYERS],
+    pub(crate) valid: u64,
+    /// Which minutia.
+    pub(crate) minutia: u16,
+    /// The minutia's angle.
+    pub(crate) angle: u8,
+}
+
+/// Sine and cosine of 1/256 turns.
+pub(crate) fn turn(angle: u8) -> (f32, f32) {
+    static TABLE: OnceLock<Vec<(f32, f32)>> = OnceLock::new();
+    let table = TABLE.get_or_init(|| {
+        (0..256u32)
+            .map(|i| {
+                let a = f64::from(i) * std::f64::consts::TAU / 256.0;
+                (libm::sin(a) as f32, libm::cos(a) as f32)
+            })
+            .collect()
+    });
+    table[usize::from(angle)]
+}
+
+/// What a neighbour adds to a cell, by squared distance, and to a layer, by relative angle.
+struct Tables {
+    space: Vec<f32>,
+    layer: Vec<[f32; LAYERS]>,
+}
+
+/// Steps of the space table to a square pixel.
+const SPACE_STEPS: f32 = 4.0;
+
+fn reach2() -> f32 {
+    9.0 * CYLINDER_SIGMA_SPACE * CYLINDER_SIGMA_SPACE
+}
+
+fn tables() -> &'static Tables {
+    static TABLES: OnceLock<Tables> = OnceLock::new();
+    TABLES.get_or_init(|| {
+        let sigma = f64::from(CYLINDER_SIGMA_SPACE);
+        let space = (0..=(reach2() * SPACE_STEPS) as usize)
+            .map(|i| {
+                let d2 = i as f64 / f64::from(SPACE_STEPS);
+                let density = 1.0 / (sigma * libm::sqrt(std::f64::consts::TAU));
+                (density * libm::exp(-d2 / (2.0 * sigma * sigma))) as f32
+            })
+            .collect();
+        let width = std::f64::consts::TAU / LAYERS as f64;
+        let spread = f64::from(CYLINDER_SIGMA_ANGLE) * std::f64::consts::SQRT_2;
+        let layer = (0..256u32)
+            .map(|i| {
+                let relative = f64::from(i) * std::f64::consts::TAU / 256.0;
+                std::array::from_fn(|k| {
+                    let centre = -std::f64::consts::PI + (k as f64 + 0.5) * width;
+                    let off = wrap(relative - centre);
+                    let edge = |e: f64| libm::erf((off + e) / spread);
+                    (0.5 * (edge(width / 2.0) - edge(-width / 2.0))) as f32
+                })
+            })
+            .collect();
+        Tables { space, layer }
+    })
+}
+
+/// An angle brought to -pi..pi.
+fn wrap(a: f64) -> f64 {
+    a - std::f64::consts::TAU * libm::round(a / std::f64::consts::TAU)
+}
+
+/// The cylinders of all minutiae that have enough neighbours.
+pub(crate) fn build(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
+    (0..poses.len()).filter_map(|i| one(poses, i, hull)).collect()
+}
+
+fn one(poses: &[Pose], index: usize, hull: &Hull) -> Option<Cylinder> {
+    let tables = tables();
+    let m = &poses[index];
+    let (s, c) = turn(m.angle);
+    let far = CYLINDER_RADIUS + 3.0 * CYLINDER_SIGMA_SPACE;
+    let near: Vec<(f32, f32, &[f32; LAYERS])> = poses
         .iter()
         .enumerate()
-        .filter(|(other, p)| *other != at && square(p.0 - x, p.1 - y) <= reach * reach)
-        .map(|(_, p)| *p)
+        .filter(|&(i, t)| {
+            let (dx, dy) = (t.x - m.x, t.y - m.y);
+            i != index && dx * dx + dy * dy <= far * far
+        })
+        .map(|(_, t)| {
+            let (dx, dy) = (t.x - m.x, t.y - m.y);
+            let layer = &tables.layer[usize::from(m.angle.wrapping_sub(t.angle))];
+            (c * dx + s * dy, -s * dx + c * dy, layer)
+        })
         .collect();
-    if near.len() < LEAST_NEIGHBOURS {
+    if near.len() < CYLINDER_MIN_NEIGHBOURS {
         return None;
     }
-    let turn = f32::from(angle) / 256.0 * std::f32::consts::TAU;
-    let (cos, sin) = (libm::cosf(turn), libm::sinf(turn));
-    let peak = 1.0 / (SIGMA_S * libm::sqrtf(std::f32::consts::TAU));
-    let (mut bits, mut mask, mut cells) = ([0; LAYERS], 0_u64, 0);
-    for (n, cell) in CELLS.iter().enumerate() {
-        let Some((u, v)) = cell else { continue };
-        cells += 1;
-        let (px, py) = (x + cos * u - sin * v, y + sin * u + cos * v);
-        if !within(hull, px, py) {
-            continue;
-        }
-        mask |= 1 << n;
-        let mut values = [0.0_f32; LAYERS];
-        for &(tx, ty, direction) in &near {
-            let d2 = square(tx - px, ty - py);
-            if d2 > 9.0 * SIGMA_S * SIGMA_S {
+    let step = 2.0 * CYLINDER_RADIUS / SIDE as f32;
+    let mut out = Cylinder { layers: [0; LAYERS], valid: 0, minutia: index as u16, angle: m.angle };
+    let mut cells = 0u32;
+    for row in 0..SIDE {
+        for column in 0..SIDE {
+            let u = (column as f32 - (SIDE as f32 - 1.0) / 2.0) * step;
+            let v = (row as f32 - (SIDE as f32 - 1.0) / 2.0) * step;
+            if u * u + v * v > CYLINDER_RADIUS * CYLINDER_RADIUS {
                 continue;
             }
-            let spatial = peak * libm::expf(-d2 / (2.0 * SIGMA_S * SIGMA_S));
-            for (value, share) in
-                values.iter_mut().zip(&DIRECTIONAL[usize::from(angle.wrapping_sub(direction))])
-            {
-                *value += spatial * share;
+            cells += 1;
+            if !hull.near(m.x + c * u - s * v, m.y + s * u + c * v) {
+                continue;
+            }
+            let bit = 1u64 << (row * SIDE + column);
+            out.valid |= bit;
+            let mut sums = [0.0f32; LAYERS];
+            for &(x, y, layer) in &near {
+                let d2 = (x - u) * (x - u) + (y - v) * (y - v);
+                if let Some(&space) = tables.space.get((d2 * SPACE_STEPS + 0.5) as usize) {
+                    for (sum, part) in sums.iter_mut().zip(layer) {
+                        *sum += space * part;
+                    }
+                }
+            }
+            for (layer, &sum) in out.layers.iter_mut().zip(&sums) {
+                if sum >= CYLINDER_THRESHOLD {
+                    *layer |= bit;
+                }
             }
         }
-        for (layer, value) in bits.iter_mut().zip(values) {
-            *layer |= u64::from(value >= MU) << n;
+    }
+    (out.valid.count_ones() as f32 >= CYLINDER_VALID_SHARE * cells as f32).then_some(out)
+}
+
+/// The convex hull of the minutiae, counter-clockwise.
+#[derive(Clone)]
+pub(crate) struct Hull {
+    corners: Vec<(f32, f32)>,
+}
+
+impl Hull {
+    pub(crate) fn of(poses: &[Pose]) -> Self {
+        let mut points: Vec<(f32, f32)> = poses.iter().map(|p| (p.x, p.y)).collect();
+        points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        points.dedup();
+        if points.len() < 3 {
+            return Self { corners: points };
         }
-    }
-    let enough = mask.count_ones() as f32 >= LEAST_CELLS * cells as f32;
-    enough.then_some(Cylinder { x, y, angle, bits, mask })
-}
-
-fn square(dx: f32, dy: f32) -> f32 {
-    dx * dx + dy * dy
-}
-
-/// Convex hull, counter-clockwise (Andrew's monotone chain).
-fn hull(points: &[(f32, f32, u8)]) -> Vec<(f32, f32)> {
-    let mut sorted: Vec<(f32, f32)> = points.iter().map(|p| (p.0, p.1)).collect();
-    sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    sorted.dedup();
-    if sorted.len() < 3 {
-        return sorted;
-    }
-    let turn =
-        |a: (f32, f32), b: (f32, f32), c: (f32, f32)| (b.0 - a.0) * (c.1 - a.1) - (b.1 - a.1) * (c.0 - a.0);
-    let half = |points: &mut dyn Iterator<Item = (f32, f32)>| {
-        let mut chain: Vec<(f32, f32)> = Vec::new();
-        for p in points {
-            while chain.len() >= 2 && turn(chain[chain.len() - 2], chain[chain.len() - 1], p) <= 0.0 {
-                chain.pop();
+        let mut corners: Vec<(f32, f32)> = Vec::new();
+        for pass in 0..2 {
+            let base = corners.len();
+            let mut side = |p: (f32, f32)| {
+                while corners.len() >= base + 2 {
+                    let (a, b) = (corners[corners.len() - 2], corners[corners.len() - 1]);
+                    if (b.0 - a.0) * (p.1 - a.1) - (b.1 - a.1) * (p.0 - a.0) > 0.0 {
+                        break;
+                    }
+                    corners.pop();
+                }
+                corners.push(p);
+            };
+            if pass == 0 {
+                points.iter().copied().for_each(&mut side);
+            } else {
+                points.iter().rev().copied().for_each(&mut side);
             }
-            chain.push(p);
+            corners.pop();
         }
-        chain.pop();
-        chain
-    };
-    let mut lower = half(&mut sorted.iter().copied());
-    lower.extend(half(&mut sorted.iter().rev().copied()));
-    lower
-}
-
-/// Whether a point lies in the hull grown by [`OMEGA`].
-fn within(hull: &[(f32, f32)], x: f32, y: f32) -> bool {
-    let mut inside = hull.len() >= 3;
-    for (n, a) in hull.iter().enumerate() {
-        let b = hull[(n + 1) % hull.len()];
-        let (ex, ey) = (b.0 - a.0, b.1 - a.1);
-        let (px, py) = (x - a.0, y - a.1);
-        if ex * py - ey * px < 0.0 {
-            inside = false;
-        }
-        let along = ((px * ex + py * ey) / (ex * ex + ey * ey).max(1e-6)).clamp(0.0, 1.0);
-        if square(px - along * ex, py - along * ey) <= OMEGA * OMEGA {
-            return true;
-        }
+        Self { corners }
     }
-    inside
+
+    /// How far outside the hull a point lies, squared; zero inside.
+    pub(crate) fn outside2(&self, x: f32, y: f32) -> f32 {
+        let n = self.corners.len();
+        let mut inside = n >= 3;
+        let mut least = f32::INFINITY;
+        for i in 0..n {
+            let (a, b) = (self.corners[i], self.corners[(i + 1) % n]);
+            let (ex, ey) = (b.0 - a.0, b.1 - a.1);
+            let (px, py) = (x - a.0, y - a.1);
+            if ex * py - ey * px < 0.0 {
+                inside = false;
+            }
+            let length2 = ex * ex + ey * ey;
+            let t = if length2 > 0.0 { ((px * ex + py * ey) / length2).clamp(0.0, 1.0) } else { 0.0 };
+            let (qx, qy) = (px - t * ex, py - t * ey);
+            least = least.min(qx * qx + qy * qy);
+        }
+        if inside { 0.0 } else { least }
+    }
+
+    fn near(&self, x: f32, y: f32) -> bool {
+        self.outside2(x, y) <= CYLINDER_HULL_MARGIN * CYLINDER_HULL_MARGIN
+    }
 }

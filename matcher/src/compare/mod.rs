@@ -1,39 +1,59 @@
-//! 1:1 comparison: cylinders around every minutia, compared and relaxed.
+//! 1:1 comparison: cylinders, likeness of all pairs, relaxation, alignment, score.
 
-mod cylinder;
-mod local;
+pub(crate) mod consolidate;
+pub(crate) mod cylinder;
+mod fuse;
+pub(crate) mod local;
+pub(crate) mod relax;
+
+pub use consolidate::Evidence;
 
 use crate::{score::Score, template::Template};
-use cylinder::Cylinder;
+use cylinder::{Cylinder, Hull, Pose};
 
 /// A template made ready to be compared many times. Costs memory, saves time.
 #[derive(Clone)]
 pub struct Prepared {
+    poses: Vec<Pose>,
     cylinders: Vec<Cylinder>,
+    hull: Hull,
 }
 
 impl Prepared {
     /// Builds the local structures of a template.
     #[must_use]
     pub fn new(template: &Template) -> Self {
-        Self { cylinders: cylinder::cylinders(template.minutiae()) }
+        let poses: Vec<Pose> = template.minutiae().iter().map(Pose::of).collect();
+        let hull = Hull::of(&poses);
+        let cylinders = cylinder::build(&poses, &hull);
+        Self { poses, cylinders, hull }
     }
 }
 
 /// Compares a probe with a reference.
 #[must_use]
 pub fn compare(probe: &Prepared, reference: &Prepared) -> Score {
-    Score::calibrated(f64::from(local::similarity(&probe.cylinders, &reference.cylinders)))
+    crate::score::calibrate(fuse::fuse(&evidence(probe, reference)))
 }
 
 /// Compares a probe with the several views of one enrolled finger: the best counts.
 #[must_use]
 pub fn compare_views(probe: &Prepared, views: &[Prepared]) -> Score {
-    views
-        .iter()
-        .map(|view| compare(probe, view))
-        .fold(Score::ZERO, |best, score| if score > best { score } else { best })
+    let scores = views.iter().map(|view| compare(probe, view));
+    scores.fold(Score::ZERO, |best, score| if score > best { score } else { best })
+}
+
+/// What a comparison finds, before it is weighed into a score.
+#[must_use]
+pub fn evidence(probe: &Prepared, reference: &Prepared) -> Evidence {
+    let (n, m) = (probe.cylinders.len(), reference.cylinders.len());
+    let mut pairs = Vec::with_capacity(n * m);
+    local::pairs(&probe.cylinders, &reference.cylinders, &mut pairs);
+    let relaxed = relax::relax(&probe.poses, &reference.poses, &mut pairs, n.min(m));
+    let counted = relax::pairs_counted(n, m);
+    let local = relaxed.iter().take(counted).map(|r| r.after).sum::<f32>() / counted as f32;
+    consolidate::consolidate(probe, reference, &relaxed, local)
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

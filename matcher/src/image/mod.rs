@@ -1,7 +1,11 @@
 //! The biometric sample as the matcher takes it: 8-bit grey, dark ridges on light, known resolution.
 
+pub(crate) mod contrast;
+pub(crate) mod grid;
 pub(crate) mod normalise;
+pub(crate) mod plane;
 pub(crate) mod quality;
+pub(crate) mod segment;
 
 /// Resolution in pixels per inch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

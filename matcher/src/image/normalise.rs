@@ -1,68 +1,59 @@
-//! Any resolution to 500 dpi: triangle filter, as wide as a target pixel when shrinking.
+//! Any resolution to 500 dpi: a separable triangle filter, widened when the image shrinks so that
+//! every source pixel counts (area averaging). Plain sums in a fixed order: the same everywhere.
 
-use crate::{image::Image, plane::Plane};
+use super::{Image, plane::Plane};
 
-/// Weights of the source pixels that make one target pixel.
-struct Taps {
+/// The image at 500 dpi, grey 0 to 255.
+pub(crate) fn normalise(image: &Image) -> Plane<f32> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let dpi = u32::from(image.dpi().get());
+    let source = Plane { width, height, data: image.pixels().iter().map(|&p| f32::from(p)).collect() };
+    if dpi == 500 {
+        return source;
+    }
+    let scaled = |side: usize| ((side as u32 * 1000 + dpi) / (2 * dpi)).max(1) as usize;
+    let (out_w, out_h) = (scaled(width), scaled(height));
+    let columns = taps(width, out_w, dpi);
+    let mut narrow = Plane::filled(out_w, height, 0.0f32);
+    for y in 0..height {
+        let from = source.row(y);
+        for (to, tap) in narrow.row_mut(y).iter_mut().zip(&columns) {
+            *to = tap.weights.iter().zip(&from[tap.first..]).map(|(w, v)| w * v).sum();
+        }
+    }
+    let mut out = Plane::filled(out_w, out_h, 0.0f32);
+    for (y, tap) in taps(height, out_h, dpi).iter().enumerate() {
+        let to = out.row_mut(y);
+        for (i, &weight) in tap.weights.iter().enumerate() {
+            for (t, &v) in to.iter_mut().zip(narrow.row(tap.first + i)) {
+                *t += weight * v;
+            }
+        }
+    }
+    out
+}
+
+/// The source samples that make one output sample, and their weights, which sum to 1.
+struct Tap {
     first: usize,
     weights: Vec<f32>,
 }
 
-/// The image at 500 dpi, 0 (dark) to 255.
-pub(crate) fn normalise(image: &Image) -> Plane<f32> {
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    let source = Plane { width, height, data: image.pixels().iter().map(|p| f32::from(*p)).collect() };
-    if image.dpi().get() == 500 {
-        return source;
-    }
-    let scale = f32::from(image.dpi().get()) / 500.0;
-    let narrow = resample_rows(&source, &taps(width, scale));
-    transpose(&resample_rows(&transpose(&narrow), &taps(height, scale)))
-}
-
-fn taps(size: usize, scale: f32) -> Vec<Taps> {
-    let target = ((size as f32 / scale) as usize).max(1);
-    let reach = scale.max(1.0);
+fn taps(source: usize, target: usize, dpi: u32) -> Vec<Tap> {
+    let ratio = f64::from(dpi) / 500.0;
+    let reach = ratio.max(1.0);
+    let last = source as i64 - 1;
     (0..target)
-        .map(|at| {
-            let centre = (at as f32 + 0.5) * scale - 0.5;
-            let first = libm::ceilf(centre - reach).max(0.0) as usize;
-            let last = (libm::floorf(centre + reach).max(0.0) as usize).min(size - 1);
-            let first = first.min(last);
-            let mut weights: Vec<f32> =
-                (first..=last).map(|x| (1.0 - (x as f32 - centre).abs() / reach).max(0.0)).collect();
-            let sum: f32 = weights.iter().sum();
-            if sum > 0.0 {
-                weights.iter_mut().for_each(|w| *w /= sum);
-            } else {
-                weights.fill(1.0 / (last - first + 1) as f32);
-            }
-            Taps { first, weights }
+        .map(|i| {
+            let centre = (i as f64 + 0.5) * ratio - 0.5;
+            let from = ((centre - reach).ceil() as i64).clamp(0, last);
+            let to = ((centre + reach).floor() as i64).clamp(from, last);
+            let raw: Vec<f64> =
+                (from..=to).map(|s| (1.0 - (s as f64 - centre).abs() / reach).max(1e-6)).collect();
+            let sum: f64 = raw.iter().sum();
+            Tap { first: from as usize, weights: raw.iter().map(|w| (w / sum) as f32).collect() }
         })
         .collect()
-}
-
-fn resample_rows(source: &Plane<f32>, taps: &[Taps]) -> Plane<f32> {
-    let mut target = Plane::filled(taps.len(), source.height, 0.0);
-    for y in 0..source.height {
-        let row = &source.data[y * source.width..(y + 1) * source.width];
-        for (x, tap) in taps.iter().enumerate() {
-            let pixels = &row[tap.first..tap.first + tap.weights.len()];
-            let sum = pixels.iter().zip(&tap.weights).fold(0.0, |sum, (p, w)| sum + p * w);
-            target.set(x, y, sum);
-        }
-    }
-    target
-}
-
-fn transpose(plane: &Plane<f32>) -> Plane<f32> {
-    let mut turned = Plane::filled(plane.height, plane.width, 0.0);
-    for y in 0..plane.height {
-        for x in 0..plane.width {
-            turned.set(y, x, plane.at(x, y));
-        }
-    }
-    turned
 }
 
 #[cfg(test)]
@@ -70,30 +61,39 @@ mod tests {
     use super::*;
     use crate::image::Dpi;
 
-    fn stripes(period: f32, side: u32, dpi: u32) -> Image {
-        let pixels = (0..side * side)
-            .map(|at| {
-                let x = (at % side) as f32;
-                (127.5 + 127.0 * libm::sinf(x * std::f32::consts::TAU / period)) as u8
-            })
-            .collect();
-        Image::new(side, side, Dpi::new(dpi).unwrap(), pixels).unwrap()
+    fn image(width: u32, height: u32, dpi: u32, f: impl Fn(u32, u32) -> u8) -> Image {
+        let pixels =
+            (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| f(x, y)).collect();
+        Image::new(width, height, Dpi::new(dpi).unwrap(), pixels).unwrap()
     }
 
     #[test]
-    fn standard_resolution_passes_unchanged() {
-        let image = stripes(9.0, 100, 500);
-        let plane = normalise(&image);
-        assert_eq!((plane.width, plane.height), (100, 100));
-        assert!(plane.data.iter().zip(image.pixels()).all(|(a, b)| *a == f32::from(*b)));
+    fn an_image_of_1000_dpi_halves_and_keeps_its_mean() {
+        let out = normalise(&image(400, 300, 1000, |x, _| if x % 2 == 0 { 0 } else { 200 }));
+        assert_eq!((out.width, out.height), (200, 150));
+        for x in 1..199 {
+            assert!((out.at(x, 75) - 100.0).abs() < 1.0, "column {x}: {}", out.at(x, 75));
+        }
     }
 
     #[test]
-    fn a_finer_image_shrinks_to_the_same_stripes() {
-        let fine = normalise(&stripes(18.0, 200, 1000));
-        let standard = normalise(&stripes(9.0, 100, 500));
-        assert_eq!((fine.width, fine.height), (100, 100));
-        let error: f32 = (20..80).map(|x| (fine.at(x, 50) - standard.at(x, 50)).abs()).sum::<f32>() / 60.0;
-        assert!(error < 30.0, "{error}");
+    fn a_ramp_stays_a_ramp_at_569_dpi() {
+        let out = normalise(&image(296, 400, 569, |_, y| (y / 2) as u8));
+        assert_eq!((out.width, out.height), (260, 351));
+        for y in 2..out.height - 2 {
+            let expected = ((y as f32 + 0.5) * 1.138 - 0.5) / 2.0;
+            assert!((out.at(100, y) - expected).abs() < 0.6, "row {y}");
+        }
+    }
+
+    #[test]
+    fn every_resolution_has_taps_inside_the_source() {
+        for dpi in [125, 333, 501, 569, 1000, 2000] {
+            for tap in taps(80, (80 * 500 / dpi as usize).max(1), dpi) {
+                assert!(tap.first + tap.weights.len() <= 80);
+                let sum: f32 = tap.weights.iter().sum();
+                assert!((sum - 1.0).abs() < 1e-4);
+            }
+        }
     }
 }

@@ -267,7 +267,7 @@ fn image_size(record: &Record) -> (u16, u16) {
 fn template(width: u16, height: u16, minutiae: Vec<Minutia>) -> Result<Template, InterchangeError> {
     let reach = |of: fn(&Minutia) -> u16| minutiae.iter().map(|m| of(m) / 10 + 1).max().unwrap_or(0);
     let (width, height) = (width.max(reach(|m| m.x)), height.max(reach(|m| m.y)));
-    Template::new(width, height, minutiae).map_err(|_| InterchangeError::Field("minutiae"))
+    Template::from_minutiae(width, height, minutiae).map_err(|_| InterchangeError::Field("minutiae"))
 }
 
 #[cfg(test)]

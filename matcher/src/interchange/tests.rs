@@ -20,7 +20,7 @@ prop_compose! {
         let mut extensions = vec![1, 1];
         extensions.extend((vendor.len() as u16 + 4).to_be_bytes());
         extensions.extend(vendor);
-        View { position, impression: 0, quality, template: Template::new(500, 500, minutiae).unwrap(), extensions }
+        View { position, impression: 0, quality, template: Template::from_minutiae(500, 500, minutiae).unwrap(), extensions }
     }
 }
 
@@ -29,7 +29,7 @@ fn whole_degrees(mut record: Record) -> Record {
     for view in &mut record.views {
         let minutiae =
             view.template.minutiae().iter().map(|m| Minutia { angle: m.angle & 0xC0, ..*m }).collect();
-        view.template = Template::new(500, 500, minutiae).unwrap();
+        view.template = Template::from_minutiae(500, 500, minutiae).unwrap();
     }
     record
 }

@@ -1,112 +1,56 @@
-//! Ridges and valleys tell the same story twice: where a ridge ends two valleys meet. A minutia that
-//! both skeletons show is trusted; one that only one shows, or that stands in a crowd, is not
-//! (SBMEX, Cappelli).
+//! Where a ridge ends, two valleys join, and where a ridge forks, a valley ends. A minutia seen by
+//! both skeletons is believed; one seen by a single skeleton is doubted.
 
-use crate::{
-    minutiae::{Minutia, MinutiaKind, detect::Candidate},
-    params::{CROWD_SIGMA, DUAL_ANGLE, DUAL_DISTANCE, LEAST_QUALITY, UNPAIRED},
-};
+use super::Candidate;
+use crate::params::{DUAL_ANGLE_COS, DUAL_DISTANCE, DUAL_PENALTY};
 
-/// Merges the candidates of both skeletons; those of the valleys change their kind.
-pub(crate) fn merged(ridges: &[Candidate], valleys: &[Candidate]) -> Vec<Candidate> {
-    let valleys: Vec<Candidate> = valleys
-        .iter()
-        .map(|v| Candidate {
-            kind: match v.kind {
-                MinutiaKind::Ending => MinutiaKind::Bifurcation,
-                MinutiaKind::Bifurcation => MinutiaKind::Ending,
-            },
-            ..*v
-        })
-        .collect();
+/// Joins the two lists.
+pub(crate) fn join(ridges: &[Candidate], valleys: &[Candidate]) -> Vec<Candidate> {
     let mut pairs = Vec::new();
-    for (r, ridge) in ridges.iter().enumerate() {
-        for (v, valley) in valleys.iter().enumerate() {
-            let distance = distance(ridge, valley);
-            if distance <= DUAL_DISTANCE * 1.5
-                && angle_between(ridge.angle, valley.angle) <= DUAL_ANGLE.to_radians()
+    for (i, r) in ridges.iter().enumerate() {
+        for (j, v) in valleys.iter().enumerate() {
+            let (dx, dy) = (r.x - v.x, r.y - v.y);
+            let distance2 = dx * dx + dy * dy;
+            if distance2 <= DUAL_DISTANCE * DUAL_DISTANCE
+                && r.dx * v.dx + r.dy * v.dy >= DUAL_ANGLE_COS
+                && r.kind == v.kind
             {
-                pairs.push((distance, r, v));
+                pairs.push((distance2, i, j));
             }
         }
     }
     pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    let (mut ridge_free, mut valley_free) = (vec![true; ridges.len()], vec![true; valleys.len()]);
-    let mut all = Vec::new();
-    for (_, r, v) in pairs {
-        if ridge_free[r] && valley_free[v] {
-            ridge_free[r] = false;
-            valley_free[v] = false;
-            // An end is a sharper place than a fork: it gives place and angle.
-            let (ridge, valley) = (&ridges[r], &valleys[v]);
-            let sharp = if ridge.kind == MinutiaKind::Ending { ridge } else { valley };
-            all.push(Candidate {
-                quality: ridge.quality.max(valley.quality),
-                kind: sharp_kind(ridge, valley),
-                ..*sharp
-            });
+    let mut used_ridge = vec![false; ridges.len()];
+    let mut used_valley = vec![false; valleys.len()];
+    let mut out = Vec::new();
+    for (_, i, j) in pairs {
+        if !used_ridge[i] && !used_valley[j] {
+            used_ridge[i] = true;
+            used_valley[j] = true;
+            out.push(mean(&ridges[i], &valleys[j]));
         }
     }
-    let alone = |c: &Candidate| Candidate { quality: c.quality * UNPAIRED, ..*c };
-    all.extend(ridges.iter().zip(&ridge_free).filter(|(_, free)| **free).map(|(c, _)| alone(c)));
-    all.extend(valleys.iter().zip(&valley_free).filter(|(_, free)| **free).map(|(c, _)| alone(c)));
-    all
+    let alone = |list: &[Candidate], used: &[bool]| -> Vec<Candidate> {
+        list.iter()
+            .zip(used)
+            .filter(|(_, used)| !**used)
+            .map(|(c, _)| Candidate { quality: c.quality * DUAL_PENALTY, ..*c })
+            .collect()
+    };
+    out.extend(alone(ridges, &used_ridge));
+    out.extend(alone(valleys, &used_valley));
+    out
 }
 
-/// Where both agree the kind is theirs; where they differ, the ridge's.
-fn sharp_kind(ridge: &Candidate, _valley: &Candidate) -> MinutiaKind {
-    ridge.kind
-}
-
-/// Lowers the quality of those that stand close together, and drops the doubtful.
-pub(crate) fn kept(mut all: Vec<Candidate>) -> Vec<Candidate> {
-    let crowding: Vec<f32> = all
-        .iter()
-        .enumerate()
-        .map(|(a, one)| {
-            all.iter()
-                .enumerate()
-                .filter(|(b, _)| a != *b)
-                .map(|(_, other)| {
-                    let d = distance(one, other);
-                    if d > 4.0 * CROWD_SIGMA {
-                        0.0
-                    } else {
-                        libm::expf(-d * d / (2.0 * CROWD_SIGMA * CROWD_SIGMA)) * other.quality
-                    }
-                })
-                .sum()
-        })
-        .collect();
-    for (candidate, crowd) in all.iter_mut().zip(crowding) {
-        candidate.quality *= libm::exp2f(-crowd);
+fn mean(a: &Candidate, b: &Candidate) -> Candidate {
+    let (dx, dy) = (a.dx + b.dx, a.dy + b.dy);
+    let length = (dx * dx + dy * dy).sqrt().max(1e-3);
+    Candidate {
+        x: (a.x + b.x) / 2.0,
+        y: (a.y + b.y) / 2.0,
+        dx: dx / length,
+        dy: dy / length,
+        kind: a.kind,
+        quality: (a.quality + b.quality) / 2.0,
     }
-    all.retain(|c| c.quality >= LEAST_QUALITY);
-    all
-}
-
-/// Rounds to what a template keeps.
-pub(crate) fn minutia(c: &Candidate, width: usize, height: usize) -> Minutia {
-    let tenths = |v: f32, size: usize| (libm::rintf(v * 10.0).max(0.0) as u16).min((size * 10 - 1) as u16);
-    // y runs down here and angles counter-clockwise on screen there.
-    let turns = -c.angle / std::f32::consts::TAU;
-    let angle = libm::rintf((turns - libm::floorf(turns)) * 256.0) as u16;
-    Minutia {
-        x: tenths(c.x, width),
-        y: tenths(c.y, height),
-        angle: (angle % 256) as u8,
-        kind: c.kind,
-        quality: libm::rintf(c.quality.clamp(0.0, 1.0) * 100.0) as u8,
-    }
-}
-
-fn distance(a: &Candidate, b: &Candidate) -> f32 {
-    let (dx, dy) = (a.x - b.x, a.y - b.y);
-    libm::sqrtf(dx * dx + dy * dy)
-}
-
-/// Least angle between two directions, 0 to pi.
-fn angle_between(a: f32, b: f32) -> f32 {
-    let turns = (a - b) / std::f32::consts::TAU;
-    (turns - libm::rintf(turns)).abs() * std::f32::consts::TAU
 }

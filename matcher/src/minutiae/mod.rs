@@ -1,7 +1,10 @@
 //! Minutiae: where a ridge ends or forks, and which way it runs.
 
-pub(crate) mod detect;
+pub(crate) mod clean;
+pub(crate) mod collect;
 pub(crate) mod duality;
+pub(crate) mod select;
+pub(crate) mod skeleton;
 
 /// What happens to the ridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,4 +33,16 @@ pub struct Minutia {
     pub kind: MinutiaKind,
     /// 0 (doubtful) to 100.
     pub quality: u8,
+}
+
+/// A minutia while it is being worked on: pixels, and a unit vector in screen axes (y down).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) x: f32,
+    pub(crate) y: f32,
+    pub(crate) dx: f32,
+    pub(crate) dy: f32,
+    pub(crate) kind: MinutiaKind,
+    /// 0 to 1.
+    pub(crate) quality: f32,
 }

@@ -1,8 +1,8 @@
-//! From grey pixels to ridges one pixel wide.
+//! Ridges: which way they run, how far apart they are, and a clean picture of them.
 
-pub(crate) mod contrast;
+pub(crate) mod bits;
 pub(crate) mod enhance;
-pub(crate) mod mask;
+pub(crate) mod kernels;
 pub(crate) mod orientation;
 pub(crate) mod period;
-pub(crate) mod skeleton;
+pub(crate) mod thin;

@@ -1,117 +1,188 @@
-//! How far apart the ridges are: the autocorrelation of the profile across them.
+//! How far apart the ridges are: at points of a coarse grid the picture is averaged along the
+//! ridges, and the strongest frequency across them is found by a short Fourier sum.
 
+use super::orientation::Orientation;
 use crate::{
-    params::{CELL, PERIOD_ACROSS, PERIOD_ALONG, PERIOD_BOUNDS, PERIOD_CONFIDENCE, PERIOD_STEP},
-    plane::Plane,
-    ridge::orientation::Orientation,
+    image::{
+        grid::{Grid, smooth},
+        plane::Plane,
+    },
+    params::{PERIOD_MAX, PERIOD_MIN, PERIOD_REACH, PERIOD_SIGMA, PERIOD_STEPS, PERIOD_STRIDE, PERIOD_WIDTH},
 };
+use std::sync::OnceLock;
 
-/// Ridge periods in pixels, on cells of [`CELL`], smooth; and their median over the mask.
-pub(crate) struct Periods {
-    pub(crate) cells: Plane<f32>,
+/// The ridge period of each block in pixels, and the median over the finger.
+pub(crate) struct Period {
+    /// Logarithm of the period: smooth, and interpolates well.
+    pub(crate) log: Plane<f32>,
+    /// Median of the clear blocks, in pixels.
     pub(crate) median: f32,
 }
 
-/// Estimates the periods; `None` when no place shows any.
-pub(crate) fn periods(image: &Plane<f32>, mask: &Plane<bool>, orientation: &Orientation) -> Option<Periods> {
-    let per_cell = PERIOD_STEP / CELL;
-    let (w, h) = (mask.width.div_ceil(per_cell), mask.height.div_ceil(per_cell));
-    let (mut weighted, mut weights) = (Plane::filled(w, h, 0.0), Plane::filled(w, h, 0.0));
+/// Samples of a signature.
+const SAMPLES: usize = 2 * PERIOD_REACH + 1;
+
+/// Windowed cosines and sines of every trial period.
+struct Waves {
+    log: Vec<f32>,
+    /// By sample, then by trial period.
+    cos: Vec<[f32; PERIOD_STEPS]>,
+    sin: Vec<[f32; PERIOD_STEPS]>,
+    window: [f32; SAMPLES],
+}
+
+fn waves() -> &'static Waves {
+    static WAVES: OnceLock<Waves> = OnceLock::new();
+    WAVES.get_or_init(|| {
+        let mut window = [0.0; SAMPLES];
+        for (i, w) in window.iter_mut().enumerate() {
+            let x = i as f32 - PERIOD_REACH as f32;
+            *w = 0.5 + 0.5 * libm::cosf(std::f32::consts::PI * x / (PERIOD_REACH as f32 + 1.0));
+        }
+        let none = vec![[0.0; PERIOD_STEPS]; SAMPLES];
+        let mut waves = Waves { log: Vec::new(), cos: none.clone(), sin: none, window };
+        for step in 0..PERIOD_STEPS {
+            let share = step as f32 / (PERIOD_STEPS - 1) as f32;
+            let log = libm::logf(PERIOD_MIN) + share * (libm::logf(PERIOD_MAX) - libm::logf(PERIOD_MIN));
+            let omega = std::f32::consts::TAU / libm::expf(log);
+            for (i, &w) in window.iter().enumerate() {
+                let x = i as f32 - PERIOD_REACH as f32;
+                waves.cos[i][step] = w * libm::cosf(omega * x);
+                waves.sin[i][step] = w * libm::sinf(omega * x);
+            }
+            waves.log.push(log);
+        }
+        waves
+    })
+}
+
+/// Estimates the period field of a locally equalised image.
+pub(crate) fn estimate(image: &Plane<f32>, mask: &Plane<bool>, orientation: &Orientation) -> Period {
+    let grid = Grid::over(image.width, image.height);
+    let mut weight = Plane::filled(grid.width, grid.height, 0.0f32);
+    let mut sum = weight.clone();
     let mut found = Vec::new();
-    for by in 0..h {
-        for bx in 0..w {
-            let (cx, cy) = (
-                (bx * per_cell + per_cell / 2).min(mask.width - 1),
-                (by * per_cell + per_cell / 2).min(mask.height - 1),
-            );
+    for cy in (PERIOD_STRIDE / 2..grid.height).step_by(PERIOD_STRIDE) {
+        for cx in (PERIOD_STRIDE / 2..grid.width).step_by(PERIOD_STRIDE) {
             if !mask.at(cx, cy) {
                 continue;
             }
-            let (x, y) = ((cx * CELL) as f32, (cy * CELL) as f32);
-            if let Some((period, confidence)) = period_at(image, x, y, orientation.cell_angle(cx, cy)) {
-                weighted.set(bx, by, period * confidence);
-                weights.set(bx, by, confidence);
-                found.push(period);
+            let x = (grid.columns(cx).start + grid.columns(cx).end) as f32 / 2.0;
+            let y = (grid.rows(cy).start + grid.rows(cy).end) as f32 / 2.0;
+            let angle = 0.5 * libm::atan2f(orientation.sin2.at(cx, cy), orientation.cos2.at(cx, cy));
+            let signature = signature(image, x, y, angle);
+            if let Some((log, confidence)) = strongest(&signature) {
+                let w = confidence * orientation.coherence.at(cx, cy);
+                weight.set(cx, cy, w);
+                sum.set(cx, cy, w * log);
+                found.push((log, w));
             }
         }
     }
-    if found.is_empty() {
-        return None;
+    let median = weighted_median(&mut found);
+    // A weak pull to the median fills what has no measurement of its own.
+    let mut sum = smooth(&sum, PERIOD_SIGMA);
+    let weight = smooth(&weight, PERIOD_SIGMA);
+    for (s, &w) in sum.data.iter_mut().zip(&weight.data) {
+        *s = (*s + 0.1 * median) / (w + 0.1);
     }
-    found.sort_by(f32::total_cmp);
-    let median = found[found.len() / 2];
-    // Far from every estimate the median of the print stands in.
-    let (weighted, weights) = (weighted.blurred(1.5), weights.blurred(1.5));
-    let mut cells = mask.map(|_| 0.0);
-    for cy in 0..mask.height {
-        for cx in 0..mask.width {
-            let (bx, by) =
-                ((cx as f32 + 0.5) / per_cell as f32 - 0.5, (cy as f32 + 0.5) / per_cell as f32 - 0.5);
-            let weight = weights.sample(bx, by);
-            let period = (weighted.sample(bx, by) + 0.05 * median) / (weight + 0.05);
-            cells.set(cx, cy, period);
-        }
-    }
-    Some(Periods { cells, median })
+    Period { log: sum, median: libm::expf(median) }
 }
 
-/// Period and confidence (0 to 1) around a pixel.
-fn period_at(image: &Plane<f32>, x: f32, y: f32, angle: f32) -> Option<(f32, f32)> {
-    let (along_x, along_y) = (libm::cosf(angle), libm::sinf(angle));
-    let mut profile = [0.0_f32; (2 * PERIOD_ACROSS + 1) as usize];
-    for (value, across) in profile.iter_mut().zip(-PERIOD_ACROSS..=PERIOD_ACROSS) {
-        let across = across as f32;
-        let mut along = -PERIOD_ALONG;
-        while along <= PERIOD_ALONG {
-            let a = along as f32;
-            let px = libm::rintf(x + a * along_x - across * along_y);
-            let py = libm::rintf(y + a * along_y + across * along_x);
-            *value += image.nearest(px as i32, py as i32);
-            along += 2;
+/// The picture across the ridges, averaged along them.
+fn signature(image: &Plane<f32>, x: f32, y: f32, angle: f32) -> [f32; SAMPLES] {
+    let (s, c) = (libm::sinf(angle), libm::cosf(angle));
+    let mut out = [0.0f32; SAMPLES];
+    let (max_x, max_y) = ((image.width - 2) as f32, (image.height - 2) as f32);
+    for (i, o) in out.iter_mut().enumerate() {
+        let across = i as f32 - PERIOD_REACH as f32;
+        let mut n = 0.0f32;
+        for along in (-PERIOD_WIDTH..=PERIOD_WIDTH).step_by(2) {
+            let along = along as f32;
+            let px = x + along * c - across * s;
+            let py = y + along * s + across * c;
+            if px < 0.0 || py < 0.0 || px > max_x || py > max_y {
+                continue;
+            }
+            let (ix, iy) = (px as usize, py as usize);
+            let (fx, fy) = (px - ix as f32, py - iy as f32);
+            let upper = &image.row(iy)[ix..ix + 2];
+            let lower = &image.row(iy + 1)[ix..ix + 2];
+            let top = upper[0] + (upper[1] - upper[0]) * fx;
+            let low = lower[0] + (lower[1] - lower[0]) * fx;
+            *o += top + (low - top) * fy;
+            n += 1.0;
+        }
+        if n > 0.0 {
+            *o /= n;
         }
     }
-    let mean = profile.iter().sum::<f32>() / profile.len() as f32;
-    profile.iter_mut().for_each(|v| *v -= mean);
-    let correlation = |lag: usize| -> f32 {
-        let pairs = profile.len() - lag;
-        let sum: f32 = profile[..pairs].iter().zip(&profile[lag..]).map(|(a, b)| a * b).sum();
-        sum / pairs as f32
-    };
-    let power = correlation(0);
-    if power < 1e-3 {
+    out
+}
+
+/// The logarithm of the strongest period, and how much of the signature it explains (0 to 1).
+fn strongest(signature: &[f32; SAMPLES]) -> Option<(f32, f32)> {
+    let waves = waves();
+    let weight: f32 = waves.window.iter().sum();
+    let mean = signature.iter().zip(&waves.window).map(|(v, w)| v * w).sum::<f32>() / weight;
+    let mut centred = *signature;
+    for v in &mut centred {
+        *v -= mean;
+    }
+    let energy: f32 = centred.iter().zip(&waves.window).map(|(v, w)| v * v * w).sum();
+    if energy <= 1e-3 {
         return None;
     }
-    let (least, most) = (PERIOD_BOUNDS.0 as usize, PERIOD_BOUNDS.1 as usize);
-    let r: Vec<f32> = (0..=most + 1).map(|lag| correlation(lag) / power).collect();
-    // The first peak that is nearly as high as the highest: multiples of the period peak too.
-    let peaks = (least..=most).filter(|&l| r[l] > PERIOD_CONFIDENCE && r[l] >= r[l - 1] && r[l] > r[l + 1]);
-    let peaks: Vec<usize> = peaks.collect();
-    let highest = peaks.iter().map(|&l| r[l]).fold(0.0, f32::max);
-    let lag = *peaks.iter().find(|&&l| r[l] > 0.7 * highest)?;
-    let bend = r[lag - 1] - 2.0 * r[lag] + r[lag + 1];
-    let shift = if bend < 0.0 { 0.5 * (r[lag - 1] - r[lag + 1]) / bend } else { 0.0 };
-    Some((lag as f32 + shift, r[lag].min(1.0)))
+    let (mut real, mut imaginary) = ([0.0f32; PERIOD_STEPS], [0.0f32; PERIOD_STEPS]);
+    for ((&v, cos), sin) in centred.iter().zip(&waves.cos).zip(&waves.sin) {
+        for ((r, i), (c, s)) in real.iter_mut().zip(&mut imaginary).zip(cos.iter().zip(sin)) {
+            *r += v * c;
+            *i += v * s;
+        }
+    }
+    let power: [f32; PERIOD_STEPS] =
+        std::array::from_fn(|p| (real[p] * real[p] + imaginary[p] * imaginary[p]) * 2.0 / (energy * weight));
+    let best = (1..power.len() - 1)
+        .filter(|&i| power[i] >= power[i - 1] && power[i] > power[i + 1])
+        .max_by(|&a, &b| power[a].total_cmp(&power[b]))?;
+    let (a, b, c) = (power[best - 1], power[best], power[best + 1]);
+    let bend = a - 2.0 * b + c;
+    let shift = if bend < 0.0 { (0.5 * (a - c) / bend).clamp(-0.5, 0.5) } else { 0.0 };
+    let step = waves.log[1] - waves.log[0];
+    Some((waves.log[best] + shift * step, b.min(1.0)))
+}
+
+fn weighted_median(found: &mut [(f32, f32)]) -> f32 {
+    found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let half: f32 = found.iter().map(|f| f.1).sum::<f32>() / 2.0;
+    let mut sum = 0.0f32;
+    for &(log, w) in found.iter() {
+        sum += w;
+        if sum >= half {
+            return log;
+        }
+    }
+    libm::logf(9.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ridge::orientation::orientation;
+    use crate::ridge::orientation;
 
     #[test]
-    fn the_distance_of_stripes_is_measured_to_a_tenth() {
-        for period in [6.0_f32, 8.5, 11.0, 14.0] {
-            let mut image = Plane::filled(160, 160, 0.0);
-            for y in 0..160 {
-                for x in 0..160 {
-                    let across = x as f32 * 0.6 + y as f32 * 0.8;
+    fn stripes_of_any_period_are_measured_within_three_hundredths() {
+        for period in [6.0f32, 7.5, 9.0, 11.3, 14.0] {
+            let mut image = Plane::filled(200, 200, 0.0f32);
+            for y in 0..200 {
+                for x in 0..200 {
+                    let across = 0.6 * x as f32 + 0.8 * y as f32;
                     image.set(x, y, libm::sinf(across * std::f32::consts::TAU / period));
                 }
             }
-            let mask = Plane::filled(40, 40, true);
-            let found = periods(&image, &mask, &orientation(&image, &mask)).unwrap();
-            assert!((found.median - period).abs() < 0.15, "{period}: {}", found.median);
-            assert!((found.cells.at(20, 20) - period).abs() < 0.2);
+            let mask = Plane::filled(25, 25, true);
+            let field = estimate(&image, &mask, &orientation::estimate(&image, &mask));
+            assert!((field.median / period - 1.0).abs() < 0.03, "{period}: {}", field.median);
         }
     }
 }

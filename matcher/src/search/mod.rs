@@ -2,7 +2,7 @@
 //! same gallery gives the same candidates whatever order it was filled in.
 
 use crate::{
-    compare::{Prepared, compare_views},
+    compare::{Prepared, compare},
     score::Score,
 };
 
@@ -69,46 +69,69 @@ impl<K: Clone + Ord> Gallery<K> {
     /// The best `limit` fingers, best first, ties by key.
     #[must_use]
     pub fn search(&self, probe: &Prepared, limit: usize) -> Vec<Candidate<K>> {
-        let mut found: Vec<Candidate<K>> = self
+        let mut out: Vec<Candidate<K>> = self
             .entries
             .iter()
-            .map(|(key, views)| Candidate { key: key.clone(), score: compare_views(probe, views) })
+            .map(|(key, views)| {
+                let scores = views.iter().map(|view| compare(probe, view).get());
+                Candidate { key: key.clone(), score: Score(scores.fold(0.0, f64::max)) }
+            })
             .collect();
-        found.sort_by(|a, b| b.score.get().total_cmp(&a.score.get()).then_with(|| a.key.cmp(&b.key)));
-        found.truncate(limit);
-        found
+        out.sort_by(|a, b| b.score.get().total_cmp(&a.score.get()).then_with(|| a.key.cmp(&b.key)));
+        out.truncate(limit);
+        out
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{compare::tests::grove, template::Template};
+    use crate::{
+        minutiae::{Minutia, MinutiaKind},
+        template::Template,
+    };
 
-    fn prepared(seed: u64) -> Prepared {
-        Prepared::new(&Template::new(400, 400, grove(seed)).unwrap())
+    fn view(seed: u32) -> Prepared {
+        let minutiae = (0..30u32)
+            .map(|i| {
+                let h = (seed * 1000 + i).wrapping_mul(2_654_435_761);
+                Minutia {
+                    x: (h >> 8) as u16 % 3000,
+                    y: (h >> 20) as u16 % 3000,
+                    angle: h as u8,
+                    kind: MinutiaKind::Ending,
+                    quality: 80,
+                }
+            })
+            .collect();
+        Prepared::new(&Template::new((300, 300), minutiae))
     }
 
     #[test]
-    fn the_finger_itself_comes_first_whatever_order_it_was_enrolled_in() {
-        let (mut up, mut down) = (Gallery::new(), Gallery::new());
-        for seed in 0..20_u64 {
-            up.insert(seed, vec![prepared(seed), prepared(seed + 100)]);
-            down.insert(19 - seed, vec![prepared(19 - seed), prepared(119 - seed)]);
+    fn the_mate_is_first_whatever_the_order_of_enrolment() {
+        let mut forward = Gallery::new();
+        let mut backward = Gallery::new();
+        for key in 0..20u32 {
+            forward.insert(key, vec![view(key), view(key + 100)]);
+            backward.insert(19 - key, vec![view(119 - key), view(19 - key)]);
         }
-        let found = up.search(&prepared(7), 5);
+        let probe = view(107);
+        let found = forward.search(&probe, 5);
         assert_eq!(found[0].key, 7);
         assert_eq!(found.len(), 5);
-        assert_eq!(found, down.search(&prepared(7), 5));
-        assert_eq!((up.fingers(), up.impressions()), (20, 40));
+        assert_eq!(found, backward.search(&probe, 5));
+        assert!(forward.remove(&7) && !forward.remove(&7));
+        assert!(forward.search(&probe, 20).iter().all(|c| c.key != 7));
+        assert_eq!((forward.fingers(), forward.impressions()), (19, 38));
     }
 
     #[test]
-    fn a_removed_finger_is_found_no_more() {
+    fn equal_scores_are_ordered_by_key() {
         let mut gallery = Gallery::new();
-        gallery.insert(1, vec![prepared(1)]);
-        assert!(gallery.remove(&1));
-        assert!(!gallery.remove(&1));
-        assert!(gallery.search(&prepared(1), 1).is_empty());
+        for key in [5u32, 2, 9] {
+            gallery.insert(key, vec![view(1)]);
+        }
+        let keys: Vec<u32> = gallery.search(&view(1), 3).iter().map(|c| c.key).collect();
+        assert_eq!(keys, [2, 5, 9]);
     }
 }
