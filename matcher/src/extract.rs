@@ -8,6 +8,7 @@ use crate::{
     ridge::{
         bits::Bits,
         enhance::enhance,
+        flow,
         orientation::{self, Orientation},
         period,
         thin::thin,
@@ -103,7 +104,8 @@ pub fn extract_observed(image: &Image, observer: &mut dyn Observer) -> Result<Ex
         return Err(ExtractError::TooFewMinutiae { found: minutiae.len() });
     }
     let quality = quality::grade(&clarity, &mask, minutiae.len());
-    Ok(Extraction { template: Template::new(size, minutiae), quality })
+    let flow = flow::collect(&orientation, &period, &clarity, &mask, size);
+    Ok(Extraction { template: Template::new(size, minutiae).with_flow(flow), quality })
 }
 
 fn check_area(mask: &Plane<bool>) -> Result<(), ExtractError> {

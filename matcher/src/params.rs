@@ -87,6 +87,11 @@ pub const MINUTIAE_MIN: usize = 5;
 /// Least area of a finger, square pixels.
 pub const AREA_MIN: usize = 6400;
 
+/// Side of a cell of the ridge flow that a template keeps, pixels.
+pub const FLOW_CELL: usize = 24;
+/// Least clarity of a block whose flow is kept.
+pub const FLOW_CLARITY: f32 = 0.5;
+
 /// Radius of a cylinder, pixels (MCC).
 pub const CYLINDER_RADIUS: f32 = 70.0;
 /// Spread of a neighbour over the cells, pixels (MCC: 28/3).
@@ -144,15 +149,24 @@ pub const STRETCH_PRIOR: f32 = 0.7;
 /// The overlap reaches this far beyond the hull of the minutiae, pixels.
 pub const OVERLAP_MARGIN: f32 = 8.0;
 
+/// Fewer cells that are clear in both prints say nothing.
+pub const FLOW_CELLS_MIN: f32 = 5.0;
+/// What stands for one less the agreement of the directions when nothing is known: the middle
+/// between what one finger and two have.
+pub const FLOW_TURN_UNKNOWN: f64 = 0.15;
+/// The same for the difference of the periods.
+pub const FLOW_SPACING_UNKNOWN: f64 = 0.08;
+
 /// Weights of the terms of the evidence, see `compare::fuse` for their order. Logistic regression on
-/// FVC2002 DB1-4 set B and NT_CrossMatch, each set with the same total weight; checked by leaving
-/// out one set at a time.
+/// every other finger of FVC2002 DB1-4 set B and NT_CrossMatch, each set with the same total weight:
+/// the program `calibrate` fits them, a test compares.
 pub const FUSION_WEIGHTS: [f64; 9] =
-    [1.490_715, 0.906_938, 2.047_666, -0.601_802, -5.479_470, -0.855_459, 1.413_829, 1.429_081, 5.866_445];
+    [3.498_503, 3.905_955, -0.205_225, -4.457_080, 1.791_714, 0.818_790, 4.670_635, -1.879_495, -2.025_784];
 /// See [`FUSION_WEIGHTS`].
-pub const FUSION_BIAS: f64 = 0.228_725;
-/// Where the impostors' exponential tail would reach a rate of 1, in units of the fused evidence:
-/// the 99th percentile of the worst set lies at -2.0.
-pub const TAIL_ORIGIN: f64 = -2.0 - 4.605_170;
-/// Decay of the impostors' tail, in units of the fused evidence; 0.53 to 1.01 on the five sets.
-pub const TAIL_SCALE: f64 = 1.0;
+pub const FUSION_BIAS: f64 = -2.186_906;
+/// Where the impostors' exponential tail would reach a rate of 1, in units of the fused evidence: the
+/// 99th percentile of the worst set lies at -1.94, and a hundredth of the tail is 4.605 scales long.
+pub const TAIL_ORIGIN: f64 = -1.94 - 4.605_170 * TAIL_SCALE;
+/// Decay of the impostors' tail, in units of the fused evidence: the largest mean excess of the five
+/// sets, that of NT_CrossMatch, rounded up.
+pub const TAIL_SCALE: f64 = 1.4;

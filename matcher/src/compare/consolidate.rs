@@ -4,6 +4,7 @@
 
 use super::{
     Prepared,
+    agreement::agreement,
     cylinder::{Pose, turn},
     relax::Relaxed,
 };
@@ -25,12 +26,16 @@ pub struct Evidence {
     pub overlap: f32,
     /// Mean distance within pairs, pixels.
     pub residual: f32,
-    /// Mean angle within pairs, 1/256 turns.
-    pub turn: f32,
     /// Share of pairs that are both endings or both bifurcations.
     pub kinds: f32,
     /// Likeness of the paired minutiae's surroundings, summed.
     pub support: f32,
+    /// Cells of the ridge flow that are clear in both prints.
+    pub cells: f32,
+    /// How far the ridges run the same way there, -1 to 1.
+    pub direction: f32,
+    /// How much their distances differ there, as a share.
+    pub spacing: f32,
 }
 
 /// Turns and moves the probe onto the reference.
@@ -52,7 +57,11 @@ impl Rigid {
     }
 
     fn apply(&self, p: &Pose) -> (f32, f32) {
-        (self.cos * p.x - self.sin * p.y + self.x, self.sin * p.x + self.cos * p.y + self.y)
+        self.place(p.x, p.y)
+    }
+
+    fn place(&self, x: f32, y: f32) -> (f32, f32) {
+        (self.cos * x - self.sin * y + self.x, self.sin * x + self.cos * y + self.y)
     }
 
     fn undo(&self, p: &Pose) -> (f32, f32) {
@@ -204,13 +213,17 @@ fn weigh(
         partner[f.a] = f.b;
         paired_b[f.b] = true;
         out.residual += f.distance2.sqrt() / out.paired;
-        out.turn += f32::from(f.off) / out.paired;
         out.kinds += f32::from(u8::from(a[f.a].kind == b[f.b].kind)) / out.paired;
     }
     for r in relaxed {
         if partner[usize::from(r.a)] == usize::from(r.b) {
             out.support += r.after;
         }
+    }
+    if let (Some(p), Some(q)) = (&probe.flow, &reference.flow) {
+        let rigid = &found.rigid;
+        let flows = agreement(p, q, rigid.angle, |x, y| rigid.place(x, y));
+        (out.cells, out.direction, out.spacing) = (flows.cells, flows.direction, flows.spacing);
     }
     let margin2 = OVERLAP_MARGIN * OVERLAP_MARGIN;
     for ((p, &(x, y)), partner) in a.iter().zip(&found.moved).zip(partner) {

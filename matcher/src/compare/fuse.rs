@@ -3,21 +3,44 @@
 //! a test holds them to it.
 
 use super::Evidence;
-use crate::params::{FUSION_BIAS, FUSION_WEIGHTS};
+use crate::params::{FLOW_CELLS_MIN, FLOW_SPACING_UNKNOWN, FLOW_TURN_UNKNOWN, FUSION_BIAS, FUSION_WEIGHTS};
 
-/// The terms of the sum, in the order of [`FUSION_WEIGHTS`].
-fn terms(e: &Evidence) -> [f64; 9] {
+/// How many terms the sum has.
+pub const TERMS: usize = 9;
+
+/// What each term is, in the order of [`terms`].
+pub const TERM_NAMES: [&str; TERMS] = [
+    "local likeness (log)",
+    "share paired in the overlap",
+    "unpaired in the overlap",
+    "distance within pairs",
+    "pairs of one kind",
+    "likeness around the pairs (log)",
+    "minutiae paired",
+    "ridges turned (log)",
+    "ridge spacing differs (log)",
+];
+
+/// The terms of the sum. Terms and not the raw evidence are weighed: in these units a logistic model
+/// fits it.
+#[must_use]
+pub fn terms(e: &Evidence) -> [f64; TERMS] {
     let (weight, overlap) = (f64::from(e.weight), f64::from(e.overlap));
+    let (turned, spacing) = if e.cells >= FLOW_CELLS_MIN {
+        (1.0 - f64::from(e.direction), f64::from(e.spacing))
+    } else {
+        (FLOW_TURN_UNKNOWN, FLOW_SPACING_UNKNOWN)
+    };
     [
         libm::log(f64::from(e.local) + 0.002),
-        libm::log(0.5 + weight),
         if overlap > 0.0 { weight / overlap } else { 0.0 },
         (overlap - weight).max(0.0),
         f64::from(e.residual) / 10.0,
-        f64::from(e.turn) / 10.0,
         f64::from(e.kinds),
         libm::log(f64::from(e.support) * 10.0 + 0.1),
         f64::from(e.paired) / 10.0,
+        libm::log(turned.max(0.0) + 0.02),
+        libm::log(spacing + 0.02),
     ]
 }
 
@@ -38,9 +61,11 @@ mod tests {
             weight: 6.0,
             overlap: 10.0,
             residual: 4.0,
-            turn: 5.0,
             kinds: 0.7,
             support: 0.4,
+            cells: 40.0,
+            direction: 0.95,
+            spacing: 0.05,
         };
         let value = fuse(&base);
         for better in [
@@ -49,9 +74,10 @@ mod tests {
             Evidence { weight: 7.0, ..base },
             Evidence { overlap: 9.0, ..base },
             Evidence { residual: 3.0, ..base },
-            Evidence { turn: 4.0, ..base },
             Evidence { kinds: 0.8, ..base },
             Evidence { support: 0.5, ..base },
+            Evidence { direction: 0.96, ..base },
+            Evidence { spacing: 0.04, ..base },
         ] {
             assert!(fuse(&better) > value, "{better:?}");
         }

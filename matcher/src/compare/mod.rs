@@ -1,5 +1,6 @@
 //! 1:1 comparison: cylinders, likeness of all pairs, relaxation, alignment, score.
 
+mod agreement;
 pub(crate) mod consolidate;
 pub(crate) mod cylinder;
 mod fuse;
@@ -7,8 +8,12 @@ pub(crate) mod local;
 pub(crate) mod relax;
 
 pub use consolidate::Evidence;
+pub use fuse::{TERM_NAMES, TERMS, terms};
 
-use crate::{score::Score, template::Template};
+use crate::{
+    score::Score,
+    template::{Template, flow::Flow},
+};
 use cylinder::{Cylinder, Hull, Pose};
 
 /// A template made ready to be compared many times. Costs memory, saves time.
@@ -17,6 +22,7 @@ pub struct Prepared {
     poses: Vec<Pose>,
     cylinders: Vec<Cylinder>,
     hull: Hull,
+    flow: Option<Flow>,
 }
 
 impl Prepared {
@@ -26,7 +32,7 @@ impl Prepared {
         let poses: Vec<Pose> = template.minutiae().iter().map(Pose::of).collect();
         let hull = Hull::of(&poses);
         let cylinders = cylinder::build(&poses, &hull);
-        Self { poses, cylinders, hull }
+        Self { poses, cylinders, hull, flow: template.flow.clone() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod bits;
 pub(crate) mod enhance;
+pub(crate) mod flow;
 pub(crate) mod kernels;
 pub(crate) mod orientation;
 pub(crate) mod period;

@@ -1,17 +1,24 @@
 //! The native coding of a template. Strict: what is read is exactly what would be written.
 //!
-//! `"AUTM"`, version 1, width and height in pixels (u16), number of minutiae (u8), then six bytes
+//! `"AUTM"`, version, width and height in pixels (u16), number of minutiae (u8), then six bytes
 //! each: x, y in tenths of a pixel (u16), angle (u8), quality with the top bit set for a
 //! bifurcation (u8). Numbers are big-endian; minutiae are in ascending order of (y, x, angle,
-//! kind, quality) and all different.
+//! kind, quality) and all different. Version 1 ends here: a template of another maker's minutiae.
+//! Version 2 goes on with the ridge flow, row by row, two bytes a cell: angle in 1/256 of half a
+//! turn and period in twelfths of a pixel, or twice zero where the ridges are not clear.
 
-use super::{Template, TemplateError};
+use super::{
+    Template, TemplateError,
+    flow::{Flow, FlowCell},
+};
 use crate::minutiae::{Minutia, MinutiaKind};
 
 const MAGIC: &[u8; 4] = b"AUTM";
-const VERSION: u8 = 1;
+const MINUTIAE_ALONE: u8 = 1;
+const WITH_FLOW: u8 = 2;
 const HEADER: usize = 10;
 const RECORD: usize = 6;
+const CELL: usize = 2;
 const BIFURCATION: u8 = 0x80;
 
 /// The order that makes equal templates equal bytes.
@@ -20,9 +27,10 @@ pub(super) fn order(m: &Minutia) -> (u16, u16, u8, bool, u8) {
 }
 
 pub(super) fn encode(template: &Template) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER + RECORD * template.minutiae.len());
+    let cells = template.flow.as_ref().map_or(&[][..], |flow| &flow.cells);
+    let mut out = Vec::with_capacity(HEADER + RECORD * template.minutiae.len() + CELL * cells.len());
     out.extend_from_slice(MAGIC);
-    out.push(VERSION);
+    out.push(if template.flow.is_some() { WITH_FLOW } else { MINUTIAE_ALONE });
     out.extend_from_slice(&template.width.to_be_bytes());
     out.extend_from_slice(&template.height.to_be_bytes());
     out.push(template.minutiae.len() as u8);
@@ -32,6 +40,7 @@ pub(super) fn encode(template: &Template) -> Vec<u8> {
         out.push(m.angle);
         out.push(m.quality | if m.kind == MinutiaKind::Bifurcation { BIFURCATION } else { 0 });
     }
+    out.extend(cells.iter().flat_map(|cell| [cell.angle, cell.period]));
     out
 }
 
@@ -42,11 +51,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Template, TemplateError> {
     }
     let short = TemplateError::Length { expected: HEADER, actual: bytes.len() };
     let Some((&version, rest)) = rest.split_first() else { return Err(short) };
-    match version {
-        VERSION => {}
+    let with_flow = match version {
+        MINUTIAE_ALONE => false,
+        WITH_FLOW => true,
         0 => return Err(TemplateError::Field("version")),
         later => return Err(TemplateError::Version(later)),
-    }
+    };
     let Some((&[w0, w1, h0, h1, count], rest)) = rest.split_first_chunk::<5>() else { return Err(short) };
     let (width, height) = (u16::from_be_bytes([w0, w1]), u16::from_be_bytes([h0, h1]));
     let count = usize::from(count);
@@ -56,10 +66,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Template, TemplateError> {
     if count > Template::MAX_MINUTIAE {
         return Err(TemplateError::Field("count"));
     }
-    let (records, left) = rest.as_chunks::<RECORD>();
-    if records.len() != count || !left.is_empty() {
-        return Err(TemplateError::Length { expected: HEADER + RECORD * count, actual: bytes.len() });
+    let (across, down) = Flow::cells_of(usize::from(width), usize::from(height));
+    let cells = if with_flow { across * down } else { 0 };
+    let wrong =
+        TemplateError::Length { expected: HEADER + RECORD * count + CELL * cells, actual: bytes.len() };
+    if rest.len() != RECORD * count + CELL * cells {
+        return Err(wrong);
     }
+    let (records, cells) = rest.split_at(RECORD * count);
+    let (records, _) = records.as_chunks::<RECORD>();
     let mut minutiae: Vec<Minutia> = Vec::with_capacity(count);
     for &[x0, x1, y0, y1, angle, quality] in records {
         let m = Minutia {
@@ -80,7 +95,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Template, TemplateError> {
         }
         minutiae.push(m);
     }
-    Ok(Template { width, height, minutiae })
+    let flow = if with_flow { Some(decode_flow(cells, (across, down))?) } else { None };
+    Ok(Template { width, height, minutiae, flow })
+}
+
+fn decode_flow(bytes: &[u8], (width, height): (usize, usize)) -> Result<Flow, TemplateError> {
+    let (pairs, _) = bytes.as_chunks::<CELL>();
+    let cells: Vec<FlowCell> = pairs.iter().map(|&[angle, period]| FlowCell { angle, period }).collect();
+    if cells.iter().any(|cell| cell.period == 0 && *cell != FlowCell::NONE) {
+        return Err(TemplateError::Field("flow"));
+    }
+    Ok(Flow { width, height, cells })
 }
 
 #[cfg(test)]
@@ -97,8 +122,25 @@ mod tests {
         )
     }
 
+    fn flow() -> impl Strategy<Value = Flow> {
+        let (width, height) = Flow::cells_of(500, 400);
+        let cell = (any::<u8>(), any::<u8>()).prop_map(|(angle, period)| match period {
+            0..100 => FlowCell::NONE,
+            period => FlowCell { angle, period },
+        });
+        proptest::collection::vec(cell, width * height).prop_map(move |cells| Flow { width, height, cells })
+    }
+
     fn template() -> impl Strategy<Value = Template> {
-        proptest::collection::vec(minutia(), 0..140).prop_map(|list| Template::new((500, 400), list))
+        (proptest::collection::vec(minutia(), 0..140), proptest::option::of(flow())).prop_map(
+            |(list, flow)| {
+                let template = Template::new((500, 400), list);
+                match flow {
+                    Some(flow) => template.with_flow(flow),
+                    None => template,
+                }
+            },
+        )
     }
 
     proptest! {

@@ -1,8 +1,10 @@
 //! The template: what is kept of a finger's impression, and its native coding.
 
 mod codec;
+pub(crate) mod flow;
 
 use crate::{image::Image, minutiae::Minutia};
+use flow::Flow;
 
 /// Why bytes are not a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +35,7 @@ pub struct Template {
     pub(crate) width: u16,
     pub(crate) height: u16,
     pub(crate) minutiae: Vec<Minutia>,
+    pub(crate) flow: Option<Flow>,
 }
 
 impl Template {
@@ -54,7 +57,12 @@ impl Template {
             minutiae.truncate(Self::MAX_MINUTIAE);
             minutiae.sort_by_key(codec::order);
         }
-        Self { width, height, minutiae }
+        Self { width, height, minutiae, flow: None }
+    }
+
+    /// The same with the flow of its ridges.
+    pub(crate) fn with_flow(self, flow: Flow) -> Self {
+        Self { flow: Some(flow), ..self }
     }
 
     /// Makes a template of minutiae that somebody else found; their order does not matter, and when
