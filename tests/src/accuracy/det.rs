@@ -96,6 +96,7 @@ mod tests {
                     })
                     .collect(),
             ),
+            qualities: std::collections::BTreeMap::new(),
         };
         let svg = det_plot(&[set("first"), set("a<b")]);
         for text in ["first", "a&lt;b", "pooled", "false match rate", "</svg>"] {

@@ -1,20 +1,28 @@
 //! How often the matcher errs on a folder of prints: all pairs within the folder are compared, and
 //! the rates are defined as `score.py`, the independent scorer of the project, defines them.
 
+mod bar;
 mod bootstrap;
 mod chart;
 mod clock;
 mod det;
 mod histogram;
+mod jobs;
+mod prepare;
 mod protocol;
+mod quality;
 mod rates;
 mod report;
 mod scores;
 
+pub use bar::TerminalBar;
 pub use bootstrap::interval;
 pub use det::det_plot;
 pub use histogram::histogram;
-pub use protocol::{Failure, Measured, Progress, measure};
+pub use jobs::{all_pairs, in_parallel};
+pub use prepare::{Failure, PreparedSet, prepare};
+pub use protocol::{Measured, Progress, measure};
+pub use quality::{Decile, deciles, quality_plot};
 pub use rates::Rates;
 pub use report::{Pooled, Report, SetReport};
 pub use scores::{Comparison, ScoreFileError, Scores};

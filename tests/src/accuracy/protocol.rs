@@ -1,24 +1,22 @@
-//! The protocol: every image once through the extractor, every pair of images once through the
-//! comparison, genuine when both are of one finger.
+//! The protocol: every image once through the extractor, every comparison once through the matcher,
+//! genuine when both are of one finger.
 //!
-//! Extraction runs on one thread and is timed there, decoding left out. Comparisons are timed on one thread over a sample that is spread evenly over all pairs; the
-//! scores themselves then come from all cores. Invariant: scores do not depend on the threads.
+//! Extraction runs on one thread and is timed there, decoding left out. Comparisons are timed on one
+//! thread over a sample that is spread evenly over all; the scores themselves then come from all
+//! cores. Invariant: scores do not depend on the threads.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 
-use authenteon_matcher::{Dpi, Image, Prepared, Template, compare, extract};
+use authenteon_matcher::{Prepared, compare};
 
 use super::{
     clock::Stopwatch,
+    jobs::{Job, in_parallel, jobs},
+    prepare::{Failure, prepare},
     scores::{Comparison, Scores},
 };
-use crate::sets::{PrintFile, Set, SetError, load};
+use crate::sets::{PrintFile, Set, SetError};
 
-/// Images decoded at a time: few enough for memory, enough for the clock.
-const BATCH: usize = 64;
 /// Comparisons in the timed sample.
 const SAMPLE: usize = 4000;
 
@@ -34,15 +32,6 @@ pub trait Progress: Sync {
 impl Progress for () {
     fn begin(&self, _: &str, _: usize) {}
     fn advance(&self, _: usize) {}
-}
-
-/// A print that gave no template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Its name.
-    pub name: String,
-    /// Why, in the extractor's words.
-    pub reason: String,
 }
 
 /// What was measured on a set.
@@ -64,119 +53,68 @@ pub struct Measured {
     pub comparison: Duration,
     /// All comparisons.
     pub scores: Scores,
+    /// Quality of each print by its name, 0 for a failure.
+    pub qualities: BTreeMap<String, u8>,
 }
 
-/// Measures the matcher on a set.
+/// Measures the matcher on a set whose fingers are enrolled with so many impressions; with one, all
+/// pairs are compared.
 ///
 /// # Errors
 /// [`SetError`] when an image cannot be read; an image that gives no template is a [`Failure`].
-pub fn measure(set: &Set, progress: &dyn Progress) -> Result<Measured, SetError> {
-    let mut failures = Vec::new();
-    let mut extraction = Duration::ZERO;
-    let mut prepared = Vec::with_capacity(set.prints.len());
-    progress.begin(&format!("{}: extracting", set.name), set.prints.len());
-    for prints in set.prints.chunks(BATCH) {
-        let images = prints.iter().map(|print| image(set.dpi, print)).collect::<Result<Vec<_>, _>>()?;
-        let watch = Stopwatch::start();
-        let templates: Vec<Result<Template, String>> = images.into_iter().map(template).collect();
-        extraction += watch.elapsed();
-        for (print, template) in prints.iter().zip(templates) {
-            prepared.push(match template {
-                Ok(template) => Some(Prepared::new(&template)),
-                Err(reason) => {
-                    failures.push(Failure { name: print.name.clone(), reason });
-                    None
-                }
-            });
-        }
-        progress.advance(prints.len());
-    }
-
-    let count = set.prints.len();
-    let pairs: Vec<(usize, usize)> = (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j))).collect();
-    let (sampled, comparison) = time_sample(&pairs, &prepared);
-    progress.begin(&format!("{}: comparing", set.name), pairs.len());
-    let scores = compare_all(&pairs, &prepared, progress);
-    let scores = pairs.iter().zip(scores).map(|(&(i, j), score)| line(&set.prints[i], &set.prints[j], score));
+pub fn measure(set: &Set, enrol: NonZeroUsize, progress: &dyn Progress) -> Result<Measured, SetError> {
+    let prepared = prepare(set, progress)?;
+    let jobs = jobs(&set.prints, enrol);
+    let (sampled, comparison) = time_sample(&jobs, &prepared.prints);
+    progress.begin(&format!("{}: comparing", set.name), jobs.len());
+    let scores = in_parallel(&jobs, progress, |job| score(job, &prepared.prints));
+    let scores = jobs.iter().zip(scores).map(|(job, score)| line(&set.prints, job, score)).collect();
+    let names = set.prints.iter().map(|print| print.name.clone());
     Ok(Measured {
         name: set.name.clone(),
-        images: count,
+        images: set.prints.len(),
         fingers: set.fingers(),
-        failures,
-        extraction,
+        failures: prepared.failures,
+        extraction: prepared.extraction,
         sampled,
         comparison,
-        scores: Scores(scores.collect()),
+        scores: Scores(scores),
+        qualities: names.zip(prepared.qualities).collect(),
     })
 }
 
-fn line(probe: &PrintFile, reference: &PrintFile, score: f64) -> Comparison {
+fn line(prints: &[PrintFile], job: &Job, score: f64) -> Comparison {
+    let names: Vec<&str> = job.references.iter().map(|&at| prints[at].name.as_str()).collect();
     Comparison {
-        genuine: probe.finger == reference.finger,
-        probe: probe.name.clone(),
-        reference: reference.name.clone(),
+        genuine: job.references.iter().all(|&at| prints[at].finger == prints[job.probe].finger),
+        probe: prints[job.probe].name.clone(),
+        reference: names.join("+"),
         score,
     }
 }
 
-/// Decodes an image; what cannot be an image of a finger is a failure to extract.
-fn image(dpi: u32, print: &PrintFile) -> Result<Result<Image, String>, SetError> {
-    let (width, height, pixels) = load(&print.path)?;
-    let dpi = Dpi::new(dpi).map_err(|e| e.to_string());
-    Ok(dpi.and_then(|dpi| Image::new(width, height, dpi, pixels).map_err(|e| e.to_string())))
+/// The score with the most similar of the enrolled impressions; what gave no template is like nothing.
+fn score(job: &Job, prepared: &[Option<Prepared>]) -> f64 {
+    let Some(probe) = &prepared[job.probe] else { return 0.0 };
+    let views = job.references.iter().filter_map(|&at| prepared[at].as_ref());
+    views.map(|view| compare(probe, view).get()).fold(0.0, f64::max)
 }
 
-/// Extracts one image.
-fn template(image: Result<Image, String>) -> Result<Template, String> {
-    extract(&image?).map(|extraction| extraction.template).map_err(|e| e.to_string())
-}
-
-/// The score of a pair; what gave no template is like nothing.
-fn score(pair: (usize, usize), prepared: &[Option<Prepared>]) -> f64 {
-    match (&prepared[pair.0], &prepared[pair.1]) {
-        (Some(probe), Some(reference)) => compare(probe, reference).get(),
-        _ => 0.0,
-    }
-}
-
-/// How many pairs were compared on this thread and how long it took.
-fn time_sample(pairs: &[(usize, usize)], prepared: &[Option<Prepared>]) -> (usize, Duration) {
-    let whole = |&&(i, j): &&(usize, usize)| prepared[i].is_some() && prepared[j].is_some();
-    let real: Vec<(usize, usize)> = pairs.iter().filter(whole).copied().collect();
-    let sample: Vec<(usize, usize)> = real.iter().step_by(real.len() / SAMPLE + 1).copied().collect();
+/// How many templates were compared on this thread and how long it took.
+fn time_sample(jobs: &[Job], prepared: &[Option<Prepared>]) -> (usize, Duration) {
+    let real: Vec<(&Prepared, &Prepared)> = jobs
+        .iter()
+        .flat_map(|job| job.references.iter().map(move |&reference| (job.probe, reference)))
+        .filter_map(|(probe, reference)| Some((prepared[probe].as_ref()?, prepared[reference].as_ref()?)))
+        .collect();
+    let sample: Vec<_> = real.iter().step_by(real.len() / SAMPLE + 1).collect();
     let watch = Stopwatch::start();
     let mut sum = 0.0;
-    for &pair in &sample {
-        sum += score(pair, prepared);
+    for (probe, reference) in &sample {
+        sum += compare(probe, reference).get();
     }
     std::hint::black_box(sum);
     (sample.len(), watch.elapsed())
-}
-
-/// All scores, in the order of the pairs, by all cores.
-fn compare_all(pairs: &[(usize, usize)], prepared: &[Option<Prepared>], progress: &dyn Progress) -> Vec<f64> {
-    const SHARE: usize = 512;
-    let next = AtomicUsize::new(0);
-    let hands = std::thread::available_parallelism().map_or(1, Into::into);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let share = next.fetch_add(1, Ordering::Relaxed);
-            let Some(mine) = pairs.chunks(SHARE).nth(share) else { return done };
-            done.push((share, mine.iter().map(|&pair| score(pair, prepared)).collect::<Vec<f64>>()));
-            progress.advance(mine.len());
-        }
-    };
-    let mut shares: Vec<(usize, Vec<f64>)> = std::thread::scope(|scope| {
-        let hands: Vec<_> = (0..hands).map(|_| scope.spawn(work)).collect();
-        // The matcher does not panic; if it does, its panic is passed on rather than its scores lost.
-        hands
-            .into_iter()
-            .flat_map(|hand| hand.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    shares.sort_by_key(|(share, _)| *share);
-    shares.into_iter().flat_map(|(_, scores)| scores).collect()
 }
 
 #[cfg(test)]
@@ -207,7 +145,7 @@ mod tests {
         let blank = crate::sets::png(388, 374, &vec![255; 388 * 374], false).unwrap();
         std::fs::write(folder.join("126_2.png"), blank).unwrap();
         let set = Set::open(&folder, None).unwrap();
-        let measured = measure(&set, &()).unwrap();
+        let measured = measure(&set, NonZeroUsize::MIN, &()).unwrap();
         assert_eq!((measured.images, measured.fingers), (4, 2));
         assert!(measured.failures.iter().any(|f| f.name == "126_2"), "{:?}", measured.failures);
         let lines = &measured.scores.0;
@@ -225,6 +163,6 @@ mod tests {
             std::fs::write(dir.path().join(name), b"no image").unwrap();
         }
         let set = Set::open(dir.path(), None).unwrap();
-        assert!(matches!(measure(&set, &()), Err(SetError::Image { .. })));
+        assert!(matches!(measure(&set, NonZeroUsize::MIN, &()), Err(SetError::Image { .. })));
     }
 }

@@ -153,6 +153,7 @@ mod tests {
             sampled: 10,
             comparison: Duration::from_millis(1),
             scores: Scores(vec![line(true, 2.0), line(false, 1.0)]),
+            qualities: [("1_1".into(), 50), ("1_2".into(), 60)].into(),
         };
         let json = serde_json::to_value(Report::of(&[measured]).unwrap()).unwrap();
         let keys = |v: &serde_json::Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();

@@ -6,16 +6,17 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io::{BufWriter, IsTerminal as _, Write as _},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use authenteon_tests::{
-    accuracy::{Measured, Progress, Report, det_plot, histogram, measure},
+    accuracy::{Measured, Report, TerminalBar, det_plot, histogram, measure, quality_plot},
+    calibration::held_out,
     sets::{Set, SetError},
 };
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 
 /// Measures the matcher on folders of `<finger>_<impression>.png|tif|bmp`.
 ///
@@ -51,6 +52,17 @@ struct Options {
     /// Draw histograms of genuine and impostor scores, a panel for each folder.
     #[arg(long, value_name = "FILE.svg")]
     histogram: Option<PathBuf>,
+    /// Draw FNMR by tenth of quality.
+    #[arg(long, value_name = "FILE.svg")]
+    quality: Option<PathBuf>,
+    /// Enrol fingers with N impressions instead of comparing all pairs: every N successive impressions
+    /// of a finger in turn, the best of the N scores counts.
+    #[arg(long, value_name = "N", default_value = "1")]
+    enrol: NonZeroUsize,
+    /// Only fingers that no weight and no calibration was fitted on: every other finger of the sets
+    /// that were fitted on, all of any other.
+    #[arg(long)]
+    held_out: bool,
 }
 
 /// Why there is no result.
@@ -103,9 +115,10 @@ fn run(options: &Options) -> Result<(), Failed> {
     if let Some(twice) = sets.iter().find(|set| !names.insert(&set.name)) {
         return Err(Failed::SameName(twice.name.clone()));
     }
-    let bar = Bar::new();
-    let measured = sets.iter().map(|set| measure(set, &bar)).collect::<Result<Vec<_>, _>>()?;
-    bar.0.finish_and_clear();
+    let sets: Vec<Set> = if options.held_out { sets.into_iter().map(held_out).collect() } else { sets };
+    let bar = TerminalBar::new(std::io::stderr().is_terminal());
+    let measured = sets.iter().map(|set| measure(set, options.enrol, &bar)).collect::<Result<Vec<_>, _>>()?;
+    bar.finish();
     for set in &measured {
         for failure in &set.failures {
             eprintln!("{}/{}: no template: {}", set.name, failure.name, failure.reason);
@@ -120,6 +133,9 @@ fn run(options: &Options) -> Result<(), Failed> {
     }
     if let Some(path) = &options.histogram {
         write(path, &histogram(&measured))?;
+    }
+    if let Some(path) = &options.quality {
+        write(path, &quality_plot(&measured))?;
     }
     let text = if options.json {
         serde_json::to_string(&report).unwrap_or_default() + "\n"
@@ -142,29 +158,4 @@ fn write_scores(folder: &Path, measured: &[Measured]) -> Result<(), Failed> {
 
 fn write(path: &Path, text: &str) -> Result<(), Failed> {
     std::fs::write(path, text).map_err(|source| Failed::Write { path: path.to_owned(), source })
-}
-
-/// A bar on the terminal, if there is one.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new() -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
-        }
-        let style = ProgressStyle::with_template("{msg:30} {bar:40} {pos}/{len}, {eta} left");
-        Self(ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
-    }
-}
-
-impl Progress for Bar {
-    fn begin(&self, stage: &str, steps: usize) {
-        self.0.reset();
-        self.0.set_length(steps as u64);
-        self.0.set_message(stage.to_owned());
-    }
-
-    fn advance(&self, steps: usize) {
-        self.0.inc(steps as u64);
-    }
 }

@@ -1,0 +1,53 @@
+//! The constants in force are what the fit gives.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and says what it skips")]
+
+use std::path::Path;
+
+use authenteon_matcher::params::{FUSION_BIAS, FUSION_WEIGHTS, TAIL_ORIGIN, TAIL_SCALE};
+use authenteon_tests::{
+    calibration::{FITTED_SETS, Half, Pair, fit, gather, half, tail},
+    sets::Set,
+};
+
+#[test]
+fn the_weights_and_the_tail_in_force_are_those_that_the_seen_fingers_give() {
+    let prints = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/prints");
+    if !prints.is_dir() {
+        println!("skipped: the real prints are not there");
+        return;
+    }
+    let sets: Vec<_> = FITTED_SETS
+        .iter()
+        .map(|name| gather(&Set::open(&prints.join(name), None).unwrap(), &()).unwrap())
+        .collect();
+    let seen: Vec<Vec<Pair>> = sets
+        .iter()
+        .map(|s| {
+            let sees = |finger| half(&s.set, finger) == Half::Seen;
+            s.pairs.iter().filter(|p| sees(p.probe) && sees(p.reference)).copied().collect()
+        })
+        .collect();
+    let weights = fit(&seen).unwrap();
+    for (fitted, used) in
+        weights.terms.iter().chain([&weights.bias]).zip(FUSION_WEIGHTS.iter().chain([&FUSION_BIAS]))
+    {
+        assert!((fitted - used).abs() < 1e-4, "{fitted} is fitted, {used} is used");
+    }
+    let tails: Vec<_> = sets
+        .iter()
+        .map(|s| {
+            let impostors = s.pairs.iter().filter(|p| !p.genuine);
+            let scores: Vec<_> = impostors.map(|p| (p.probe, p.reference, weights.apply(&p.terms))).collect();
+            tail(&scores).unwrap()
+        })
+        .collect();
+    let quantile = TAIL_ORIGIN + TAIL_SCALE * 100.0_f64.ln();
+    for tail in &tails {
+        assert!(tail.quantile <= quantile + 0.01, "{tail:?}");
+        assert!(tail.excess <= TAIL_SCALE + 0.01, "{tail:?}");
+    }
+    // Neither is far beyond what any set shows.
+    assert!(tails.iter().any(|t| t.quantile_interval.1 >= quantile));
+    assert!(tails.iter().any(|t| t.excess_interval.1 >= TAIL_SCALE));
+}
