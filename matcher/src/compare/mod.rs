@@ -11,6 +11,7 @@ pub use consolidate::Evidence;
 pub use fuse::{TERM_NAMES, TERMS, terms};
 
 use crate::{
+    params::LOCAL_LEAST,
     score::Score,
     template::{Template, flow::Flow},
 };
@@ -58,6 +59,9 @@ pub fn evidence(probe: &Prepared, reference: &Prepared) -> Evidence {
     let relaxed = relax::relax(&probe.poses, &reference.poses, &mut pairs, n.min(m));
     let counted = relax::pairs_counted(n, m);
     let local = relaxed.iter().take(counted).map(|r| r.after).sum::<f32>() / counted as f32;
+    if local < LOCAL_LEAST {
+        return Evidence { local, ..Evidence::default() };
+    }
     consolidate::consolidate(probe, reference, &relaxed, local)
 }
 
