@@ -2,7 +2,7 @@
 //!
 //! Invariant: the views kept resemble each other, and nobody else's finger.
 
-use authenteon_matcher::{Prepared, Score, Template, compare};
+use authenteon_matcher::{Prepared, QualityReason, Score, Template, compare};
 
 use crate::{
     audit::Event,
@@ -55,9 +55,7 @@ pub enum EnrolError {
         why: SampleError,
     },
     /// A sample's quality is too low.
-    #[error(
-        "sample {index}: quality {quality} is below {least}; place the finger flat, in the centre, and press a little harder"
-    )]
+    #[error("sample {index}: quality {quality} is below {least}; {hint}", hint = quality_hint(.reasons))]
     Quality {
         /// Which, from zero.
         index: usize,
@@ -65,6 +63,8 @@ pub enum EnrolError {
         quality: u8,
         /// What it needs to be.
         least: u8,
+        /// What is wrong with it.
+        reasons: Vec<QualityReason>,
     },
     /// A sample shows another finger, or another part of it.
     #[error("sample {index} does not resemble the others: present the same finger each time")]
@@ -78,6 +78,14 @@ pub enum EnrolError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What the person at the reader can do.
+fn quality_hint(reasons: &[QualityReason]) -> String {
+    if reasons.is_empty() {
+        return "place a clean finger flat, in the centre, and hold it still".to_owned();
+    }
+    reasons.iter().map(|reason| reason.hint()).collect::<Vec<_>>().join("; ")
 }
 
 /// A view and how good it is.
@@ -175,7 +183,8 @@ impl Services {
             let examined = sample.examine().map_err(|why| EnrolError::Sample { index, why })?;
             let (quality, least) = (examined.extraction.quality, self.inner.policy.enrol_quality);
             if quality < least {
-                return Err(EnrolError::Quality { index, quality, least });
+                let reasons = examined.extraction.reasons;
+                return Err(EnrolError::Quality { index, quality, least, reasons });
             }
             // The same picture twice is no second impression.
             if digests.contains(&examined.digest) {

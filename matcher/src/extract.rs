@@ -1,7 +1,15 @@
 //! Image to template: the table of contents of the extraction.
 
 use crate::{
-    image::{Image, contrast::equalise, normalise::normalise, plane::Plane, quality, segment::segment},
+    image::{
+        Image,
+        condition::{self, QualityReason},
+        contrast::equalise,
+        normalise::normalise,
+        plane::Plane,
+        quality,
+        segment::segment,
+    },
     minutiae::{MinutiaKind, clean::clean, collect::collect, duality::join, select::select},
     observe::{self, Blind, Observer, Picture},
     params::{AREA_MIN, CELL, MINUTIAE_MIN, PERIOD_BELIEVED},
@@ -23,6 +31,8 @@ pub struct Extraction {
     pub template: Template,
     /// 0 (useless) to 100, see `image::quality`.
     pub quality: u8,
+    /// What is wrong with the print, the most important first; often nothing.
+    pub reasons: Vec<QualityReason>,
 }
 
 /// Why an image gave no template. [`ExtractError::hint`] says what the person at the reader can do.
@@ -103,9 +113,10 @@ pub fn extract_observed(image: &Image, observer: &mut dyn Observer) -> Result<Ex
     if minutiae.len() < MINUTIAE_MIN {
         return Err(ExtractError::TooFewMinutiae { found: minutiae.len() });
     }
+    let reasons = condition::reasons(&grey, &mask);
     let quality = quality::grade(&clarity, &mask, minutiae.len());
     let flow = flow::collect(&orientation, &period, &clarity, &mask, size);
-    Ok(Extraction { template: Template::new(size, minutiae).with_flow(flow), quality })
+    Ok(Extraction { template: Template::new(size, minutiae).with_flow(flow), quality, reasons })
 }
 
 fn check_area(mask: &Plane<bool>) -> Result<(), ExtractError> {

@@ -20,7 +20,7 @@ pub mod template;
 
 pub use compare::{Prepared, compare, compare_views};
 pub use extract::{ExtractError, Extraction, extract, extract_observed};
-pub use image::{Dpi, Image, ImageError};
+pub use image::{Dpi, Image, ImageError, condition::QualityReason};
 pub use minutiae::{Minutia, MinutiaKind};
 pub use observe::{Observer, Picture};
 pub use score::{CALIBRATED_FMR_FLOOR, Fmr, Score};

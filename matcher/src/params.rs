@@ -87,6 +87,21 @@ pub const MINUTIAE_MIN: usize = 5;
 /// Least area of a finger, square pixels.
 pub const AREA_MIN: usize = 6400;
 
+/// Blocks between windows in which the share of ridges is measured.
+pub const CONDITION_STRIDE: usize = 2;
+/// Smaller fingers are partial, square pixels: 115 mm2; 2 % of FVC2002 set B are smaller.
+pub const WHOLE_AREA: usize = 44_500;
+/// A finger is off the centre when its middle is this far from the reader's, as a share of the side.
+pub const OFF_CENTRE: f32 = 0.12;
+/// Ridges cover less than this of a dry finger: the driest fifth of FVC2002 DB1 set B, which is dry,
+/// and 3 to 6 % of the others.
+pub const RIDGE_SHARE_DRY: f32 = 0.22;
+/// And more than this of a wet one: the wettest 2 to 5 % of FVC2002 DB1 to 3.
+pub const RIDGE_SHARE_WET: f32 = 0.58;
+/// Sum of squared gradients along their main direction over that across it: a finger has ridges every
+/// way and stays below 4.4 (FVC2002 set B, NT_CrossMatch); a movement of 12 pixels gives 6 and more.
+pub const GRADIENT_RATIO_MOVED: f32 = 5.0;
+
 /// Side of a cell of the ridge flow that a template keeps, pixels.
 pub const FLOW_CELL: usize = 24;
 /// Least clarity of a block whose flow is kept.

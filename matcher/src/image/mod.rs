@@ -1,5 +1,6 @@
 //! The biometric sample as the matcher takes it: 8-bit grey, dark ridges on light, known resolution.
 
+pub mod condition;
 pub(crate) mod contrast;
 pub(crate) mod grid;
 pub(crate) mod normalise;
