@@ -27,6 +27,13 @@ pub struct VerifyRequest {
     pub sample: Sample,
 }
 
+/// What comparing with a subject came to.
+struct Best {
+    enrolled: bool,
+    impressions: usize,
+    score: Score,
+}
+
 impl Services {
     /// Verifies.
     ///
@@ -41,8 +48,8 @@ impl Services {
         self.answered(by, request_id.clone(), asked, sample, |examined| {
             let evidence = match examined {
                 Ok(probe) => {
-                    let (enrolled, score) = self.best_score(subject, &probe);
-                    Evidence::Verification { claimed: subject, enrolled, score }
+                    let Best { enrolled, impressions, score } = self.best_score(subject, &probe);
+                    Evidence::Verification { claimed: subject, enrolled, impressions, score }
                 }
                 Err(evidence) => evidence,
             };
@@ -60,15 +67,16 @@ impl Services {
     }
 
     /// The best score among all fingers of a subject; a decoy's when there are none.
-    fn best_score(&self, subject: SubjectId, probe: &Prepared) -> (bool, Score) {
+    fn best_score(&self, subject: SubjectId, probe: &Prepared) -> Best {
         let gallery = self.inner.gallery();
         let fingers: Vec<_> =
             FingerPosition::ALL.iter().filter_map(|p| gallery.get(&(subject, *p))).collect();
-        let best = |views: &[&[Prepared]]| {
+        let best = |enrolled, views: &[&[Prepared]]| {
             let scores = views.iter().map(|views| compare_views(probe, views));
-            scores.fold(Score::ZERO, |best, score| if score > best { score } else { best })
+            let score = scores.fold(Score::ZERO, |best, score| if score > best { score } else { best });
+            Best { enrolled, impressions: views.iter().map(|views| views.len()).sum(), score }
         };
-        if fingers.is_empty() { (false, best(&[&self.inner.decoy])) } else { (true, best(&fingers)) }
+        if fingers.is_empty() { best(false, &[&self.inner.decoy]) } else { best(true, &fingers) }
     }
 
     /// The frame of verification and identification alike: a repeated request gets its answer again, a

@@ -14,7 +14,9 @@ pub enum Evidence {
         claimed: SubjectId,
         /// Whether that subject is enrolled.
         enrolled: bool,
-        /// The best score among the views.
+        /// Impressions compared with, over all fingers of that subject.
+        impressions: usize,
+        /// The best score among them.
         score: Score,
     },
     /// The probe was compared with everybody's.
@@ -99,8 +101,8 @@ pub fn decide(policy: &Policy, evidence: &Evidence) -> Verdict {
         Evidence::Unusable { hint } => {
             Verdict { decision: Decision::Retry { hint }, why: "unusable sample", score: None, needed: None }
         }
-        Evidence::Verification { claimed, enrolled, score } => {
-            let needed = policy.verify.score();
+        Evidence::Verification { claimed, enrolled, impressions, score } => {
+            let needed = policy.verification_fmr(*impressions).score();
             match (enrolled, *score >= needed) {
                 (true, true) => Verdict {
                     decision: Decision::Accept { subject: *claimed },
@@ -149,9 +151,23 @@ mod tests {
     }
 
     fn verification(enrolled: bool, value: f64) -> (SubjectId, Verdict) {
+        verification_among(1, enrolled, value)
+    }
+
+    fn verification_among(impressions: usize, enrolled: bool, value: f64) -> (SubjectId, Verdict) {
         let claimed = SubjectId::random();
-        let evidence = Evidence::Verification { claimed, enrolled, score: score(value) };
+        let evidence = Evidence::Verification { claimed, enrolled, impressions, score: score(value) };
         (claimed, decide(&Policy::default(), &evidence))
+    }
+
+    #[test]
+    fn who_has_ten_impressions_enrolled_is_not_ten_times_as_easy_to_pass_for() {
+        let (_, one) = verification_among(1, true, 45.0);
+        let (_, ten) = verification_among(10, true, 45.0);
+        assert!(matches!(one.decision, Decision::Accept { .. }));
+        assert_eq!(ten.decision, Decision::Refuse { reason: RefuseReason::NotMatched });
+        let (_, ten) = verification_among(10, true, 50.001);
+        assert!(matches!(ten.decision, Decision::Accept { .. }));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a score is worth: thresholds in terms of the errors they risk, and the decision.
 //!
-//! Verification asks one question of one finger: its threshold is an FMR. Identification asks the
-//! same question of every enrolled impression; with N of them the chance that anyone's matches is
+//! Verification asks whether the probe is any of the impressions that one subject has enrolled: the
+//! policy keeps the chance that a stranger passes, and each of K comparisons gets a K-th of it.
+//! Identification asks the same question of every enrolled impression; with N of them the chance that anyone's matches is
 //! FPIR = 1 - (1 - FMR)^N, at most N x FMR. So the policy keeps an FPIR, and the FMR that a gallery of N
 //! needs is FPIR / N. When that lies below what the matcher is calibrated for, one finger does not
 //! identify anybody: the answer says so instead of guessing.
@@ -34,7 +35,7 @@ impl Fpir {
 /// The rules of the house.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// False match rate of a verification.
+    /// False match rate of a verification, over all impressions of the subject.
     pub verify: Fmr,
     /// False positive rate of an identification.
     pub identify: Fpir,
@@ -67,6 +68,14 @@ fn share(rate: f64) -> Fmr {
 }
 
 impl Policy {
+    /// The FMR that each comparison of a verification needs when the subject has so many impressions
+    /// enrolled. It may lie below what the matcher is calibrated for: then the share that passes in
+    /// truth is at most the calibration's floor times the impressions.
+    #[must_use]
+    pub fn verification_fmr(&self, impressions: usize) -> Fmr {
+        Fmr::new(self.verify.get() / impressions.max(1) as f64).unwrap_or(self.verify)
+    }
+
     /// The FMR that an identification among `impressions` enrolled ones needs, or `None` when the
     /// matcher is not calibrated that far.
     #[must_use]
