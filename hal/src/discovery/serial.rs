@@ -1,0 +1,166 @@
+//! Serial ports that somebody said a module of the 0xEF01 family hangs on.
+//!
+//! A port tells nothing of what is behind it: it is found when its device file is there, and the
+//! handshake at every known speed, with the password, is made when it is opened. Invariant: nothing
+//! is written to a port that was not named.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Found, Opens, ReaderId, Source};
+use crate::clock::Clock;
+use crate::sensor::{FingerprintSensor, SensorError};
+use crate::transport::serial::Port;
+use crate::wait::Wait;
+use crate::zfm::{Config, Zfm};
+
+/// A port and what is known of its module.
+#[derive(Clone, Debug)]
+pub struct SerialReader {
+    /// The port's device file.
+    pub port: String,
+    /// Model, password, first speed to try, resolution.
+    pub module: Config,
+}
+
+impl SerialReader {
+    /// A module as it leaves the factory, at this port.
+    pub fn new(port: impl Into<String>) -> Self {
+        Self { port: port.into(), module: Config::default() }
+    }
+
+    /// The id that a reader at this port has.
+    #[must_use]
+    pub fn id(&self) -> ReaderId {
+        ReaderId::serial(&self.port)
+    }
+
+    fn opens(&self, clock: Arc<dyn Clock>) -> Arc<Opens> {
+        let (path, module) = (self.port.clone(), self.module.clone());
+        Arc::new(move |wait: &Wait| {
+            let port = Port::open(&path, module.baud)?;
+            let sensor = Zfm::open(port, module.clone(), clock.clone(), wait)?;
+            Ok(Box::new(sensor) as Box<dyn FingerprintSensor>)
+        })
+    }
+}
+
+/// The ports named.
+pub struct SerialPorts {
+    readers: Vec<(SerialReader, Arc<Opens>)>,
+}
+
+impl SerialPorts {
+    /// These ports.
+    pub fn new(readers: impl IntoIterator<Item = SerialReader>, clock: &Arc<dyn Clock>) -> Self {
+        let readers = readers.into_iter().map(|reader| {
+            let opens = reader.opens(clock.clone());
+            (reader, opens)
+        });
+        Self { readers: readers.collect() }
+    }
+}
+
+impl Source for SerialPorts {
+    fn find(&mut self) -> Result<Vec<Found>, SensorError> {
+        let there = self.readers.iter().filter(|(reader, _)| Path::new(&reader.port).exists());
+        let found =
+            there.map(|(reader, opens)| Found::new(reader.id(), reader.module.model.name(), opens.clone()));
+        Ok(found.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread::{self, JoinHandle};
+    use std::time::Duration;
+
+    use serialport::{SerialPort, TTYPort};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::frame::{Dpi, Frame};
+    use crate::zfm::emulator::Emulator;
+
+    /// An emulated module behind a pseudo-terminal, whose other end is at `port` until it is dropped.
+    struct Module {
+        port: std::path::PathBuf,
+        stop: Arc<AtomicBool>,
+        pump: Option<JoinHandle<()>>,
+    }
+
+    impl Module {
+        fn at(port: std::path::PathBuf, mut module: Emulator) -> Self {
+            let (mut master, slave) = TTYPort::pair().unwrap();
+            std::os::unix::fs::symlink(slave.name().unwrap(), &port).unwrap();
+            let stop = Arc::new(AtomicBool::new(false));
+            let stopped = stop.clone();
+            let pump = thread::spawn(move || {
+                // A pseudo-terminal without anybody at its other end is hung up.
+                let _kept = slave;
+                master.set_timeout(Duration::from_millis(20)).unwrap();
+                let mut bytes = [0; 256];
+                while !stopped.load(Ordering::SeqCst) {
+                    if let Ok(count) = master.read(&mut bytes) {
+                        for packet in module.receive(&bytes[..count]) {
+                            master.write_all(&packet).unwrap();
+                        }
+                    }
+                }
+            });
+            Self { port, stop, pump: Some(pump) }
+        }
+    }
+
+    impl Drop for Module {
+        fn drop(&mut self) {
+            self.stop.store(true, Ordering::SeqCst);
+            self.pump.take().map(JoinHandle::join);
+            std::fs::remove_file(&self.port).unwrap();
+        }
+    }
+
+    fn frame() -> Frame {
+        let pixels = (0..256 * 288).map(|at| (at * 7 % 251) as u8).collect();
+        Frame::new(256, 288, Dpi::STANDARD, pixels).unwrap()
+    }
+
+    #[test]
+    fn a_port_is_found_while_it_is_there_and_opened_with_its_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reader");
+        let mut reader = SerialReader::new(path.to_str().unwrap());
+        reader.module.password = 0x1234_5678;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let mut wrong = SerialPorts::new([SerialReader::new(path.to_str().unwrap())], &clock);
+        let mut source = SerialPorts::new([reader.clone()], &clock);
+        let wait = Wait::up_to(Duration::from_secs(15));
+        assert_eq!(source.find().unwrap().len(), 0, "nothing is there yet");
+
+        let mut emulator = Emulator::new().with_password(0x1234_5678);
+        emulator.place(&frame());
+        let module = Module::at(path.clone(), emulator);
+        let found = source.find().unwrap();
+        assert_eq!((found.len(), &found[0].id), (1, &reader.id()));
+        let refused = wrong.find().unwrap()[0].open(&wait).err();
+        assert_eq!(refused, Some(SensorError::WrongPassword));
+        let mut sensor = found[0].open(&wait).unwrap();
+        sensor.wait_for_finger(&wait).unwrap();
+        let taken = sensor.capture(&wait).unwrap();
+        assert_eq!((taken.width(), taken.pixels()[1] >> 4), (256, frame().pixels()[1] >> 4));
+
+        // The module goes away with a session open, comes back, and is the same reader.
+        drop(module);
+        assert_eq!(sensor.wait_for_finger(&wait), Err(SensorError::Removed));
+        assert_eq!(source.find().unwrap().len(), 0);
+        assert!(matches!(found[0].open(&wait), Err(SensorError::NotPresent(_))));
+        let mut emulator = Emulator::new().with_password(0x1234_5678);
+        emulator.place(&frame());
+        let _module = Module::at(path, emulator);
+        let again = source.find().unwrap();
+        assert_eq!(again[0].id, found[0].id);
+        again[0].open(&wait).unwrap().wait_for_finger(&wait).unwrap();
+    }
+}
