@@ -51,7 +51,7 @@ impl SledStore {
         loop {
             match Self::open_at_once(folder) {
                 Err(StoreError::InUse) if Instant::now() < patience => {
-                    thread::sleep(Duration::from_millis(5))
+                    thread::sleep(Duration::from_millis(5));
                 }
                 opened => return opened,
             }
