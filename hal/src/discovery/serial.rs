@@ -1,10 +1,9 @@
 //! Serial ports that somebody said a module of the 0xEF01 family hangs on.
 //!
-//! A port tells nothing of what is behind it: it is found when its device file is there, and the
-//! handshake at every known speed, with the password, is made when it is opened. Invariant: nothing
-//! is written to a port that was not named.
+//! A port tells nothing of what is behind it, and one that was named is expected: it is found whether
+//! or not anything is there now, and the handshake at every known speed, with the password, is made
+//! when it is opened. Invariant: nothing is written to a port that was not named.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::{Found, Opens, ReaderId, Source};
@@ -63,9 +62,10 @@ impl SerialPorts {
 
 impl Source for SerialPorts {
     fn find(&mut self) -> Result<Vec<Found>, SensorError> {
-        let there = self.readers.iter().filter(|(reader, _)| Path::new(&reader.port).exists());
-        let found =
-            there.map(|(reader, opens)| Found::new(reader.id(), reader.module.model.name(), opens.clone()));
+        let found = self
+            .readers
+            .iter()
+            .map(|(reader, opens)| Found::new(reader.id(), reader.module.model.name(), opens.clone()));
         Ok(found.collect())
     }
 }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_found_while_it_is_there_and_opened_with_its_password() {
+    fn a_port_is_opened_with_its_password_and_again_when_it_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("reader");
         let mut reader = SerialReader::new(path.to_str().unwrap());
@@ -137,7 +137,8 @@ mod tests {
         let mut wrong = SerialPorts::new([SerialReader::new(path.to_str().unwrap())], &clock);
         let mut source = SerialPorts::new([reader.clone()], &clock);
         let wait = Wait::up_to(Duration::from_secs(15));
-        assert_eq!(source.find().unwrap().len(), 0, "nothing is there yet");
+        let absent = source.find().unwrap()[0].open(&wait).err();
+        assert!(matches!(absent, Some(SensorError::NotPresent(_))), "{absent:?}");
 
         let mut emulator = Emulator::new().with_password(0x1234_5678);
         emulator.place(&frame());
@@ -154,7 +155,6 @@ mod tests {
         // The module goes away with a session open, comes back, and is the same reader.
         drop(module);
         assert_eq!(sensor.wait_for_finger(&wait), Err(SensorError::Removed));
-        assert_eq!(source.find().unwrap().len(), 0);
         assert!(matches!(found[0].open(&wait), Err(SensorError::NotPresent(_))));
         let mut emulator = Emulator::new().with_password(0x1234_5678);
         emulator.place(&frame());
