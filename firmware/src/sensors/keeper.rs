@@ -94,8 +94,14 @@ fn watch(slot: &Arc<Slot>) {
     let watch = Watch { limits, clock: &clock, cancel: &slot.stop };
     let reader = slot.id();
     let mut open = |wait: &_| {
-        let opened = slot.place().open(wait)?;
-        Ok(Box::new(Session::new(opened, slot.clone())) as Box<dyn FingerprintSensor>)
+        match slot.place().open(wait) {
+            Ok(opened) => Ok(Box::new(Session::new(opened, slot.clone())) as Box<dyn FingerprintSensor>),
+            Err(why) => {
+                // The watch tells once that a reader is absent; why may change, and people look.
+                slot.not_opened(&why);
+                Err(why)
+            }
+        }
     };
     watch.run(&mut open, &mut |event| {
         match event {

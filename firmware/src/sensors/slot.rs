@@ -225,6 +225,11 @@ impl Slot {
         state.found.clone()
     }
 
+    /// It could not be opened.
+    pub(super) fn not_opened(&self, why: &SensorError) {
+        self.state().last_error = Some(why.to_string());
+    }
+
     pub(super) fn present(&self, info: SensorInfo) {
         let mut state = self.state();
         state.info = Some(info);
