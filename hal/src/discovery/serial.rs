@@ -72,55 +72,13 @@ impl Source for SerialPorts {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::thread::{self, JoinHandle};
     use std::time::Duration;
-
-    use serialport::{SerialPort, TTYPort};
 
     use super::*;
     use crate::clock::SystemClock;
     use crate::frame::{Dpi, Frame};
     use crate::zfm::emulator::Emulator;
-
-    /// An emulated module behind a pseudo-terminal, whose other end is at `port` until it is dropped.
-    struct Module {
-        port: std::path::PathBuf,
-        stop: Arc<AtomicBool>,
-        pump: Option<JoinHandle<()>>,
-    }
-
-    impl Module {
-        fn at(port: std::path::PathBuf, mut module: Emulator) -> Self {
-            let (mut master, slave) = TTYPort::pair().unwrap();
-            std::os::unix::fs::symlink(slave.name().unwrap(), &port).unwrap();
-            let stop = Arc::new(AtomicBool::new(false));
-            let stopped = stop.clone();
-            let pump = thread::spawn(move || {
-                // A pseudo-terminal without anybody at its other end is hung up.
-                let _kept = slave;
-                master.set_timeout(Duration::from_millis(20)).unwrap();
-                let mut bytes = [0; 256];
-                while !stopped.load(Ordering::SeqCst) {
-                    if let Ok(count) = master.read(&mut bytes) {
-                        for packet in module.receive(&bytes[..count]) {
-                            master.write_all(&packet).unwrap();
-                        }
-                    }
-                }
-            });
-            Self { port, stop, pump: Some(pump) }
-        }
-    }
-
-    impl Drop for Module {
-        fn drop(&mut self) {
-            self.stop.store(true, Ordering::SeqCst);
-            self.pump.take().map(JoinHandle::join);
-            std::fs::remove_file(&self.port).unwrap();
-        }
-    }
+    use crate::zfm::pty::PluggedIn;
 
     fn frame() -> Frame {
         let pixels = (0..256 * 288).map(|at| (at * 7 % 251) as u8).collect();
@@ -142,7 +100,7 @@ mod tests {
 
         let mut emulator = Emulator::new().with_password(0x1234_5678);
         emulator.place(&frame());
-        let module = Module::at(path.clone(), emulator);
+        let module = PluggedIn::at(path.clone(), emulator).unwrap();
         let found = source.find().unwrap();
         assert_eq!((found.len(), &found[0].id), (1, &reader.id()));
         let refused = wrong.find().unwrap()[0].open(&wait).err();
@@ -158,7 +116,7 @@ mod tests {
         assert!(matches!(found[0].open(&wait), Err(SensorError::NotPresent(_))));
         let mut emulator = Emulator::new().with_password(0x1234_5678);
         emulator.place(&frame());
-        let _module = Module::at(path, emulator);
+        let _module = PluggedIn::at(path, emulator).unwrap();
         let again = source.find().unwrap();
         assert_eq!(again[0].id, found[0].id);
         again[0].open(&wait).unwrap().wait_for_finger(&wait).unwrap();
