@@ -93,6 +93,7 @@ fn watch(slot: &Arc<Slot>) {
     let limits = Limits { pause: PAUSE, ..Limits::default() };
     let watch = Watch { limits, clock: &clock, cancel: &slot.stop };
     let reader = slot.id();
+    let mut said: Option<SensorError> = None;
     let mut open = |wait: &_| {
         match slot.place().open(wait) {
             Ok(opened) => Ok(Box::new(Session::new(opened, slot.clone())) as Box<dyn FingerprintSensor>),
@@ -110,17 +111,23 @@ fn watch(slot: &Arc<Slot>) {
                 slot.present(found);
             }
             Event::FingerOn | Event::FingerOff => {}
-            Event::Frame(frame) => slot.took(frame),
+            Event::Frame(frame) => {
+                said = None;
+                slot.took(frame);
+            }
             Event::Removed => {
                 info!(%reader, "reader removed");
                 slot.removed();
             }
-            Event::Error(why @ SensorError::NotPresent(_)) => {
-                info!(%reader, %why, "reader absent");
-                slot.failed(why);
-            }
             Event::Error(why) => {
-                warn!(%reader, %why, "reader failed");
+                // A wrong password is wrong twice a second, and the log need not know.
+                if said.as_ref() != Some(&why) {
+                    match &why {
+                        SensorError::NotPresent(_) => info!(%reader, %why, "reader absent"),
+                        _ => warn!(%reader, %why, "reader failed"),
+                    }
+                    said = Some(why.clone());
+                }
                 slot.failed(why);
             }
         }
