@@ -3,6 +3,8 @@
 //! Unknown keys are errors with their line. Every key can be overridden by a variable
 //! `AUTHENTEON_SECTION__KEY`, dashes written as underscores.
 
+mod sensors;
+
 use std::{
     fs, io,
     net::SocketAddr,
@@ -10,9 +12,12 @@ use std::{
     time::Duration,
 };
 
+use authenteon_hal::discovery::SerialReader;
 use authenteon_matcher::Fmr;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
+
+pub use sensors::{Sensors, SerialModel, SerialPort};
 
 use crate::policy::{Fpir, Policy};
 
@@ -72,6 +77,9 @@ pub struct Config {
     /// Bounds.
     #[serde(default)]
     pub limits: Limits,
+    /// Readers at the box.
+    #[serde(default)]
+    pub sensors: Sensors,
     /// The log.
     #[serde(default)]
     pub log: Log,
@@ -291,6 +299,7 @@ impl Loaded {
         if !(65_536..=256 << 20).contains(&c.limits.body_bytes) {
             return error("limits", "body-bytes", "between 65536 (a small frame) and 268435456");
         }
+        self.serial_readers()?;
         let mut warnings = Vec::new();
         let mut warn = |doubtful: bool, section: &str, key: &str, why: &str| {
             if doubtful {
@@ -349,19 +358,38 @@ impl Loaded {
         })
     }
 
+    /// The readers at serial ports.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn serial_readers(&self) -> Result<Vec<SerialReader>, ConfigError> {
+        self.config.sensors.readers().map_err(|(index, key, why)| ConfigError::Value {
+            place: self.place_in("sensors.serial", index, key),
+            why: why.to_owned(),
+        })
+    }
+
     /// Where a key stands: its line, or the environment when the file does not hold it.
     fn place(&self, section: &str, key: &str) -> String {
+        self.place_in(section, 0, key)
+    }
+
+    /// The same in one of several sections of a name, counted from 0.
+    fn place_in(&self, section: &str, index: usize, key: &str) -> String {
         let dotted = format!("{section}.{key}");
         let mut current = String::new();
+        let mut seen = usize::from(section.is_empty());
         for (number, line) in self.text.lines().enumerate() {
             let line = line.trim();
             if let Some(name) = line.strip_prefix('[').and_then(|l| l.split(']').next()) {
-                current = name.trim().to_owned();
+                current = name.trim_start_matches('[').trim().to_owned();
+                seen += usize::from(current == section);
                 continue;
             }
             let Some((name, _)) = line.split_once('=') else { continue };
             let name = name.trim();
-            if (current == section && name == key) || (current.is_empty() && name == dotted) {
+            let inside = current == section && seen == index + 1 && name == key;
+            if inside || (current.is_empty() && name == dotted) {
                 return format!("line {}: {key}", number + 1);
             }
         }
@@ -423,5 +451,43 @@ mod tests {
         let why =
             super::tests::loaded(GOOD, &[("AUTHENTEON_LOG__JSON", "perhaps")]).err().unwrap().to_string();
         assert!(why.starts_with("AUTHENTEON_LOG__JSON"), "{why}");
+    }
+
+    #[test]
+    fn readers_are_looked_for_on_usb_and_at_no_port_unless_it_is_said() {
+        let quiet = loaded(GOOD, &[]).unwrap();
+        assert!(quiet.config.sensors.usb);
+        assert_eq!(quiet.serial_readers().unwrap().len(), 0);
+        let text = "[sensors]\nusb = false\n[[sensors.serial]]\nport = \"/dev/ttyS1\"\npassword = \"0000abCD\"\n\
+                    [[sensors.serial]]\nport = \"/dev/ttyS2\"\nmodel = \"r503\"\ndpi = 508\n";
+        let said = loaded(&format!("{GOOD}{text}"), &[]).unwrap();
+        assert!(!said.config.sensors.usb && said.check().unwrap().is_empty());
+        let readers = said.serial_readers().unwrap();
+        assert_eq!(readers[0].module.password, 0xABCD);
+        assert_eq!((readers[1].id().as_str(), readers[1].module.dpi.get()), ("serial-ttyS2", 508));
+        let variables = [
+            ("AUTHENTEON_SENSORS__USB", "false"),
+            ("AUTHENTEON_SENSORS__SERIAL", "[{ port = \"/dev/ttyAMA0\" }]"),
+        ];
+        let laid_over = loaded(GOOD, &variables).unwrap();
+        assert!(!laid_over.config.sensors.usb);
+        assert_eq!(laid_over.serial_readers().unwrap()[0].port, "/dev/ttyAMA0");
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_one_is_named_with_its_line() {
+        let first = format!("{GOOD}[[sensors.serial]]\nport = \"/dev/ttyS1\"\n[[sensors.serial]]\n");
+        for (second, place) in [
+            ("port = \"/dev/ttyS1\"", "line 9: port"),
+            ("port = \"ttyS2\"", "line 9: port"),
+            ("port = \"/dev/ttyS2\"\npassword = \"123\"", "line 10: password"),
+            ("port = \"/dev/ttyS2\"\npassword = \"+1234567\"", "line 10: password"),
+            ("port = \"/dev/ttyS2\"\n\ndpi = 90", "line 11: dpi"),
+        ] {
+            let why = loaded(&format!("{first}{second}\n"), &[]).unwrap().check().unwrap_err().to_string();
+            assert!(why.starts_with(place), "{second}: {why}");
+        }
+        let unknown = loaded(&format!("{first}port = \"/dev/ttyS2\"\nspeed = 9600\n"), &[]).err().unwrap();
+        assert!(unknown.to_string().contains("line 10"), "{unknown}");
     }
 }

@@ -17,6 +17,7 @@ mod memory;
 pub mod policy;
 pub mod request;
 pub mod sample;
+pub mod sensors;
 pub mod server;
 pub mod services;
 pub mod store;

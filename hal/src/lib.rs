@@ -6,12 +6,14 @@
 
 pub mod clock;
 pub mod decode;
+pub mod discovery;
 pub mod encode;
 pub mod frame;
 pub mod models;
 pub mod nb1010;
 pub mod replay;
 mod rows;
+pub mod selftest;
 pub mod sensor;
 pub mod transport;
 pub mod uru4000;

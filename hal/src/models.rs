@@ -23,6 +23,15 @@ impl UsbModel {
         }
         uru4000::Model::find(vendor, product).map(Self::Uru4000)
     }
+
+    /// Maker and model, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uru4000(model) => model.name,
+            Self::Nb1010 => nb1010::NAME,
+        }
+    }
 }
 
 #[cfg(test)]

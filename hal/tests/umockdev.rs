@@ -9,9 +9,9 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use authenteon_hal::clock::SystemClock;
+use authenteon_hal::clock::{Clock, SystemClock};
+use authenteon_hal::discovery::{ReaderId, Source, UsbReaders};
 use authenteon_hal::models::UsbModel;
-use authenteon_hal::nb1010::Nb1010;
 use authenteon_hal::transport::usb_device::{UsbDevice, list};
 use authenteon_hal::uru4000::{Config, Uru4000};
 use authenteon_hal::{Dpi, FingerprintSensor, Frame, Wait, decode};
@@ -22,11 +22,19 @@ const INSIDE: &str = "AUTHENTEON_TEST_EXPECTED_PICTURE";
 fn capture() -> Frame {
     let readers = list().unwrap();
     let [reader] = &readers[..] else { panic!("one reader is played, and {} are found", readers.len()) };
-    let usb = UsbDevice::open(reader.ids.0, reader.ids.1).unwrap();
-    let (clock, wait) = (Arc::new(SystemClock::new()), Wait::up_to(Duration::from_secs(5)));
+    let (clock, wait): (Arc<dyn Clock>, _) =
+        (Arc::new(SystemClock::new()), Wait::up_to(Duration::from_secs(5)));
     let mut sensor: Box<dyn FingerprintSensor> = match reader.model {
-        UsbModel::Nb1010 => Box::new(Nb1010::new(usb, clock)),
+        // As the daemon finds it, by name.
+        UsbModel::Nb1010 => {
+            let found = UsbReaders::new(&clock).find().unwrap();
+            let name = ReaderId::usb(reader.ids, &reader.socket);
+            assert_eq!(found.iter().map(|found| &found.id).collect::<Vec<_>>(), [&name]);
+            found[0].open(&wait).unwrap()
+        }
+        // The keys of its recording fit the seeds of that day only.
         UsbModel::Uru4000(model) => {
+            let usb = UsbDevice::open(reader.ids.0, reader.ids.1).unwrap();
             let config = Config { model, dpi: Dpi::STANDARD, seeds: Box::new(|| 0x51EA_2124) };
             Box::new(Uru4000::open(usb, config, clock, &wait).unwrap())
         }

@@ -40,6 +40,9 @@ pub(crate) enum CtlError {
     /// The box answered what this client does not understand.
     #[error("the box's answer makes no sense: {0}")]
     Answer(String),
+    /// A reader of this machine gave nothing.
+    #[error("{0}")]
+    Sensor(String),
     /// The operating system failed us.
     #[error("{0}")]
     System(String),
@@ -62,7 +65,7 @@ impl CtlError {
             Self::Unreachable { .. } | Self::TimedOut { .. } => Exit::Unreachable,
             Self::CertificateRefused { .. } => Exit::NotPermitted,
             Self::Problem(problem) => problem.exit(),
-            Self::File { .. } | Self::Answer(_) | Self::System(_) => Exit::Failure,
+            Self::File { .. } | Self::Answer(_) | Self::Sensor(_) | Self::System(_) => Exit::Failure,
         }
     }
 
@@ -76,6 +79,7 @@ impl CtlError {
             }
             Self::CertificateRefused { .. } => Some("Use a certificate that this box's own CA issued."),
             Self::TimedOut { .. } => Some("Give it longer with --timeout SECONDS."),
+            Self::Sensor(_) => Some("Look at what is there with: authenteonctl sensor list [--local]."),
             Self::Answer(_) => Some("Client and box may differ in version."),
             _ => None,
         }

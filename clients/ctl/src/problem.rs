@@ -50,6 +50,8 @@ impl Problem {
     pub(crate) fn exit(&self) -> Exit {
         match (self.status, self.slug()) {
             (_, "locked" | "unprovisioned") => Exit::Locked,
+            // The box can be reached; it is its reader that cannot.
+            (_, "sensor-absent" | "sensor-removed" | "sensor-failed") => Exit::Failure,
             (401 | 403, _) => Exit::NotPermitted,
             (502..=504, _) => Exit::Unreachable,
             _ => Exit::Failure,
@@ -61,6 +63,13 @@ impl Problem {
         match (self.status, self.slug()) {
             (_, "locked") => Some("The box waits for its passphrase; unlock it first."),
             (_, "unprovisioned") => Some("The box has not been claimed yet; claim it first."),
+            (_, "sensor-absent" | "sensor-removed") => {
+                Some("Plug the reader in; the box finds it by itself within seconds.")
+            }
+            (_, "sensor-busy") => Some("Somebody else uses this reader; try again in a moment."),
+            (_, "sensor-timeout") => Some("Lay a finger down sooner, or wait longer with --wait SECONDS."),
+            (_, "sensor-failed") => Some("Test it with: authenteonctl sensor test READER."),
+            (_, "unknown-sensor") => Some("Look at what is there with: authenteonctl sensor list."),
             (401, _) => Some(
                 "Give a client certificate that this box has registered: --cert and --key \
                  (on the box: authenteond client add).",

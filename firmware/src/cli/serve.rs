@@ -2,6 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
+use authenteon_hal::{
+    clock::{Clock, SystemClock as MonotonicClock},
+    discovery::{SerialPorts, Source, UsbReaders},
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -10,6 +14,7 @@ use super::exit::Failure;
 use crate::{
     clock::SystemClock,
     config::{self, Loaded, Log},
+    sensors::Sensors,
     server::Server,
     services::Services,
     store::SledStore,
@@ -41,6 +46,7 @@ pub(super) fn serve(path: &Path) -> Result<bool, Failure> {
 
 async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let policy = loaded.policy()?;
+    let sources = readers(&loaded)?;
     let config = loaded.config;
     let store = SledStore::open(&config.store.folder)?;
     let services = Services::open(Arc::new(store), policy, Arc::new(SystemClock))?;
@@ -48,6 +54,7 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     info!(fingers = counts.fingers, impressions = counts.impressions, "store open");
     let server = Server::bind(config.server.listen, config.pki.folder, config.limits, services).await?;
     let failed = |why| Failure::io(&why);
+    let server = server.with_sensors(Sensors::start(sources).map_err(failed)?);
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -71,6 +78,17 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     server.run(stop).await;
     info!("stopped");
     Ok(true)
+}
+
+/// Where readers are looked for.
+fn readers(loaded: &Loaded) -> Result<Vec<Box<dyn Source>>, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(MonotonicClock::new());
+    let mut sources: Vec<Box<dyn Source>> =
+        vec![Box::new(SerialPorts::new(loaded.serial_readers()?, &clock))];
+    if loaded.config.sensors.usb {
+        sources.push(Box::new(UsbReaders::new(&clock)));
+    }
+    Ok(sources)
 }
 
 /// Logs to standard error. A filter that cannot be read logs what is normal, and says so.

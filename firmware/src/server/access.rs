@@ -40,6 +40,9 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/subjects/{id}/fingers", "get", OFFICER),
     ("/v1/subjects/{id}/fingers", "post", OFFICER),
     ("/v1/subjects/{id}/fingers/{position}", "delete", OFFICER),
+    ("/v1/sensors", "get", ANYBODY),
+    ("/v1/sensors/{id}/capture", "post", ANYBODY),
+    ("/v1/sensors/{id}/test", "post", OFFICER),
     ("/v1/verify", "post", STATION),
     ("/v1/identify", "post", STATION),
 ];

@@ -16,8 +16,9 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     thread::available_parallelism,
+    time::Duration,
 };
 
 use hyper_util::server::graceful::GracefulShutdown;
@@ -28,6 +29,8 @@ use tracing::{debug, info, warn};
 use crate::{
     config::Limits,
     credential::clients::{Clients, ClientsError},
+    memory::Answers,
+    sensors::Sensors,
     services::Services,
 };
 
@@ -36,6 +39,12 @@ pub use tls::TlsError;
 
 /// Requests whose bodies may be in memory at a time: bounds memory at this many bodies.
 const BODIES: usize = 8;
+
+/// Decisions on fingers at the box's readers, remembered for repeated requests, and for how long.
+const ANSWERS_REMEMBERED: usize = 1024;
+const ANSWERS_LIVE: Duration = Duration::from_secs(600);
+/// Readers get this long to put their lights out.
+const READERS_END: Duration = Duration::from_secs(1);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +76,10 @@ pub(crate) struct State {
     pub(crate) bodies: Arc<Semaphore>,
     /// Permits for work on the matcher.
     pub(crate) cores: Arc<Semaphore>,
+    /// The readers at the box.
+    pub(crate) sensors: Sensors,
+    /// A request that is repeated must not ask for another finger.
+    pub(crate) answers: Arc<Mutex<Answers>>,
 }
 
 /// A bound server, ready to run.
@@ -97,8 +110,17 @@ impl Server {
             clients: Arc::new(RwLock::new(clients)),
             bodies: Arc::new(Semaphore::new(BODIES)),
             cores: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
+            sensors: Sensors::none(),
+            answers: Arc::new(Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE))),
         };
         Ok(Self { listener, acceptor, state, pki })
+    }
+
+    /// With readers at the box; they are closed when the server stops.
+    #[must_use]
+    pub fn with_sensors(mut self, sensors: Sensors) -> Self {
+        self.state.sensors = sensors;
+        self
     }
 
     /// The address that it listens on.
@@ -138,7 +160,7 @@ impl Server {
                 Err(why) => {
                     // Out of descriptors, say: what is open goes on, and closing makes room.
                     warn!(%why, "cannot accept a connection");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             };
@@ -151,8 +173,15 @@ impl Server {
             });
         }
         drop(listener);
+        // Whoever waits for a finger is told, and the drain does not wait for one.
+        state.sensors.close();
         if timeout(state.limits.drain(), graceful.shutdown()).await.is_err() {
             info!("connections were still open after the drain time");
+        }
+        let sensors = state.sensors.clone();
+        let ended = tokio::task::spawn_blocking(move || sensors.ended(READERS_END)).await;
+        if !ended.unwrap_or(false) {
+            info!("a reader's driver did not end in time");
         }
     }
 }

@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{decisions, fingers, health, subjects},
+    api::{decisions, fingers, health, sensors, subjects},
 };
 
 #[derive(OpenApi)]
@@ -26,6 +26,9 @@ use super::{
         fingers::enrol,
         fingers::list,
         fingers::remove,
+        sensors::list,
+        sensors::capture,
+        sensors::test,
         decisions::verify,
         decisions::identify,
     )

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::{
     enrol::EnrolError,
     sample::SampleError,
+    sensors::CaptureError,
     services::{DecideError, SubjectError},
 };
 
@@ -108,6 +109,27 @@ impl From<SampleError> for Problem {
             SampleError::Extract(_) => "no-template",
         };
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, slug, "The sample cannot be used", why.to_string())
+    }
+}
+
+impl From<CaptureError> for Problem {
+    fn from(why: CaptureError) -> Self {
+        let (status, slug, title) = match &why {
+            CaptureError::Unknown => (StatusCode::NOT_FOUND, "unknown-sensor", "There is no such reader"),
+            CaptureError::Absent => {
+                (StatusCode::SERVICE_UNAVAILABLE, "sensor-absent", "The reader is not there")
+            }
+            CaptureError::Busy => (StatusCode::CONFLICT, "sensor-busy", "The reader is in use"),
+            CaptureError::TimedOut => (StatusCode::REQUEST_TIMEOUT, "sensor-timeout", "No finger in time"),
+            CaptureError::Removed => {
+                (StatusCode::SERVICE_UNAVAILABLE, "sensor-removed", "The reader was removed")
+            }
+            CaptureError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The box is stopping"),
+            CaptureError::Failed(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "sensor-failed", "The reader failed")
+            }
+        };
+        Self::new(status, slug, title, why.to_string())
     }
 }
 

@@ -1,5 +1,5 @@
 //! The whole daemon as its clients meet it: the real binary with its own authority and store, on a free
-//! port of this machine, asked over TLS. Nothing in here reaches into the library.
+//! port of this machine, asked over TLS. Nothing in here reaches into the library but `readers`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod support;
@@ -10,4 +10,6 @@ mod commands;
 mod connections;
 mod demo;
 mod job;
+mod readers;
 mod roles;
+mod serial_readers;

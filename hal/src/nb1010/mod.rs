@@ -15,6 +15,8 @@ use crate::wait::{Deadline, Wait};
 
 /// USB vendor and product.
 pub const IDS: (u16, u16) = (0x298D, 0x1010);
+/// Maker and model.
+pub const NAME: &str = "Next Biometrics NB-1010-U";
 
 const OUT: u8 = 0x02;
 const IN: u8 = 0x83;
@@ -150,7 +152,7 @@ impl<T: UsbTransport> Nb1010<T> {
 impl<T: UsbTransport> FingerprintSensor for Nb1010<T> {
     fn describe(&self) -> SensorInfo {
         SensorInfo {
-            model: "Next Biometrics NB-1010-U".to_owned(),
+            model: NAME.to_owned(),
             serial: None,
             geometry: Some((WIDTH as u32, HEIGHT as u32)),
             dpi: Dpi::new(RESOLUTION).unwrap_or(Dpi::STANDARD),

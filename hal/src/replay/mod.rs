@@ -5,6 +5,7 @@
 //! fails in the way it was told, with the same typed error that a real reader's driver gives.
 
 mod set;
+mod stand;
 pub mod traffic;
 
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use set::{Finger, Impression, PrintSet, SetError};
+pub use stand::Stand;
 
 use crate::clock::{Clock, SystemClock};
 use crate::frame::{Dpi, Frame};

@@ -81,6 +81,17 @@ impl Error for PortError {
     }
 }
 
+impl From<serialport::Error> for PortError {
+    fn from(error: serialport::Error) -> Self {
+        /// EIO, ENXIO and ENODEV: the library keeps their texts and not their numbers.
+        const GONE: [&str; 3] = ["I/O error", "No such device or address", "No such device"];
+        if GONE.contains(&error.description.as_str()) {
+            return Self(io::Error::new(io::ErrorKind::BrokenPipe, error.description));
+        }
+        Self(error.into())
+    }
+}
+
 impl ErrorType for Port {
     type Error = PortError;
 }
@@ -103,17 +114,17 @@ impl Write for Port {
 
 impl SerialLine for Port {
     fn set_baud(&mut self, baud: u32) -> Result<(), PortError> {
-        self.port.set_baud_rate(baud).map_err(|error| PortError(error.into()))
+        self.port.set_baud_rate(baud).map_err(PortError::from)
     }
 
     fn set_read_limit(&mut self, limit: Duration) -> Result<(), PortError> {
         // A limit of zero would mean "do not wait", and drivers would spin.
         let limit = limit.max(Duration::from_millis(1));
-        self.port.set_timeout(limit).map_err(|error| PortError(error.into()))
+        self.port.set_timeout(limit).map_err(PortError::from)
     }
 
     fn discard_input(&mut self) -> Result<(), PortError> {
-        self.port.clear(ClearBuffer::Input).map_err(|error| PortError(error.into()))
+        self.port.clear(ClearBuffer::Input).map_err(PortError::from)
     }
 }
 

@@ -29,30 +29,56 @@ const QUEUED_WITHIN: Duration = Duration::from_millis(2);
 
 /// A reader that is plugged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Plugged {
     /// What it is.
     pub model: UsbModel,
     /// USB vendor and product.
     pub ids: (u16, u16),
     /// Its bus and its address there; a reader that comes back has another address.
     pub place: (u8, u8),
+    /// The socket that it is plugged into, as the kernel writes it: `1-1.4`. Stays when it comes back.
+    pub socket: String,
 }
 
 /// The readers that are plugged in and have a driver here.
 ///
 /// # Errors
 /// [`SensorError::Line`] when the system does not tell.
-pub fn list() -> Result<Vec<Found>, SensorError> {
+pub fn list() -> Result<Vec<Plugged>, SensorError> {
     let devices = Context::new().and_then(|context| context.devices());
     let devices = devices.map_err(|error| SensorError::Line(error.to_string()))?;
     Ok(devices.iter().filter_map(|device| found(&device)).collect())
 }
 
-fn found(device: &Device<Context>) -> Option<Found> {
+fn found(device: &Device<Context>) -> Option<Plugged> {
     let descriptor = device.device_descriptor().ok()?;
     let ids = (descriptor.vendor_id(), descriptor.product_id());
     let model = UsbModel::find(ids.0, ids.1)?;
-    Some(Found { model, ids, place: (device.bus_number(), device.address()) })
+    let ports = device.port_numbers().unwrap_or_default();
+    let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+    let socket = format!("{}-{}", device.bus_number(), ports.join("."));
+    Some(Plugged { model, ids, place: (device.bus_number(), device.address()), socket })
+}
+
+/// The serial number of a reader, if it has one; a session that somebody has is not disturbed.
+///
+/// # Errors
+/// [`UsbError::Gone`] when it is no longer there, or what the system says.
+pub fn serial_number(plugged: &Plugged) -> Result<Option<String>, UsbError> {
+    let device = at(plugged.place).map_err(outcome)?.ok_or(UsbError::Gone)?;
+    let descriptor = device.device_descriptor().map_err(outcome)?;
+    if descriptor.serial_number_string_index().is_none() {
+        return Ok(None);
+    }
+    let said = device.open().and_then(|handle| handle.read_serial_number_string_ascii(&descriptor));
+    let said = said.map_err(outcome)?.trim().to_owned();
+    Ok(Some(said).filter(|serial| !serial.is_empty()))
+}
+
+/// What has this address on this bus.
+fn at(place: (u8, u8)) -> Result<Option<Device<Context>>, rusb::Error> {
+    let devices = Context::new()?.devices()?;
+    Ok(devices.iter().find(|device| (device.bus_number(), device.address()) == place))
 }
 
 /// A device with its interface claimed.
@@ -98,6 +124,18 @@ impl UsbDevice {
             }
         }
         Err(absent(last))
+    }
+
+    /// Opens the reader at this bus and address: one of several that are alike.
+    ///
+    /// # Errors
+    /// [`SensorError::NotPresent`] with what the system says.
+    pub fn open_at(place: (u8, u8)) -> Result<Self, SensorError> {
+        let absent = |reason: &dyn std::fmt::Display| {
+            SensorError::NotPresent(format!("USB bus {} device {}: {reason}", place.0, place.1))
+        };
+        let device = at(place).map_err(|error| absent(&error))?.ok_or_else(|| absent(&"no such device"))?;
+        Self::claim(&device).map_err(|error| absent(&error))
     }
 
     fn claim(device: &Device<Context>) -> Result<Self, rusb::Error> {

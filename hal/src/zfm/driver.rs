@@ -39,7 +39,9 @@ pub enum Model {
 }
 
 impl Model {
-    fn name(self) -> &'static str {
+    /// What it is, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Optical => "0xEF01 optical module (ZFM, R30x, AS608)",
             Self::R503 => "0xEF01 module R503",

@@ -11,6 +11,8 @@ mod image;
 mod link;
 pub mod packet;
 pub mod protocol;
+#[cfg(any(test, feature = "emulator"))]
+pub mod pty;
 
 pub use driver::{Config, Model, TouchLine, Zfm};
 pub use link::Link;

@@ -4,7 +4,6 @@
 mod decide;
 mod finger;
 mod health;
-#[cfg(feature = "local")]
 mod sensor;
 mod subject;
 
@@ -21,7 +20,10 @@ use crate::outcome::Outcome;
 use crate::tls;
 
 /// Runs the command that was asked for; only those that ask the box connect to it.
-pub(crate) async fn run(Args { connection, command, .. }: Args) -> Result<Outcome, CtlError> {
+pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Outcome, CtlError> {
+    if let Command::Sensor(command) = &command {
+        connection.timeout = connection.timeout.max(command.patience());
+    }
     let identified = connection.cert.is_some();
     let connect = async || {
         let (tls, limit) = (tls::config(&connection)?, connection.limit());
@@ -33,8 +35,7 @@ pub(crate) async fn run(Args { connection, command, .. }: Args) -> Result<Outcom
         Command::Finger(command) => finger::run(command, connect).await,
         Command::Verify { subject, image } => decide::verify(subject, &image, connect).await,
         Command::Identify { image } => decide::identify(&image, connect).await,
-        #[cfg(feature = "local")]
-        Command::Sensor(command) => sensor::run(command),
+        Command::Sensor(command) => sensor::run(command, connect).await,
         Command::Completions { shell } => Ok(completions(shell)),
     }
 }

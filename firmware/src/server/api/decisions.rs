@@ -1,16 +1,25 @@
 //! Verification and identification for stations. The answer is a decision, never a score.
 
+use std::sync::PoisonError;
+
 use axum::{Extension, Json, extract::State as Shared};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
-use super::{on_core, sample::SampleBody};
+use super::{
+    on_core,
+    presented::{PresentedBody, present},
+};
 use crate::{
     identify::IdentifyRequest,
+    memory::Known,
     policy::Decision,
     request::{Caller, Nonce, RequestId},
     sample::Sample,
     server::{State, json::Body, problem::Problem},
+    services::DecideError,
     subject::SubjectId,
     verify::VerifyRequest,
 };
@@ -29,7 +38,7 @@ pub(crate) struct VerifyBody {
     #[schema(value_type = String, format = "uuid")]
     pub(crate) subject_id: SubjectId,
     /// The probe.
-    pub(crate) sample: SampleBody,
+    pub(crate) sample: PresentedBody,
 }
 
 /// Whose finger is this?
@@ -43,7 +52,7 @@ pub(crate) struct IdentifyBody {
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{16,128}$")]
     pub(crate) nonce: Nonce,
     /// The probe.
-    pub(crate) sample: SampleBody,
+    pub(crate) sample: PresentedBody,
 }
 
 /// The decision.
@@ -110,7 +119,8 @@ impl DecisionBody {
 /// Verifies a finger against one subject (1:1).
 #[utoipa::path(post, path = "/v1/verify", tag = "decisions", request_body = VerifyBody,
     responses((status = 200, description = "The decision", body = DecisionBody),
-        (status = 409, description = "The request_id was used for another request", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The request_id was used for another request, or the reader is in use", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The sample cannot be used", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn verify(
     Shared(state): Shared<State>,
@@ -118,23 +128,20 @@ pub(crate) async fn verify(
     body: Body<VerifyBody>,
 ) -> Result<Json<DecisionBody>, Problem> {
     let (VerifyBody { request_id, nonce, subject_id, sample }, permit) = body.into_parts();
+    let asked = Asked { caller, request_id, nonce, claimed: Some(subject_id) };
     let services = state.services.clone();
-    let asked = (request_id.clone(), nonce.clone());
-    let decision = on_core(&state, move || -> Result<_, Problem> {
-        let request =
-            VerifyRequest { request_id, nonce, subject: subject_id, sample: Sample::try_from(sample)? };
-        let decision = services.verify(&caller, request)?;
-        drop(permit);
-        Ok(decision)
-    })
-    .await??;
-    Ok(Json(DecisionBody::new(decision, asked.0, asked.1)))
+    asked
+        .decide(&state, sample, permit, move |Asked { caller, request_id, nonce, .. }, sample| {
+            services.verify(&caller, VerifyRequest { request_id, nonce, subject: subject_id, sample })
+        })
+        .await
 }
 
 /// Finds whose finger it is among all enrolled (1:N).
 #[utoipa::path(post, path = "/v1/identify", tag = "decisions", request_body = IdentifyBody,
     responses((status = 200, description = "The decision", body = DecisionBody),
-        (status = 409, description = "The request_id was used for another request", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The request_id was used for another request, or the reader is in use", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The sample cannot be used", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn identify(
     Shared(state): Shared<State>,
@@ -142,14 +149,78 @@ pub(crate) async fn identify(
     body: Body<IdentifyBody>,
 ) -> Result<Json<DecisionBody>, Problem> {
     let (IdentifyBody { request_id, nonce, sample }, permit) = body.into_parts();
+    let asked = Asked { caller, request_id, nonce, claimed: None };
     let services = state.services.clone();
-    let asked = (request_id.clone(), nonce.clone());
-    let decision = on_core(&state, move || -> Result<_, Problem> {
-        let request = IdentifyRequest { request_id, nonce, sample: Sample::try_from(sample)? };
-        let decision = services.identify(&caller, request)?;
-        drop(permit);
-        Ok(decision)
-    })
-    .await??;
-    Ok(Json(DecisionBody::new(decision, asked.0, asked.1)))
+    asked
+        .decide(&state, sample, permit, move |Asked { caller, request_id, nonce, .. }, sample| {
+            services.identify(&caller, IdentifyRequest { request_id, nonce, sample })
+        })
+        .await
+}
+
+/// A decision asked for, but for the sample.
+#[derive(Clone)]
+struct Asked {
+    caller: Caller,
+    request_id: RequestId,
+    nonce: Nonce,
+    /// Who, in a verification.
+    claimed: Option<SubjectId>,
+}
+
+impl Asked {
+    /// Gets the sample, decides, and shows the decision where the finger was.
+    async fn decide(
+        self,
+        state: &State,
+        sample: PresentedBody,
+        permit: OwnedSemaphorePermit,
+        service: impl FnOnce(Self, Sample) -> Result<Decision, DecideError> + Send + 'static,
+    ) -> Result<Json<DecisionBody>, Problem> {
+        let at_reader = match &sample {
+            PresentedBody::Captured(sample) => Some(self.digest(sample.sensor.as_str())),
+            PresentedBody::Sent(_) => None,
+        };
+        let name = (self.caller.id.clone(), self.request_id.clone());
+        let answers = || state.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = || state.services.inner.clock.now();
+        if let Some(digest) = &at_reader {
+            // The same request again must not ask for another finger.
+            match answers().known(&name, digest, now()) {
+                Known::Answered(decision) => {
+                    return Ok(Json(DecisionBody::new(decision, self.request_id, self.nonce)));
+                }
+                Known::Reused => return Err(DecideError::RequestIdReused.into()),
+                Known::New => {}
+            }
+        }
+        let (mut samples, readers, permit) = present(state, vec![sample], permit).await?;
+        let asked = self.clone();
+        let decided = on_core(state, move || -> Result<_, Problem> {
+            // One was asked for, and so one came.
+            let sample = samples.pop().ok_or_else(|| Problem::bad_request("a sample is missing"))?;
+            let decision = service(asked, Sample::try_from(sample)?)?;
+            drop(permit);
+            Ok(decision)
+        });
+        let decided = decided.await.and_then(|decided| decided);
+        readers.show_decision(&decided);
+        let decision = decided?;
+        if let Some(digest) = at_reader {
+            answers().remember(name, digest, decision.clone(), now());
+        }
+        Ok(Json(DecisionBody::new(decision, self.request_id, self.nonce)))
+    }
+
+    fn digest(&self, sensor: &str) -> [u8; 32] {
+        let claimed = self.claimed.as_ref().map(|id| id.as_bytes().as_slice()).unwrap_or_default();
+        Sha256::new()
+            .chain_update(self.nonce.as_ref())
+            .chain_update([0])
+            .chain_update(claimed)
+            .chain_update([0])
+            .chain_update(sensor)
+            .finalize()
+            .into()
+    }
 }

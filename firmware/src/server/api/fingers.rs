@@ -1,12 +1,16 @@
 //! Fingers of a subject: enrolled from samples, listed and removed by officers.
 
+use authenteon_hal::sensor::Signal;
 use axum::{Extension, Json, extract::State as Shared, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{At, on_core, parsed, sample::SampleBody};
+use super::{
+    At, on_core, parsed,
+    presented::{PresentedBody, present, shown},
+};
 use crate::{
-    enrol::Enrolment,
+    enrol::{EnrolError, Enrolment},
     request::Caller,
     sample::Sample,
     server::{State, json::Body, problem::Problem},
@@ -21,7 +25,7 @@ pub(crate) struct EnrolBody {
     #[schema(value_type = String, example = "right-index")]
     pub(crate) position: FingerPosition,
     /// Its impressions, three by default, each of a finger lifted and placed anew.
-    pub(crate) samples: Vec<SampleBody>,
+    pub(crate) samples: Vec<PresentedBody>,
 }
 
 /// An enrolled finger.
@@ -56,7 +60,8 @@ pub(crate) struct FingersBody {
     params(("id" = String, Path, description = "The subject")),
     responses((status = 201, description = "Enrolled", body = FingerBody),
         (status = 404, description = "There is no such subject", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Enrolled already, for this subject or another", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Enrolled already, for this subject or another, or the reader is in use", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "A sample cannot be used", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn enrol(
     Shared(state): Shared<State>,
@@ -65,19 +70,46 @@ pub(crate) async fn enrol(
     body: Body<EnrolBody>,
 ) -> Result<(StatusCode, Json<FingerBody>), Problem> {
     let subject: SubjectId = parsed(&id)?;
-    let (body, permit) = body.into_parts();
+    let (EnrolBody { position, samples }, permit) = body.into_parts();
+    if samples.iter().any(|sample| matches!(sample, PresentedBody::Captured(_))) {
+        // Nobody lays fingers down for what cannot be done anyway.
+        worth_the_fingers(&state, subject, position, samples.len()).await?;
+    }
+    let (samples, readers, permit) = present(&state, samples, permit).await?;
     let services = state.services.clone();
-    let finger = on_core(&state, move || -> Result<_, Problem> {
-        let samples = body.samples.into_iter().enumerate();
+    let enrolled = on_core(&state, move || -> Result<_, Problem> {
+        let samples = samples.into_iter().enumerate();
         let samples = samples
             .map(|(index, sample)| Sample::try_from(sample).map_err(|why| why.of_sample(index)))
             .collect::<Result<_, _>>()?;
-        let finger = services.enrol(&caller, Enrolment { subject, position: body.position, samples })?;
+        let finger = services.enrol(&caller, Enrolment { subject, position, samples })?;
         drop(permit);
         Ok(finger)
-    })
-    .await??;
+    });
+    let enrolled = enrolled.await.and_then(|enrolled| enrolled);
+    readers.show(enrolled.as_ref().map_or_else(shown, |_| Signal::Accepted));
+    let finger = enrolled?;
     Ok((StatusCode::CREATED, Json(finger.into())))
+}
+
+/// The enrolment can succeed, as far as can be known before its samples are taken.
+async fn worth_the_fingers(
+    state: &State,
+    id: SubjectId,
+    position: FingerPosition,
+    got: usize,
+) -> Result<(), Problem> {
+    let services = state.services.clone();
+    let subject = on_core(state, move || services.subject(id)).await??;
+    let policy = &state.services.inner.policy;
+    let (least, most) = (policy.impressions, policy.most_impressions);
+    if !(least..=most).contains(&got) {
+        return Err(EnrolError::SampleCount { got, least, most }.into());
+    }
+    if subject.fingers.iter().any(|finger| finger.position == position) {
+        return Err(EnrolError::AlreadyEnrolled.into());
+    }
+    Ok(())
 }
 
 /// Lists the fingers of a subject.

@@ -3,7 +3,9 @@
 pub(super) mod decisions;
 pub(super) mod fingers;
 pub(super) mod health;
+mod presented;
 pub(super) mod sample;
+pub(super) mod sensors;
 pub(super) mod subjects;
 
 use std::sync::Arc;
@@ -31,6 +33,9 @@ pub(super) fn router(state: State) -> Router {
         .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))
         .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))
         .route("/v1/subjects/{id}/fingers/{position}", delete(fingers::remove))
+        .route("/v1/sensors", get(sensors::list))
+        .route("/v1/sensors/{id}/capture", post(sensors::capture))
+        .route("/v1/sensors/{id}/test", post(sensors::test))
         .route("/v1/verify", post(decisions::verify))
         .route("/v1/identify", post(decisions::identify))
         .method_not_allowed_fallback(|| async {

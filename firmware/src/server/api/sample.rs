@@ -41,7 +41,7 @@ pub(crate) enum SampleFormat {
     RawGrey,
 }
 
-fn standard_dpi() -> u32 {
+pub(super) fn standard_dpi() -> u32 {
     u32::from(Dpi::STANDARD.get())
 }
 

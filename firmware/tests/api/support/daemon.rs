@@ -126,7 +126,8 @@ impl Drop for Daemon {
     }
 }
 
-fn add_client(pki: &Path, name: &str, role: &str) {
+/// Registers a client in an authority's folder, where its certificate and key go too.
+pub(crate) fn add_client(pki: &Path, name: &str, role: &str) {
     let dir = pki.to_str().unwrap();
     let added = authenteond(&["client", "add", "--dir", dir, "--name", name, "--role", role, "--out", dir]);
     assert!(added.status.success(), "{}", text(&added.stderr));

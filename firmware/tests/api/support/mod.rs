@@ -2,10 +2,12 @@
 
 mod client;
 mod daemon;
+mod module;
 mod prints;
 
 pub(crate) use client::{Answer, Client};
-pub(crate) use daemon::{Daemon, authenteond, text};
+pub(crate) use daemon::{Daemon, add_client, authenteond, text};
+pub(crate) use module::Module;
 pub(crate) use prints::{blank, encoded, fixture, png_announcing, sample};
 
 use serde_json::{Value, json};

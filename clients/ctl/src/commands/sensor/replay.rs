@@ -7,7 +7,7 @@ use authenteon_hal::replay::traffic;
 use authenteon_hal::{Dpi, encode};
 use serde_json::json;
 
-use crate::args::SensorCommand;
+use crate::args::Recording;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
 
@@ -15,8 +15,8 @@ use crate::outcome::Outcome;
 const MAX_RECORDING: u64 = 256 << 20;
 
 /// Runs the command.
-pub(crate) fn run(command: SensorCommand) -> Result<Outcome, CtlError> {
-    let SensorCommand::Replay { device, capture, out, dpi } = command;
+pub(super) fn run(recording: Recording) -> Result<Outcome, CtlError> {
+    let Recording { device, capture, out, dpi } = recording;
     let dpi = dpi.map(Dpi::new).transpose().map_err(|error| CtlError::Usage(error.to_string()))?;
     let description = read(&device)?;
     let description = String::from_utf8_lossy(&description);

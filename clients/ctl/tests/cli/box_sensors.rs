@@ -1,0 +1,85 @@
+//! `sensor list|capture|test` of a box.
+
+use serde_json::{Value, json};
+
+use crate::support::{Asked, Cardboard};
+
+fn body(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
+}
+
+/// A box with one reader that is there and one that is not.
+fn readers(asked: &Asked) -> (u16, Vec<u8>) {
+    let answer = match asked.line.as_str() {
+        "GET /v1/sensors" => json!({"sensors": [
+            {"sensor": "serial-ttyS1", "model": "R503", "present": false, "busy": false, "frames": 0,
+             "last_error": "no module answers"},
+            {"sensor": "usb-05ba-000a-1-1", "model": "U.are.U", "present": true, "busy": false, "frames": 7,
+             "width": 384, "height": 289, "dpi": 500},
+        ]}),
+        "POST /v1/sensors/usb-05ba-000a-1-1/capture" => json!({
+            "sensor": "usb-05ba-000a-1-1", "format": "png", "data": "iVBORw==", "width": 384, "height": 289,
+            "dpi": 500, "quality": 0, "hint": "place a clean finger flat on the reader",
+        }),
+        "POST /v1/sensors/usb-05ba-000a-1-1/test" => json!({
+            "sensor": "usb-05ba-000a-1-1", "passed": false, "steps": [
+                {"step": "answers", "result": "passed", "ms": 2},
+                {"step": "bare", "result": "failed", "detail": "the finger was not lifted", "ms": 3000},
+            ],
+        }),
+        _ => {
+            let problem = json!({"type": "urn:authenteon:problem:sensor-removed", "title": "The reader was removed",
+                "status": 503, "detail": "the reader was removed"});
+            return (503, body(&problem));
+        }
+    };
+    (200, body(&answer))
+}
+
+#[test]
+fn readers_are_listed_one_a_line_with_what_is_wrong() {
+    let cardboard = Cardboard::start(readers);
+    let run = cardboard.ctl(&["sensor", "list"]);
+    let expected = "serial-ttyS1  absent  R503  (no module answers)\n\
+                    usb-05ba-000a-1-1  present  U.are.U  384x289  500 dpi\n";
+    assert_eq!((run.code, run.out.as_str()), (0, expected));
+}
+
+#[test]
+fn a_capture_at_the_only_reader_there_writes_the_frame_and_tells_its_quality() {
+    let cardboard = Cardboard::start(readers);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("frame.png");
+    let run = cardboard.ctl(&["sensor", "capture", "--out", out.to_str().unwrap(), "--wait", "3"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.out.contains("quality 0; place a clean finger"), "{run:?}");
+    assert_eq!(std::fs::read(&out).unwrap(), b"\x89PNG");
+    let asked = cardboard.asked();
+    assert_eq!(asked.last().unwrap().body, json!({"timeout_ms": 3000}));
+    let json = cardboard.ctl(&["--json", "sensor", "capture", "--out", out.to_str().unwrap()]).json();
+    assert_eq!((json.get("data"), &json["out"]), (None, &json!(out)));
+}
+
+#[test]
+fn a_failed_test_fails_and_names_the_step() {
+    let cardboard = Cardboard::start(readers);
+    let run = cardboard.ctl(&["sensor", "test"]);
+    assert_eq!(run.code, 1);
+    assert!(run.out.contains("bare     failed     3000 ms: the finger was not lifted"), "{run:?}");
+    assert_eq!(cardboard.asked().last().unwrap().body, json!({}));
+    cardboard.ctl(&["sensor", "test", "usb-05ba-000a-1-1", "--finger"]);
+    assert_eq!(cardboard.asked().last().unwrap().body, json!({"timeout_ms": 15_000}));
+}
+
+#[test]
+fn a_reader_that_was_removed_is_no_unreachable_box_and_nothing_is_written() {
+    let cardboard = Cardboard::start(readers);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("frame.png");
+    let run = cardboard.ctl(&["sensor", "capture", "serial-ttyS1", "--out", out.to_str().unwrap()]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("removed") && run.err.contains("Plug the reader in"), "{run:?}");
+    assert!(!out.exists());
+    let odd = cardboard.ctl(&["sensor", "test", "../subjects"]);
+    assert_eq!(odd.code, 2, "a name is no path: {odd:?}");
+}

@@ -1,0 +1,242 @@
+//! Readers at the box: found while the daemon runs, watched, and asked for a frame when somebody asks.
+//!
+//! `hal` blocks, so each reader has a thread that runs its [`Watch`](authenteon_hal::watch::Watch), and
+//! one more looks for readers about once a second; the async side talks to them over a [`slot`].
+//! Invariant: a reader belongs to one request at a time, no frame goes to anybody but who asked for it
+//! before the finger was laid down, and nobody waits longer than was said: not for a finger, not for a
+//! reader that is gone, not when the daemon stops.
+
+mod keeper;
+mod session;
+mod slot;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use authenteon_hal::{
+    Frame, SensorError, SensorInfo,
+    discovery::{ReaderId, Source},
+    selftest::Checked,
+    sensor::Signal,
+};
+use tokio::{sync::oneshot, time::timeout};
+
+use slot::{Slot, Task};
+
+/// Readers that are remembered; whoever plugs in more of them is playing.
+const MOST_READERS: usize = 64;
+
+/// Why a reader gave no frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CaptureError {
+    /// No reader has had this name since the daemon started.
+    #[error("there is no such reader")]
+    Unknown,
+    /// It is not plugged in, or does not answer.
+    #[error("the reader is not there")]
+    Absent,
+    /// Somebody else has it.
+    #[error("the reader is in use by another request")]
+    Busy,
+    /// No finger came, or its frame took too long.
+    #[error("no finger was laid on the reader in time")]
+    TimedOut,
+    /// It was taken away meanwhile.
+    #[error("the reader was removed")]
+    Removed,
+    /// The daemon stops.
+    #[error("the box is stopping")]
+    Stopping,
+    /// It failed otherwise.
+    #[error("the reader failed: {0}")]
+    Failed(SensorError),
+}
+
+/// How a reader is.
+#[derive(Clone, Debug)]
+pub struct ReaderState {
+    /// Its name.
+    pub id: ReaderId,
+    /// What it is, for people.
+    pub model: String,
+    /// What it says of itself, while it is there.
+    pub info: Option<SensorInfo>,
+    /// What went wrong last, until it works again.
+    pub last_error: Option<String>,
+    /// Frames that it took since the daemon started.
+    pub frames: u64,
+    /// Whether a request has it now.
+    pub busy: bool,
+}
+
+/// The readers of this box. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Sensors {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when the readers close and when a thread ends.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    readers: BTreeMap<ReaderId, Arc<Slot>>,
+    closing: bool,
+    threads: usize,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sensors {
+    /// No readers, ever.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Looks for readers in these sources from now on.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(sources: Vec<Box<dyn Source>>) -> std::io::Result<Self> {
+        let sensors = Self::default();
+        keeper::look_out(&sensors.shared, sources)?;
+        Ok(sensors)
+    }
+
+    /// Every reader that was seen since the daemon started, by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<ReaderState> {
+        let readers: Vec<_> = self.shared.state().readers.values().cloned().collect();
+        readers.iter().map(|slot| slot.describe()).collect()
+    }
+
+    /// Takes a reader for one request.
+    ///
+    /// # Errors
+    /// [`CaptureError::Unknown`], [`CaptureError::Absent`], [`CaptureError::Busy`] or
+    /// [`CaptureError::Stopping`].
+    pub fn claim(&self, id: &ReaderId) -> Result<Claim, CaptureError> {
+        let slot = self.shared.state().readers.get(id).cloned().ok_or(CaptureError::Unknown)?;
+        let number = slot.claim()?;
+        Ok(Claim { slot, number })
+    }
+
+    /// Ends every wait for a finger and lets the readers go; their threads end soon.
+    pub fn close(&self) {
+        let mut state = self.shared.state();
+        state.closing = true;
+        let readers: Vec<_> = state.readers.values().cloned().collect();
+        drop(state);
+        self.shared.changed.notify_all();
+        for slot in readers {
+            slot.close();
+        }
+    }
+
+    /// Waits, blocking, until the threads of closed readers have ended: their lights are off then.
+    /// False when one did not in time; a wedged device must not hold the daemon.
+    #[must_use]
+    pub fn ended(&self, limit: Duration) -> bool {
+        let began = Instant::now();
+        let mut state = self.shared.state();
+        while state.threads > 0 {
+            let left = limit.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+/// The right to use a reader; it is free again when this is dropped.
+pub struct Claim {
+    slot: Arc<Slot>,
+    number: u64,
+}
+
+impl Claim {
+    /// The reader's name.
+    #[must_use]
+    pub fn id(&self) -> &ReaderId {
+        self.slot.id()
+    }
+
+    /// The next frame of a finger that is laid down from now on. Dropping the future ends the wait.
+    ///
+    /// # Errors
+    /// [`CaptureError`].
+    pub async fn capture(&self, limit: Duration) -> Result<Frame, CaptureError> {
+        let (tell, told) = oneshot::channel();
+        let captured = self.ask(limit, Task::Capture(tell), told).await;
+        if matches!(captured, Err(CaptureError::Failed(_))) {
+            self.show(Signal::Retry);
+        }
+        captured
+    }
+
+    /// The reader's self-test; with `finger`, one is waited for so long.
+    ///
+    /// # Errors
+    /// [`CaptureError`] when the test could not be ended; what failed in it is its result.
+    pub async fn test(&self, finger: Option<Duration>) -> Result<Vec<Checked>, CaptureError> {
+        /// More than all steps but the finger's may take.
+        const STEPS: Duration = Duration::from_secs(100);
+        let (tell, told) = oneshot::channel();
+        let limit = STEPS.saturating_add(finger.unwrap_or_default());
+        self.ask(limit, Task::Test(finger, tell), told).await
+    }
+
+    async fn ask<T>(
+        &self,
+        limit: Duration,
+        task: Task,
+        told: oneshot::Receiver<Result<T, CaptureError>>,
+    ) -> Result<T, CaptureError> {
+        self.slot.ask(self.number, limit, task)?;
+        let _withdrawn = Withdraw(self);
+        match timeout(limit, told).await {
+            Ok(Ok(result)) => result,
+            // Whoever had the job is gone without a word.
+            Ok(Err(_)) => Err(CaptureError::Stopping),
+            Err(_) => Err(CaptureError::TimedOut),
+        }
+    }
+
+    /// Shows the person what came of it.
+    pub fn show(&self, signal: Signal) {
+        self.slot.show(self.number, signal);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.slot.release(self.number);
+    }
+}
+
+/// Nobody waits for the answer any more, and so nobody needs to wait for the finger.
+struct Withdraw<'a>(&'a Claim);
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        self.0.slot.withdraw(self.0.number);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! Readers at the box: listed, asked for a frame, tested.
+
+use std::time::Duration;
+
+use authenteon_hal::{
+    discovery::ReaderId,
+    encode,
+    selftest::{self, Checked, Verdict},
+    sensor::Signal,
+};
+use axum::{Json, extract::State as Shared};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    At, on_core, parsed,
+    presented::{Patience, shown},
+    sample::SampleFormat,
+};
+use crate::{
+    sample::Sample,
+    sensors::ReaderState,
+    server::{State, json::Body, problem::Problem},
+};
+
+/// The readers of the box.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SensorsBody {
+    /// By name; a reader that was there once stays in the list until the box restarts.
+    pub(crate) sensors: Vec<SensorBody>,
+}
+
+/// A reader.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SensorBody {
+    /// Its name, the same whenever it comes back.
+    #[schema(value_type = String, example = "usb-05ba-000a-1-1.4")]
+    pub(crate) sensor: ReaderId,
+    /// What it is, for people.
+    pub(crate) model: String,
+    /// Whether it is plugged in and answers.
+    pub(crate) present: bool,
+    /// Whether a request has it now.
+    pub(crate) busy: bool,
+    /// Frames that it took since the box started.
+    pub(crate) frames: u64,
+    /// Its serial number, where it tells one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) serial: Option<String>,
+    /// Width of its frames in pixels, where it is always the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) width: Option<u32>,
+    /// Height of its frames in pixels, where it is always the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) height: Option<u32>,
+    /// Pixels per inch of its frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dpi: Option<u32>,
+    /// What went wrong last, until it works again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_error: Option<String>,
+}
+
+impl From<ReaderState> for SensorBody {
+    fn from(reader: ReaderState) -> Self {
+        let info = reader.info;
+        let geometry = info.as_ref().and_then(|info| info.geometry);
+        Self {
+            sensor: reader.id,
+            model: reader.model,
+            present: info.is_some(),
+            busy: reader.busy,
+            frames: reader.frames,
+            width: geometry.map(|(width, _)| width),
+            height: geometry.map(|(_, height)| height),
+            dpi: info.as_ref().map(|info| u32::from(info.dpi.get())),
+            serial: info.and_then(|info| info.serial),
+            last_error: reader.last_error,
+        }
+    }
+}
+
+/// A capture asked for.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CaptureBody {
+    /// How long to wait for the finger and its frame.
+    #[serde(default)]
+    #[schema(value_type = u64, default = 10000, minimum = 1, maximum = 120000)]
+    pub(crate) timeout_ms: Patience,
+}
+
+/// A frame; `format`, `data` and `dpi` together are a sample for other requests.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CapturedBody {
+    /// The reader.
+    #[schema(value_type = String)]
+    pub(crate) sensor: ReaderId,
+    /// Always `png`.
+    pub(crate) format: SampleFormat,
+    /// The file in base64.
+    pub(crate) data: String,
+    /// Width in pixels.
+    pub(crate) width: u32,
+    /// Height in pixels.
+    pub(crate) height: u32,
+    /// Pixels per inch.
+    pub(crate) dpi: u32,
+    /// 0 (useless) to 100.
+    pub(crate) quality: u8,
+    /// What the person can do when no template can be made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+/// A self-test asked for.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestBody {
+    /// With it a finger is asked for too, and waited for so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 120000)]
+    pub(crate) timeout_ms: Option<Patience>,
+}
+
+/// How a self-test ended.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestedBody {
+    /// The reader.
+    #[schema(value_type = String)]
+    pub(crate) sensor: ReaderId,
+    /// Whether no step failed.
+    pub(crate) passed: bool,
+    /// Every step, in order.
+    pub(crate) steps: Vec<StepBody>,
+}
+
+/// A step of a self-test.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StepBody {
+    /// `answers`, `lights`, `bare`, `finger`, `frame` or `lift`.
+    pub(crate) step: String,
+    /// How it ended.
+    pub(crate) result: StepResult,
+    /// Why it failed or was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
+    /// How many milliseconds it took.
+    pub(crate) ms: u64,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StepResult {
+    /// As it should.
+    Passed,
+    /// Not as it should.
+    Failed,
+    /// Not begun.
+    Skipped,
+}
+
+impl From<Checked> for StepBody {
+    fn from(checked: Checked) -> Self {
+        let (result, detail) = match checked.verdict {
+            Verdict::Passed => (StepResult::Passed, None),
+            Verdict::Failed(why) => (StepResult::Failed, Some(why)),
+            Verdict::Skipped(why) => (StepResult::Skipped, Some(why)),
+        };
+        let ms = u64::try_from(checked.took.as_millis()).unwrap_or(u64::MAX);
+        Self { step: checked.step.name().to_owned(), result, detail, ms }
+    }
+}
+
+/// Lists the readers at the box.
+#[utoipa::path(get, path = "/v1/sensors", tag = "sensors", responses((status = 200, description = "The readers", body = SensorsBody)))]
+pub(crate) async fn list(Shared(state): Shared<State>) -> Json<SensorsBody> {
+    Json(SensorsBody { sensors: state.sensors.list().into_iter().map(SensorBody::from).collect() })
+}
+
+/// Takes the next finger that is laid on a reader.
+#[utoipa::path(post, path = "/v1/sensors/{id}/capture", tag = "sensors", request_body = CaptureBody,
+    params(("id" = String, Path, description = "The reader")),
+    responses((status = 200, description = "The frame", body = CapturedBody),
+        (status = 404, description = "There is no such reader", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "No finger was laid down in time", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The reader is in use", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The reader is absent, was removed, or failed", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn capture(
+    Shared(state): Shared<State>,
+    At(id): At<String>,
+    body: Body<CaptureBody>,
+) -> Result<Json<CapturedBody>, Problem> {
+    let sensor: ReaderId = parsed(&id)?;
+    let limit = body.timeout_ms.into();
+    // Nobody else's body waits for this finger.
+    drop(body);
+    let claim = state.sensors.claim(&sensor)?;
+    let frame = claim.capture(limit).await?;
+    let captured = on_core(&state, move || -> Result<_, Problem> {
+        let png = encode::png(&frame).map_err(|why| Problem::internal(&why))?;
+        let (width, height, dpi) = (frame.width(), frame.height(), u32::from(frame.dpi().get()));
+        let (quality, hint) = match Sample::Frame(frame).examine() {
+            Ok(examined) => (examined.extraction.quality, None),
+            Err(why) => (0, Some(why.to_string())),
+        };
+        let (format, data) = (SampleFormat::Png, STANDARD.encode(png));
+        Ok(CapturedBody { sensor, format, data, width, height, dpi, quality, hint })
+    });
+    let captured = captured.await.and_then(|captured| captured);
+    claim.show(match &captured {
+        Ok(CapturedBody { hint: None, .. }) => Signal::Accepted,
+        Ok(_) => Signal::Retry,
+        Err(problem) => shown(problem),
+    });
+    captured.map(Json)
+}
+
+/// Tests a reader: that it answers, shows its lights, sees nothing where nothing is, and takes a frame.
+#[utoipa::path(post, path = "/v1/sensors/{id}/test", tag = "sensors", request_body = TestBody,
+    params(("id" = String, Path, description = "The reader")),
+    responses((status = 200, description = "How the test ended; `passed` says whether well", body = TestedBody),
+        (status = 404, description = "There is no such reader", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The reader is in use", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The reader is absent or was removed", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn test(
+    Shared(state): Shared<State>,
+    At(id): At<String>,
+    body: Body<TestBody>,
+) -> Result<Json<TestedBody>, Problem> {
+    let sensor: ReaderId = parsed(&id)?;
+    let finger = body.timeout_ms.map(Duration::from);
+    drop(body);
+    let checked = state.sensors.claim(&sensor)?.test(finger).await?;
+    let passed = selftest::passed(&checked);
+    Ok(Json(TestedBody { sensor, passed, steps: checked.into_iter().map(StepBody::from).collect() }))
+}
