@@ -82,6 +82,18 @@ pub(crate) enum Command {
     /// Fingerprint readers: the box's, or this machine's
     #[command(subcommand)]
     Sensor(SensorCommand),
+    /// Look into the extraction of a print: every step as a picture
+    #[cfg(feature = "local")]
+    Inspect {
+        #[command(flatten)]
+        image: OneImage,
+        /// Folder for the pictures (PNG)
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Turn a picture or a template into another format
+    #[cfg(feature = "local")]
+    Convert(Conversion),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -187,6 +199,55 @@ impl SensorCommand {
             _ => 0,
         }
     }
+}
+
+/// What to read, and what to write.
+#[cfg(feature = "local")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct Conversion {
+    /// A picture of a print, or a template
+    #[arg(value_name = "IN")]
+    pub(crate) file: PathBuf,
+    /// Where to write; its extension tells the format: png, autm (native), iso, iso2011, ansi, ansi2009,
+    /// card
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// Format of IN, when it cannot be told from its content
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) from: Option<FileFormat>,
+    /// Format of OUT, when its name does not tell
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) to: Option<FileFormat>,
+    /// Resolution of a picture that does not tell its own
+    #[arg(long, default_value = "500", value_parser = clap::value_parser!(u32).range(125..=2000))]
+    pub(crate) dpi: u32,
+    /// Replace OUT when it is there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// A format of pictures or templates.
+#[cfg(feature = "local")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    /// Picture: PNG to write, PNG, TIFF or BMP to read
+    Png,
+    /// Authenteon's own template
+    Native,
+    /// ISO/IEC 19794-2:2005
+    #[value(name = "iso-2005")]
+    Iso2005,
+    /// ISO/IEC 19794-2:2011
+    #[value(name = "iso-2011")]
+    Iso2011,
+    /// ANSI/INCITS 378-2004
+    #[value(name = "ansi-2004")]
+    Ansi2004,
+    /// ANSI/INCITS 378-2009
+    #[value(name = "ansi-2009")]
+    Ansi2009,
+    /// ISO/IEC 19794-2:2005 compact card format
+    Compact,
 }
 
 /// Whose readers.

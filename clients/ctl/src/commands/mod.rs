@@ -1,9 +1,13 @@
 //! One file for each group of commands; each turns arguments into requests and answers into an
 //! [`Outcome`].
 
+#[cfg(feature = "local")]
+mod convert;
 mod decide;
 mod finger;
 mod health;
+#[cfg(feature = "local")]
+mod inspect;
 mod sensor;
 mod subject;
 
@@ -36,6 +40,10 @@ pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Ou
         Command::Verify { subject, image } => decide::verify(subject, &image, connect).await,
         Command::Identify { image } => decide::identify(&image, connect).await,
         Command::Sensor(command) => sensor::run(command, connect).await,
+        #[cfg(feature = "local")]
+        Command::Inspect { image, out } => inspect::run(&image, &out),
+        #[cfg(feature = "local")]
+        Command::Convert(asked) => convert::run(&asked),
         Command::Completions { shell } => Ok(completions(shell)),
     }
 }

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod box_sensors;
+#[cfg(feature = "local")]
+mod files;
 mod remote;
 #[cfg(feature = "local")]
 mod sensor;
