@@ -67,12 +67,23 @@ impl Port {
 #[error("{0}")]
 pub struct PortError(io::Error);
 
+/// What Linux says once the device behind a port is gone.
+const ENXIO: i32 = 6;
+const EIO: i32 = 5;
+const ENODEV: i32 = 19;
+
+impl PortError {
+    /// Of a call that changes the port's settings: there `serialport` keeps the system's number to
+    /// itself, which the system still has.
+    fn setting(error: serialport::Error) -> Self {
+        let system = io::Error::last_os_error();
+        let gone = matches!(system.raw_os_error(), Some(EIO | ENXIO | ENODEV));
+        if error.kind == serialport::ErrorKind::Unknown && gone { Self(system) } else { Self(error.into()) }
+    }
+}
+
 impl Error for PortError {
     fn kind(&self) -> ErrorKind {
-        /// What Linux says once the device behind a port is gone.
-        const ENXIO: i32 = 6;
-        const EIO: i32 = 5;
-        const ENODEV: i32 = 19;
         match (self.0.raw_os_error(), self.0.kind()) {
             (Some(EIO | ENXIO | ENODEV), _) => ErrorKind::BrokenPipe,
             (_, io::ErrorKind::WouldBlock) => ErrorKind::TimedOut,
@@ -103,17 +114,17 @@ impl Write for Port {
 
 impl SerialLine for Port {
     fn set_baud(&mut self, baud: u32) -> Result<(), PortError> {
-        self.port.set_baud_rate(baud).map_err(|error| PortError(error.into()))
+        self.port.set_baud_rate(baud).map_err(PortError::setting)
     }
 
     fn set_read_limit(&mut self, limit: Duration) -> Result<(), PortError> {
         // A limit of zero would mean "do not wait", and drivers would spin.
         let limit = limit.max(Duration::from_millis(1));
-        self.port.set_timeout(limit).map_err(|error| PortError(error.into()))
+        self.port.set_timeout(limit).map_err(PortError::setting)
     }
 
     fn discard_input(&mut self) -> Result<(), PortError> {
-        self.port.clear(ClearBuffer::Input).map_err(|error| PortError(error.into()))
+        self.port.clear(ClearBuffer::Input).map_err(PortError::setting)
     }
 }
 
