@@ -1,8 +1,8 @@
 //! The other end of the wire: a module of the 0xEF01 family, bytes in, packets out.
 //!
 //! It answers what clients ask, with the codes of the manuals: start-up, frames, parameters, and
-//! matching within a [`library`] of its own. It does no input or output itself: tests put it behind a line in memory, and the bench
-//! behind a pseudo-terminal. Invariant: it never says anything unasked.
+//! matching within a library of its own. It does no input or output itself: tests put it behind a
+//! line in memory, and the bench behind a pseudo-terminal. Invariant: it never says anything unasked.
 
 mod library;
 

@@ -1,7 +1,10 @@
 //! Readers of the U.are.U family that nobody recorded for us, in recordings made up from what is known
 //! of their protocol: `replay::traffic::play` must come to their picture, whatever else is recorded.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says why")]
 
+#[cfg(feature = "usb")]
+mod played;
 mod reader;
 mod usbmon;
 

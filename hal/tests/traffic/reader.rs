@@ -4,6 +4,9 @@
 use crate::usbmon::{BULK, INTERRUPT, Layout, Recording, Urb};
 
 pub(crate) const WIDTH: usize = 384;
+pub(crate) const KEYBOARD: (u16, u16) = (0x045E, 0x00BB);
+/// The first number that the recorded host draws at random.
+pub(crate) const FIRST_SEED: u32 = 0x51EA_2124;
 const TRANSFER: usize = 64 + 290 * WIDTH;
 
 pub(crate) const SCAN_POWER: [u8; 2] = [0x56, 0xAA];
@@ -37,31 +40,50 @@ fn vendor(direction: u8, register: u16, length: usize) -> [u8; 8] {
 impl Session {
     pub(crate) fn of(ids: (u16, u16), layout: Layout) -> Self {
         let place = (1, 42);
-        Self { usb: Recording::new(layout, place), ids, place, listening: None, seeds: 0x51EA_2124 }
+        Self { usb: Recording::new(layout, place), ids, place, listening: None, seeds: FIRST_SEED }
     }
 
     /// What umockdev's description of the device would be.
     pub(crate) fn description(&self) -> String {
         let ((vendor, product), (bus, device)) = (self.ids, self.place);
+        let descriptors: String =
+            self.descriptors().concat().iter().map(|byte| format!("{byte:02X}")).collect();
+        let minor = 128 * (bus - 1) + u16::from(device) - 1;
         format!(
-            "P: /devices/pci0000:00/0000:00:14.0/usb1/1-2\nN: bus/usb/{bus:03}/{device:03}=1201\n\
-             E: DEVNAME=/dev/bus/usb/{bus:03}/{device:03}\nE: DEVTYPE=usb_device\n\
+            "P: /devices/pci0000:00/0000:00:14.0/usb1/1-2\nN: bus/usb/{bus:03}/{device:03}={descriptors}\n\
+             E: DEVNAME=/dev/bus/usb/{bus:03}/{device:03}\nE: DEVTYPE=usb_device\nE: SUBSYSTEM=usb\n\
              E: PRODUCT={vendor:x}/{product:x}/100\nE: BUSNUM={bus:03}\nE: DEVNUM={device:03}\n\
-             A: bDeviceClass=00\\n\n\nP: /devices/pci0000:00/0000:00:14.0/usb1\nE: PRODUCT=1d6b/2/606\n\
-             E: BUSNUM={bus:03}\nE: DEVNUM=001\n"
+             E: MAJOR=189\nE: MINOR={minor}\n\
+             A: bConfigurationValue=1\\n\nA: bDeviceClass=00\\n\nA: bNumConfigurations=1\\n\n\
+             A: busnum={bus}\\n\nA: devnum={device}\\n\nA: speed=12\\n\nH: descriptors={descriptors}\n\n\
+             P: /devices/pci0000:00/0000:00:14.0/usb1\nN: bus/usb/{bus:03}/001\nE: DEVTYPE=usb_device\n\
+             E: SUBSYSTEM=usb\nE: PRODUCT=1d6b/2/606\nE: BUSNUM={bus:03}\nE: DEVNUM=001\n"
         )
+    }
+
+    /// Of the device and of its configuration. One of the family is in a keyboard, and comes second.
+    fn descriptors(&self) -> [Vec<u8>; 2] {
+        let ids = [self.ids.0.to_le_bytes(), self.ids.1.to_le_bytes()].concat();
+        let device = [&[18, 1, 0, 2, 0, 0, 0, 64][..], &ids, &[0, 1, 1, 2, 0, 1]].concat();
+        let keyboard = if self.ids == KEYBOARD {
+            &[9, 4, 0, 0, 1, 3, 1, 1, 0, 9, 0x21, 0x10, 1, 0, 1, 0x22, 65, 0, 7, 5, 0x83, 3, 8, 0, 10][..]
+        } else {
+            &[]
+        };
+        let (number, length) = (u8::from(!keyboard.is_empty()), u8::try_from(32 + keyboard.len()).unwrap());
+        let start = [9, 2, length, 0, 1 + number, 1, 0, 0xA0, 50];
+        let reader =
+            [9, 4, number, 0, 2, 0xFF, 0xFF, 0xFF, 0, 7, 5, 0x81, 3, 64, 0, 10, 7, 5, 0x82, 2, 64, 0, 0];
+        [device, [&start[..], keyboard, &reader].concat()]
     }
 
     /// What the kernel and udev ask a device that was plugged in.
     pub(crate) fn enumeration(&mut self) {
-        let ((vendor, product), usb) = (self.ids, &mut self.usb);
-        let ids = [vendor.to_le_bytes(), product.to_le_bytes()].concat();
-        let device = [&[18, 1, 0, 2, 0, 0, 0, 64][..], &ids, &[0, 1, 1, 2, 0, 1]].concat();
+        let [device, configuration] = self.descriptors();
+        let usb = &mut self.usb;
         usb.control_in([0x80, 6, 0, 1, 0, 0, 18, 0], &device);
-        let configuration = [9, 2, 32, 0, 1, 1, 0, 0xA0, 50, 9, 4, 0, 0, 2, 0xFF, 0xFF, 0xFF, 0];
-        let endpoints = [7, 5, 0x81, 3, 64, 0, 10, 7, 5, 0x82, 2, 64, 0, 0];
         usb.control_in([0x80, 6, 0, 2, 0, 0, 9, 0], &configuration[..9]);
-        usb.control_in([0x80, 6, 0, 2, 0, 0, 32, 0], &[&configuration[..], &endpoints].concat());
+        usb.control_in([0x80, 6, 0, 2, 0, 0, 32, 0], &configuration[..32]);
         usb.control_out([0x00, 9, 1, 0, 0, 0, 0, 0], &[]);
         usb.control_in([0x80, 6, 0, 3, 0, 0, 255, 0], &[4, 3, 9, 4]);
         // A string that it does not have.
@@ -149,8 +171,8 @@ impl Session {
 
     /// The host draws a seed and reads the key; the reader's own is `key`.
     fn fetch_key(&mut self, number: u8, key: u32) {
-        self.seeds = self.seeds.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
         let seed = self.seeds;
+        self.seeds = self.seeds.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
         self.write(0x33, &[&[number][..], &seed.to_le_bytes()].concat());
         self.read(0x34, &(key ^ seed).to_le_bytes());
     }

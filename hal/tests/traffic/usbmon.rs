@@ -21,6 +21,8 @@ pub(crate) struct Urb {
     id: u64,
     kind: u8,
     endpoint: u8,
+    /// Bytes that go to the device.
+    sent: usize,
 }
 
 pub(crate) const INTERRUPT: u8 = 1;
@@ -74,14 +76,20 @@ impl Recording {
         length: usize,
     ) -> Urb {
         self.urbs += 1;
-        // Addresses of kernel memory are used again and again.
-        let urb = Urb { id: 0xFFFF_9D86_0000_0000 | (self.urbs % 7) << 6, kind, endpoint };
+        // Addresses of kernel memory are used again and again, but never while one is pending there.
+        let urb = Urb {
+            id: 0xFFFF_9D86_0000_0000 | u64::from(kind) << 16 | (self.urbs % 7) << 6,
+            kind,
+            endpoint,
+            sent: data.len(),
+        };
         self.event(b'S', urb, setup, -115, length, data);
         urb
     }
 
     pub(crate) fn complete(&mut self, urb: Urb, status: i32, data: &[u8]) {
-        self.event(b'C', urb, None, status, data.len(), data);
+        // A completion tells how much went over the wire, and repeats only what came from the device.
+        self.event(b'C', urb, None, status, urb.sent + data.len(), data);
     }
 
     /// A transfer on endpoint 0 that reads, with its answer.
