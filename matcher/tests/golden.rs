@@ -16,7 +16,7 @@ const SIDE: u32 = 320;
 /// A print with so many minutiae, moved and turned, with grain that `press` decides.
 fn print(seed: u64, press: u64, turn: f64, dpi: u32) -> Image {
     let mut finger = seed;
-    let mut next = |state: &mut u64| {
+    let next = |state: &mut u64| {
         *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (*state >> 11) as f64 / (1_u64 << 53) as f64
     };

@@ -1,11 +1,13 @@
 //! The bench: what Authenteon is measured with.
 //!
 //! [`synthetic`] makes prints whose truth is known, [`sets`] reads and writes folders of prints,
-//! [`accuracy`] says how often the matcher errs on them, [`calibration`] fits what its scores mean.
+//! [`accuracy`] says how often the matcher errs on them, [`calibration`] fits what its scores mean,
+//! [`emulator`] is a reader for programs that want a serial port.
 
 #![forbid(unsafe_code)]
 
 pub mod accuracy;
 pub mod calibration;
+pub mod emulator;
 pub mod sets;
 pub mod synthetic;

@@ -37,7 +37,7 @@ pub enum TrafficError {
     Sensor(#[from] SensorError),
 }
 
-/// Plays a recording: `description` is umockdev's of the device, `capture` its pcapng or ioctl
+/// Plays a recording: `description` is umockdev's of the device, and of others beside it, `capture` its pcapng or ioctl
 /// recording. `dpi` overrides the resolution of readers that do not tell theirs.
 ///
 /// # Errors
@@ -47,16 +47,19 @@ pub fn play(
     capture: &[u8],
     dpi: Option<Dpi>,
 ) -> Result<(SensorInfo, Frame), TrafficError> {
-    let (vendor, product) = recording::ids(description)?;
-    let events = recording::parse(capture)?;
+    let described = recording::devices(description);
+    let known = described.iter().find(|device| UsbModel::find(device.ids.0, device.ids.1).is_some());
+    let device = known.or(described.first()).ok_or(RecordingError::NoProduct)?;
+    let events = recording::parse_of(capture, Some(device))?;
+    let (vendor, product) = device.ids;
     let clock: Arc<dyn Clock> = Arc::new(VirtualClock::new());
     let script = Script::new(&events, clock.clone());
     let wait = Wait::up_to(LIMIT);
     let mut sensor: Box<dyn FingerprintSensor> = match UsbModel::find(vendor, product) {
         Some(UsbModel::Nb1010) => Box::new(Nb1010::new(script, clock)),
         Some(UsbModel::Uru4000(model)) => {
-            let mut seeds = uru4000::recorded_seeds(&events).into_iter();
-            let seeds = Box::new(move || seeds.next().unwrap_or_default());
+            let upcoming = script.upcoming();
+            let seeds = Box::new(move || upcoming.find(uru4000::recorded_seed).unwrap_or_default());
             let config = uru4000::Config { model, dpi: dpi.unwrap_or(Dpi::STANDARD), seeds };
             Box::new(Uru4000::open(script, config, clock, &wait)?)
         }

@@ -67,12 +67,13 @@ impl Port {
 #[error("{0}")]
 pub struct PortError(io::Error);
 
+/// What Linux says once the device behind a port is gone.
+const ENXIO: i32 = 6;
+const EIO: i32 = 5;
+const ENODEV: i32 = 19;
+
 impl Error for PortError {
     fn kind(&self) -> ErrorKind {
-        /// What Linux says once the device behind a port is gone.
-        const ENXIO: i32 = 6;
-        const EIO: i32 = 5;
-        const ENODEV: i32 = 19;
         match (self.0.raw_os_error(), self.0.kind()) {
             (Some(EIO | ENXIO | ENODEV), _) => ErrorKind::BrokenPipe,
             (_, io::ErrorKind::WouldBlock) => ErrorKind::TimedOut,

@@ -27,6 +27,9 @@ const ENDS_WITHIN: Duration = Duration::from_secs(3);
 /// From a thread's call of libusb until the transfer is with the system.
 const QUEUED_WITHIN: Duration = Duration::from_millis(2);
 
+/// Class of interfaces that no standard describes; every reader has this one.
+const VENDOR_CLASS: u8 = 0xFF;
+
 /// A reader that is plugged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plugged {
@@ -141,13 +144,15 @@ impl UsbDevice {
     fn claim(device: &Device<Context>) -> Result<Self, rusb::Error> {
         let configuration = device.active_config_descriptor()?;
         let interfaces = configuration.interfaces().filter_map(|interface| interface.descriptors().next());
-        let mut delivering = interfaces.filter_map(|descriptor| {
+        let delivering = interfaces.filter_map(|descriptor| {
             let endpoints = descriptor.endpoint_descriptors().map(|e| (e.address(), e.transfer_type()));
             let endpoints: Vec<_> = endpoints.collect();
             let delivers = endpoints.iter().any(|(address, _)| address & 0x80 != 0);
-            delivers.then(|| (descriptor.interface_number(), endpoints))
+            delivers.then(|| (descriptor.class_code(), descriptor.interface_number(), endpoints))
         });
-        let (interface, endpoints) = delivering.next().ok_or(rusb::Error::NotFound)?;
+        // Some readers share their cable with a keyboard or a mouse, which stand first.
+        let reader = delivering.min_by_key(|(class, ..)| *class != VENDOR_CLASS);
+        let (_, interface, endpoints) = reader.ok_or(rusb::Error::NotFound)?;
         let handle = device.open()?;
         if let Err(rusb::Error::Busy) = handle.claim_interface(interface) {
             // A driver of the kernel is in the way.

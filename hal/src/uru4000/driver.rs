@@ -31,6 +31,11 @@ const POWER_UP_PAUSE: Duration = Duration::from_millis(10);
 const CAPTURES: usize = 3;
 /// A recorded reader takes 130 ms to send a frame.
 const IMAGE_LIMIT: Duration = Duration::from_secs(2);
+/// After a short image some readers send it once more unasked.
+const SENT_AGAIN: Duration = Duration::from_millis(300);
+/// A reader that announced its death and is silent for this long is dead.
+const DYING: Duration = Duration::from_secs(1);
+const IMAGE: &str = "the image";
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
 /// Registers, read and written by the same vendor request.
@@ -127,16 +132,15 @@ impl Model {
 /// Where the seeds of the scrambling come from: random for a reader, recorded for a replay.
 pub type SeedSource = Box<dyn FnMut() -> u32 + Send>;
 
-/// The seeds that a recording's host had drawn, in order.
+/// The seed that a recording's host had drawn, if this is where it tells it to the reader.
 #[must_use]
-pub fn recorded_seeds(events: &[Event]) -> Vec<u32> {
-    let writes = events.iter().filter(|event| event.phase == Phase::Submit);
-    let seeds = writes.filter(|event| {
-        event.setup.is_some_and(|[_, request, low, high, ..]| {
-            request == register::REQUEST && u16::from_le_bytes([low, high]) == register::SCRAMBLE_SEED
-        })
-    });
-    seeds.filter_map(|event| event.data.get(1..5)?.try_into().ok().map(u32::from_le_bytes)).collect()
+pub fn recorded_seed(event: &Event) -> Option<u32> {
+    const TO_DEVICE: u8 = 0x40;
+    let [TO_DEVICE, register::REQUEST, low, high, ..] = event.setup? else { return None };
+    if event.phase != Phase::Submit || u16::from_le_bytes([low, high]) != register::SCRAMBLE_SEED {
+        return None;
+    }
+    event.data.get(1..5)?.try_into().ok().map(u32::from_le_bytes)
 }
 
 /// What has to be known about a reader before it is started.
@@ -155,7 +159,7 @@ pub struct Uru4000<T: UsbTransport> {
     model: Model,
     dpi: Dpi,
     mode: Option<Mode>,
-    /// It announced its death: start it anew before the next image.
+    /// It announced its death: started anew if nothing more comes of it.
     dying: bool,
     transfer: Vec<u8>,
     clock: Arc<dyn Clock>,
@@ -278,7 +282,11 @@ impl<T: UsbTransport> Uru4000<T> {
         self.power_up(found, deadline)?;
         let scan_power = deadline.within(SCAN_POWER_LIMIT);
         while self.interrupt(&scan_power, "the reader's scan power")? != Interrupt::ScanPower {}
-        self.registers.read(register::DEVICE_INFO, &mut [0; 16])
+        // Nothing here depends on its versions: a reader that keeps them to itself still works.
+        match self.registers.read(register::DEVICE_INFO, &mut [0; 16]) {
+            Err(SensorError::Removed) => Err(SensorError::Removed),
+            _ => Ok(()),
+        }
     }
 
     fn reboot(&mut self, found: u8, deadline: &Deadline<'_>) -> Result<u8, SensorError> {
@@ -316,7 +324,8 @@ impl<T: UsbTransport> Uru4000<T> {
         Ok(())
     }
 
-    /// Waits for an interrupt in a mode, and starts the reader anew when it announces its death.
+    /// Waits for an interrupt in a mode, and starts the reader anew when it has announced its death
+    /// and then falls silent. Some announce it and live on.
     fn await_in(
         &mut self,
         mode: Mode,
@@ -325,51 +334,64 @@ impl<T: UsbTransport> Uru4000<T> {
         what: &'static str,
     ) -> Result<(), SensorError> {
         loop {
-            if self.dying {
-                self.start(deadline)?;
-            }
             if self.mode != Some(mode) {
                 self.set_mode(mode)?;
             }
-            // Scan power is announced several times over, a finger sometimes twice.
-            if self.interrupt(deadline, what)? == wanted {
-                return Ok(());
+            let part = if self.dying { deadline.within(DYING) } else { deadline.within(Duration::MAX) };
+            match self.interrupt(&part, what) {
+                // Scan power is announced several times over, a finger sometimes twice.
+                Ok(interrupt) if interrupt == wanted => return Ok(()),
+                Err(SensorError::TimedOut(_)) if self.dying && deadline.remaining(what).is_ok() => {
+                    self.start(deadline)?;
+                }
+                other => drop(other?),
             }
         }
     }
 
-    fn capture_once(&mut self, deadline: &Deadline<'_>) -> Result<Frame, SensorError> {
-        if self.dying {
-            self.start(deadline)?;
-        }
+    fn capture_once(&mut self, again: bool, deadline: &Deadline<'_>) -> Result<Frame, SensorError> {
         self.registers.usb.submit(IMAGES, TRANSFER)?;
-        let received = self.set_mode(Mode::Capture).and_then(|()| self.receive(deadline));
+        let unasked = if again { self.receive(&deadline.within(SENT_AGAIN)) } else { Ok(None) };
+        let received = match unasked {
+            Ok(None) => self.ask(again, deadline),
+            other => other,
+        };
         let received = match received {
-            Ok(count) => count,
-            Err(error) => {
+            Ok(Some(count)) => count,
+            missing => {
                 self.registers.usb.cancel(IMAGES);
-                return Err(error);
+                missing?;
+                // The reader's silence, unless it is the caller's impatience.
+                deadline.remaining(IMAGE)?;
+                return Err(SensorError::PartialFrame { received: 0, expected: TRANSFER - WIDTH });
             }
         };
         let transfer = self.transfer.get(..received).unwrap_or_default();
-        image::decode(transfer, self.model.turned, self.dpi, &mut self.registers)
+        let frame = image::decode(transfer, self.model.turned, self.dpi, &mut self.registers)?;
+        self.dying = false;
+        Ok(frame)
     }
 
-    fn receive(&mut self, deadline: &Deadline<'_>) -> Result<usize, SensorError> {
-        const WHAT: &str = "the image";
-        let limit = deadline.within(IMAGE_LIMIT);
+    /// Asks for an image and waits for it; a reader that had announced its death and then failed is
+    /// started anew before.
+    fn ask(&mut self, again: bool, deadline: &Deadline<'_>) -> Result<Option<usize>, SensorError> {
+        if again && self.dying {
+            self.start(deadline)?;
+        }
+        self.set_mode(Mode::Capture)?;
+        self.receive(&deadline.within(IMAGE_LIMIT))
+    }
+
+    /// What comes within a limit; `None` when nothing does.
+    fn receive(&mut self, limit: &Deadline<'_>) -> Result<Option<usize>, SensorError> {
         loop {
-            let slice = match limit.slice(WHAT) {
-                // The reader's silence, not the caller's impatience.
-                Err(SensorError::TimedOut(_)) if deadline.remaining(WHAT).is_ok() => {
-                    let expected = TRANSFER - WIDTH;
-                    return Err(SensorError::PartialFrame { received: 0, expected });
-                }
+            let slice = match limit.slice(IMAGE) {
+                Err(SensorError::TimedOut(_)) => return Ok(None),
                 other => other?,
             };
             match self.registers.usb.wait(IMAGES, &mut self.transfer, slice) {
                 Err(UsbError::TimedOut) => {}
-                other => return Ok(other?),
+                other => return Ok(Some(other?)),
             }
         }
     }
@@ -394,13 +416,13 @@ impl<T: UsbTransport> FingerprintSensor for Uru4000<T> {
     fn capture(&mut self, wait: &Wait) -> Result<Frame, SensorError> {
         let clock = self.clock.clone();
         let deadline = wait.start(&*clock);
-        let mut last = SensorError::TimedOut("the image");
-        for _ in 0..CAPTURES {
-            match self.capture_once(&deadline) {
+        let mut last = SensorError::TimedOut(IMAGE);
+        for attempt in 0..CAPTURES {
+            match self.capture_once(attempt > 0, &deadline) {
                 Err(error @ (SensorError::PartialFrame { .. } | SensorError::BadFrame(_))) => last = error,
                 other => return other,
             }
-            deadline.remaining("the image")?;
+            deadline.remaining(IMAGE)?;
         }
         Err(last)
     }

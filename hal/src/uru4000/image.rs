@@ -103,8 +103,8 @@ fn unscramble(
         let present = if flags & ABSENT == 0 { length.min(rest.len()) } else { 0 };
         let (block, following) = rest.split_at_mut(present);
         match flags & (SCRAMBLED | KEY_RESTS) {
-            SCRAMBLED => key.unscramble(block),
-            0 => (0..length).for_each(|_| key.step()),
+            SCRAMBLED if present > 0 => key.unscramble(block),
+            0 | SCRAMBLED => (0..length).for_each(|_| key.step()),
             _ => {}
         }
         rest = following;

@@ -7,7 +7,7 @@ mod auth;
 mod driver;
 mod image;
 
-pub use driver::{Config, Model, SeedSource, Uru4000, recorded_seeds};
+pub use driver::{Config, Model, SeedSource, Uru4000, recorded_seed};
 
 #[cfg(test)]
 mod tests;

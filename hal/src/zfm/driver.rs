@@ -48,7 +48,9 @@ impl Model {
         }
     }
 
-    fn size(self) -> (u32, u32) {
+    /// Width and height of its frames.
+    #[must_use]
+    pub fn size(self) -> (u32, u32) {
         match self {
             Self::Optical => (256, 288),
             Self::R503 => (192, 192),

@@ -1,9 +1,12 @@
 //! The other end of the wire: a module of the 0xEF01 family, bytes in, packets out.
 //!
-//! It answers what clients ask at start-up and what a reader of frames needs, with the codes of the
-//! manuals. It does no input or output itself: tests put it behind a line in memory, and the bench
-//! behind a pseudo-terminal. Invariant: it never says anything unasked.
+//! It answers what clients ask, with the codes of the manuals: start-up, frames, parameters, and
+//! matching within a library of its own. It does no input or output itself: tests put it behind a
+//! line in memory, and the bench behind a pseudo-terminal. Invariant: it never says anything unasked.
 
+mod library;
+
+use self::library::{CAPACITY, Library};
 use super::packet::{Decoder, Kind, Packet};
 use super::protocol::BAUD_UNIT;
 use crate::frame::Frame;
@@ -22,6 +25,13 @@ pub struct Emulator {
     /// The image that was taken last.
     buffer: Option<Vec<u8>>,
     ring: [u8; 4],
+    /// 1 to 5.
+    security: u8,
+    library: Library,
+    /// 16 pages of 32 bytes that the host may write.
+    notepad: [[u8; 32]; 16],
+    /// What its random numbers are drawn from.
+    drawn: u32,
     decoder: Decoder,
 }
 
@@ -36,6 +46,10 @@ impl Default for Emulator {
             finger: None,
             buffer: None,
             ring: [0; 4],
+            security: 3,
+            library: Library::default(),
+            notepad: [[0; 32]; 16],
+            drawn: 0x2545_F491,
             decoder: Decoder::new(),
         }
     }
@@ -81,10 +95,17 @@ impl Emulator {
         self.finger = None;
     }
 
+    /// Whether a finger lies on it: what the touch line of an R503 says.
+    #[must_use]
+    pub fn touched(&self) -> bool {
+        self.finger.is_some()
+    }
+
     /// Power is cut and comes back: all that is not in flash is forgotten.
     pub fn power_cut(&mut self) {
         self.verified = false;
         self.buffer = None;
+        self.library.power_cut();
         self.decoder.clear();
     }
 
@@ -134,7 +155,8 @@ impl Emulator {
                 vec![if self.verified { 0x00 } else { 0x13 }]
             }
             _ if locked => vec![0x21],
-            [0x01] => {
+            // An image, with its light, without it, or with more codes in the answer.
+            [0x01 | 0x28 | 0x52] => {
                 self.buffer.clone_from(&self.finger);
                 vec![if self.buffer.is_some() { 0x00 } else { 0x02 }]
             }
@@ -144,20 +166,55 @@ impl Emulator {
                 self.speed = *units;
                 return;
             }
+            [0x0E, 5, level @ 1..=5] => {
+                self.security = *level;
+                vec![0x00]
+            }
             [0x0E, 6, code @ 0..=3] => {
                 self.packet_code = *code;
                 vec![0x00]
             }
             [0x0E, ..] => vec![0x1A],
             [0x0F] => self.parameters(),
-            [0x1D] => vec![0x00, 0, 0],
+            [0x12, a, b, c, d] => {
+                self.password = u32::from_be_bytes([*a, *b, *c, *d]);
+                vec![0x00]
+            }
+            [0x14] => {
+                self.drawn ^= self.drawn << 13;
+                self.drawn ^= self.drawn >> 17;
+                self.drawn ^= self.drawn << 5;
+                [&[0x00][..], &self.drawn.to_be_bytes()].concat()
+            }
+            // It answers under its new address already.
+            [0x15, a, b, c, d] => {
+                self.address = u32::from_be_bytes([*a, *b, *c, *d]);
+                vec![0x00]
+            }
+            [0x18, page, bytes @ ..] => match (self.notepad.get_mut(usize::from(*page)), bytes.try_into()) {
+                (Some(kept), Ok(bytes)) => {
+                    *kept = bytes;
+                    vec![0x00]
+                }
+                _ => vec![0x01],
+            },
+            [0x19, page] => match self.notepad.get(usize::from(*page)) {
+                Some(kept) => [&[0x00][..], kept].concat(),
+                None => vec![0x01],
+            },
             [0x35, mode, speed, colour, count] => {
                 self.ring = [*mode, *speed, *colour, *count];
                 vec![0x00]
             }
-            [0x36] => vec![0x00],
+            [0x3D] => {
+                answers.extend(self.packet(Kind::Ack, &[0x00]));
+                self.power_cut();
+                return;
+            }
+            // Its sensor is sound; its light goes on and off.
+            [0x36 | 0x50 | 0x51] => vec![0x00],
             [0x53] => vec![0x55],
-            _ => vec![0x01],
+            other => self.library.obey(other, self.buffer.as_deref()).unwrap_or_else(|| vec![0x01]),
         };
         answers.extend(self.packet(Kind::Ack, &answer));
         if let ([0x0A], Some(image), false) = (command, &self.buffer, locked) {
@@ -170,9 +227,54 @@ impl Emulator {
     }
 
     fn parameters(&self) -> Vec<u8> {
-        let mut answer = vec![0x00, 0, 0, 0, 9, 0, 200, 0, 3];
+        let [c1, c0] = CAPACITY.to_be_bytes();
+        let mut answer = vec![0x00, 0, 0, 0, 9, c1, c0, 0, self.security];
         answer.extend_from_slice(&self.address.to_be_bytes());
         answer.extend_from_slice(&[0, self.packet_code, 0, self.speed]);
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The payload of the one answer to a command.
+    fn told(module: &mut Emulator, address: u32, command: &[u8]) -> Vec<u8> {
+        let packet = Packet::new(address, Kind::Command, command).unwrap();
+        let answers = module.receive(&packet.encode());
+        let [answer] = &answers[..] else { panic!("{} answers to {command:x?}", answers.len()) };
+        answer[9..answer.len() - 2].to_vec()
+    }
+
+    #[test]
+    fn a_new_password_is_asked_for_after_the_next_power_cut_or_reset() {
+        let (mut module, everybody) = (Emulator::new(), u32::MAX);
+        assert_eq!(told(&mut module, everybody, &[0x13, 0, 0, 0, 0]), [0x00]);
+        assert_eq!(told(&mut module, everybody, &[0x12, 0, 0, 0, 9]), [0x00]);
+        assert_eq!(told(&mut module, everybody, &[0x53]), [0x55]);
+        assert_eq!(told(&mut module, everybody, &[0x3D]), [0x00]);
+        assert_eq!(told(&mut module, everybody, &[0x53]), [0x21]);
+        assert_eq!(told(&mut module, everybody, &[0x13, 0, 0, 0, 0]), [0x13]);
+        assert_eq!(told(&mut module, everybody, &[0x13, 0, 0, 0, 9]), [0x00]);
+        assert_eq!(told(&mut module, everybody, &[0x53]), [0x55]);
+    }
+
+    #[test]
+    fn address_notepad_security_and_random_numbers_are_those_of_the_manual() {
+        let (mut module, everybody) = (Emulator::new(), u32::MAX);
+        let page = [&[0x18, 15][..], &[7; 32]].concat();
+        assert_eq!(told(&mut module, everybody, &page), [0x00]);
+        assert_eq!(told(&mut module, everybody, &[0x19, 15])[1..], [7; 32]);
+        assert_eq!(told(&mut module, everybody, &[0x19, 16]), [0x01]);
+        assert_eq!(told(&mut module, everybody, &[0x0E, 5, 5]), [0x00]);
+        assert_eq!(told(&mut module, everybody, &[0x0E, 5, 6]), [0x1A]);
+        assert_eq!(told(&mut module, everybody, &[0x0F])[8], 5);
+        assert_ne!(told(&mut module, everybody, &[0x14]), told(&mut module, everybody, &[0x14]));
+        let rename = Packet::new(everybody, Kind::Command, &[0x15, 1, 2, 3, 4]).unwrap();
+        assert_eq!(module.receive(&rename.encode())[0][2..6], [1, 2, 3, 4]);
+        assert_eq!(told(&mut module, 0x0102_0304, &[0x36]), [0x00]);
+        let former = Packet::new(everybody, Kind::Command, &[0x36]).unwrap();
+        assert!(module.receive(&former.encode()).is_empty());
     }
 }

@@ -38,11 +38,21 @@ pub(super) fn parse(text: &str) -> Result<Vec<Event>, RecordingError> {
             length: usize::try_from(number_at(6)?).map_err(|_| damaged())?,
             data: data.clone(),
         };
+        let submit =
+            if transfer == Transfer::Control { control(submit).ok_or_else(damaged)? } else { submit };
         let status = i32::try_from(number_at(4)?).map_err(|_| damaged())?;
         let complete = Event { phase: Phase::Complete, status, ..submit.clone() };
         events.extend([submit, complete]);
     }
     Ok(events)
+}
+
+/// The buffer of a control transfer has its setup packet in front, which also says the direction; the
+/// file holds the buffer as it was at the end, both ways.
+fn control(event: Event) -> Option<Event> {
+    let (setup, data) = event.data.split_first_chunk::<8>()?;
+    let length = usize::from(u16::from_le_bytes([setup[6], setup[7]]));
+    Some(Event { endpoint: setup[0] & 0x80, setup: Some(*setup), length, data: data.to_vec(), ..event })
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
@@ -74,6 +84,17 @@ mod tests {
     }
 
     #[test]
+    fn control_transfers_have_their_setup_packet_in_front_of_their_data() {
+        let text = "@DEV x\nUSBDEVFS_REAPURB 0 2 0 0 0 9 1 0 C00407000000010081\n\
+                    USBDEVFS_REAPURB 0 2 0 0 0 9 1 0 400407000000010001\n";
+        let events = parse(text).unwrap();
+        let seen: Vec<_> =
+            events.iter().map(|e| (e.endpoint, e.setup.unwrap()[0], e.length, &e.data[..])).collect();
+        assert_eq!(seen[..2], [(0x80, 0xC0, 1, &[0x81][..]); 2]);
+        assert_eq!(seen[2..], [(0x00, 0x40, 1, &[0x01][..]); 2]);
+    }
+
+    #[test]
     fn a_damaged_line_is_named() {
         for line in [
             "USBDEVFS_REAPURB 0 3 2",
@@ -82,6 +103,7 @@ mod tests {
             "USBDEVFS_REAPURB 0 x 2 0 0 2 2 0 88",
             "USBDEVFS_REAPURB 0 3 999 0 0 2 2 0 88",
             "USBDEVFS_REAPURB 0 3 2 0 0 -2 2 0 88",
+            "USBDEVFS_REAPURB 0 2 0 0 0 9 1 0 C0040700",
         ] {
             let error = parse(&format!("@DEV x\n{line}\n"));
             assert_eq!(error, Err(RecordingError::Damaged("line 2".to_owned())), "{line}");

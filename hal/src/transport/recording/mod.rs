@@ -4,11 +4,13 @@
 //! umockdev. Both become the same list of [`Event`]s, which [`Script`] plays. Invariant: the parsers
 //! take any bytes without a panic, and allocate no more than the file has.
 
+mod description;
 mod ioctl;
 mod pcapng;
 mod script;
 
-pub use script::Script;
+pub use description::{Described, devices};
+pub use script::{Script, Upcoming};
 
 /// Why a recording cannot be played.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,8 +24,8 @@ pub enum RecordingError {
     /// There is no traffic of a USB device in it.
     #[error("the recording holds no USB transfers")]
     Empty,
-    /// The description of the device says nothing of its ids.
-    #[error("the device description has no line E: PRODUCT=vendor/product/revision")]
+    /// The description names no USB device.
+    #[error("the device description has no USB device, as in a line E: PRODUCT=vendor/product/revision")]
     NoProduct,
 }
 
@@ -76,13 +78,27 @@ impl Event {
     }
 }
 
-/// Reads a recording of either kind.
+/// Reads a recording of either kind; of a bus with several devices, the busiest.
 ///
 /// # Errors
 /// [`RecordingError`].
 pub fn parse(bytes: &[u8]) -> Result<Vec<Event>, RecordingError> {
+    parse_of(bytes, None)
+}
+
+/// Reads a recording of either kind. A recording of a bus has hubs and mice on it too: taken is the
+/// device at the place that its description tells, or one that told the described ids itself, or the
+/// busiest.
+///
+/// # Errors
+/// [`RecordingError`].
+pub fn parse_of(bytes: &[u8], device: Option<&Described>) -> Result<Vec<Event>, RecordingError> {
     let events = if bytes.starts_with(&pcapng::SECTION.to_le_bytes()) {
-        pcapng::parse(bytes)?
+        let mut devices = pcapng::parse(bytes)?;
+        let at_place = device.and_then(|device| devices.remove(&device.place?));
+        let introduced =
+            || device.and_then(|device| busiest(devices.values().filter(|events| told(events, device.ids))));
+        at_place.or_else(introduced).or_else(|| busiest(devices.values())).unwrap_or_default()
     } else {
         let text = std::str::from_utf8(bytes).map_err(|_| RecordingError::UnknownFormat)?;
         ioctl::parse(text)?
@@ -90,32 +106,24 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Event>, RecordingError> {
     if events.is_empty() { Err(RecordingError::Empty) } else { Ok(events) }
 }
 
-/// Vendor and product in umockdev's description of a device.
-///
-/// # Errors
-/// [`RecordingError::NoProduct`].
-pub fn ids(description: &str) -> Result<(u16, u16), RecordingError> {
-    let products = description.lines().filter_map(|line| line.strip_prefix("E: PRODUCT="));
-    let parsed = products.filter_map(|product| {
-        let mut parts = product.split('/').map(|part| u16::from_str_radix(part, 16).ok());
-        Some((parts.next()??, parts.next()??))
-    });
-    // The device itself stands first; its hubs follow.
-    parsed.into_iter().next().ok_or(RecordingError::NoProduct)
+fn busiest<'a>(devices: impl Iterator<Item = &'a Vec<Event>>) -> Option<Vec<Event>> {
+    devices.max_by_key(|events| events.len()).cloned()
+}
+
+/// Whether a device descriptor with these ids is among what the device sent.
+fn told(events: &[Event], (vendor, product): (u16, u16)) -> bool {
+    const DEVICE_DESCRIPTOR: [u8; 2] = [18, 1];
+    let ids = [vendor.to_le_bytes(), product.to_le_bytes()].concat();
+    let sent =
+        events.iter().filter(|event| event.transfer == Transfer::Control && event.phase == Phase::Complete);
+    sent.map(|event| &event.data)
+        .any(|data| data.starts_with(&DEVICE_DESCRIPTOR) && data.get(8..12) == Some(&ids))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn the_ids_are_those_of_the_first_device() {
-        let text = "P: /devices/x\nE: PRODUCT=5ba/a/103\n\nP: /devices\nE: PRODUCT=1d6b/2/606\n";
-        assert_eq!(ids(text), Ok((0x05BA, 0x000A)));
-        assert_eq!(ids("P: /devices/x\n"), Err(RecordingError::NoProduct));
-        assert_eq!(ids("E: PRODUCT=zzz/1/1\n"), Err(RecordingError::NoProduct));
-    }
 
     #[test]
     fn what_is_no_recording_is_refused() {

@@ -1,29 +1,59 @@
 //! A USB device that plays a recording.
 //!
-//! Invariant: what the host sends must be what the recording's host sent, in its order; what the
+//! Invariant: what the driver sends must be what the recording's host sent, in its order; what the
 //! device sends comes in its order on each endpoint, never before the host has sent all that it
 //! had sent by then, and only into a transfer that is pending. Tests change the events to make the
 //! device misbehave.
+//!
+//! The recording's host was another program: what it did beyond what the driver does is passed over,
+//! once the driver sends what comes later or has waited in vain.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Event, Phase, Transfer};
 use crate::clock::Clock;
 use crate::transport::usb::{Request, UsbError, UsbTransport};
 
+/// A driver that has waited this long, and a recording that goes on with something else: the driver
+/// does not do what the recording's host did then. Longer than drivers wait before they try again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A recording being played.
 pub struct Script {
     /// What the host sends, by position in the recording, with the completion.
-    host: VecDeque<Exchange>,
+    host: Host,
     /// What the device sends by itself.
     device: VecDeque<Delivery>,
     /// Lengths of pending transfers.
     pending: Vec<(u8, usize)>,
+    /// How long the driver has been waiting since anything moved.
+    waited: Duration,
     clock: Arc<dyn Clock>,
     operations: usize,
     unplug_after: Option<usize>,
+}
+
+#[derive(Clone)]
+struct Host(Arc<Mutex<VecDeque<Exchange>>>);
+
+impl Host {
+    fn exchanges(&self) -> MutexGuard<'_, VecDeque<Exchange>> {
+        // Nothing that holds the lock can leave the queue half-changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the recording's host does next, for drivers that draw numbers at random: they must draw what
+/// that host drew.
+pub struct Upcoming(Host);
+
+impl Upcoming {
+    /// The first thing found in what the host sends from now on.
+    pub fn find<T>(&self, found: impl FnMut(&Event) -> Option<T>) -> Option<T> {
+        self.0.exchanges().iter().map(|exchange| &exchange.submit).find_map(found)
+    }
 }
 
 struct Exchange {
@@ -44,6 +74,13 @@ fn is_driver_traffic(event: &Event) -> bool {
     const TYPE: u8 = 0x60;
     const VENDOR: u8 = 0x40;
     event.setup.is_none_or(|setup| setup[0] & TYPE == VENDOR)
+}
+
+/// The host itself gave the transfer up, when it closed the device or suspended it.
+fn is_given_up(event: &Event) -> bool {
+    const ENOENT: i32 = -2;
+    const ECONNRESET: i32 = -104;
+    matches!(event.status, ENOENT | ECONNRESET)
 }
 
 fn is_hosts(event: &Event) -> bool {
@@ -69,7 +106,7 @@ impl Script {
                     lengths.retain(|(id, _)| *id != event.id);
                     lengths.push((event.id, event.length));
                 }
-                Phase::Complete if is_hosts(event) => {}
+                Phase::Complete if is_hosts(event) || is_given_up(event) => {}
                 Phase::Complete => {
                     let submitted = lengths.iter().find(|(id, _)| *id == event.id);
                     let length = submitted.map_or(event.length, |(_, length)| *length);
@@ -77,7 +114,22 @@ impl Script {
                 }
             }
         }
-        Self { host, device, pending: Vec::new(), clock, operations: 0, unplug_after: None }
+        let host = Host(Arc::new(Mutex::new(host)));
+        Self {
+            host,
+            device,
+            pending: Vec::new(),
+            waited: Duration::ZERO,
+            clock,
+            operations: 0,
+            unplug_after: None,
+        }
+    }
+
+    /// A look at what the recording's host does next, also after the script has gone to a driver.
+    #[must_use]
+    pub fn upcoming(&self) -> Upcoming {
+        Upcoming(self.host.clone())
     }
 
     /// The device is gone after this many operations.
@@ -95,23 +147,47 @@ impl Script {
         }
     }
 
-    /// The host's next turn, if that is what the driver does.
+    /// The host's next turn that is what the driver does; what comes before it is passed over.
     fn turn(&mut self, what: &str, fits: impl Fn(&Event) -> bool) -> Result<Exchange, UsbError> {
         self.step()?;
-        match self.host.front() {
-            Some(next) if fits(&next.submit) => {
-                let next = self.host.pop_front();
-                next.ok_or_else(|| UsbError::Other("the recording is over".to_owned()))
-            }
-            Some(next) => Err(UsbError::Other(format!(
-                "the recording goes on with endpoint {:#04x}, setup {:02x?}, {} bytes, and the driver with {what}",
-                next.submit.endpoint,
-                next.submit.setup.unwrap_or_default(),
-                next.submit.data.len(),
-            ))),
-            None => {
-                Err(UsbError::Other(format!("the recording is over, and the driver goes on with {what}")))
-            }
+        self.waited = Duration::ZERO;
+        let mut exchanges = self.host.exchanges();
+        let Some(at) = exchanges.iter().position(|next| fits(&next.submit)) else {
+            return Err(UsbError::Other(match exchanges.front() {
+                Some(next) => format!(
+                    "the recording goes on with endpoint {:#04x}, setup {:02x?}, {} bytes, and the driver with {what}",
+                    next.submit.endpoint,
+                    next.submit.setup.unwrap_or_default(),
+                    next.submit.data.len(),
+                ),
+                None => format!("the recording is over, and the driver goes on with {what}"),
+            }));
+        };
+        let passed = exchanges.drain(..at).next_back().map(|last| last.position);
+        let turn = exchanges.pop_front();
+        drop(exchanges);
+        if let Some(passed) = passed {
+            self.forget_images_before(passed);
+        }
+        turn.ok_or_else(|| UsbError::Other("the recording is over".to_owned()))
+    }
+
+    /// An image that the recording's host had taken before something that is passed over is passed
+    /// over with it; interrupts are read as they come, late or not.
+    fn forget_images_before(&mut self, position: usize) {
+        self.device.retain(|next| next.position > position || next.event.transfer != Transfer::Bulk);
+    }
+
+    /// Passes over what the host did before it got what the driver has been waiting for too long.
+    fn pass_over(&mut self, endpoint: u8) {
+        let Some(wanted) = self.device.iter().find(|next| next.event.endpoint == endpoint) else { return };
+        let wanted = wanted.position;
+        let mut exchanges = self.host.exchanges();
+        let end = exchanges.partition_point(|next| next.position < wanted);
+        let passed = exchanges.drain(..end).next_back().map(|last| last.position);
+        drop(exchanges);
+        if let Some(passed) = passed {
+            self.forget_images_before(passed);
         }
     }
 }
@@ -183,17 +259,24 @@ impl UsbTransport for Script {
         let pending = self.pending.iter().position(|(at, _)| *at == endpoint);
         let pending =
             pending.ok_or_else(|| UsbError::Other(format!("nothing is pending on {endpoint:#04x}")))?;
-        let sent_so_far = self.host.front().map_or(usize::MAX, |next| next.position);
+        let sent_so_far = self.host.exchanges().front().map_or(usize::MAX, |next| next.position);
         let next = self.device.iter().position(|next| next.event.endpoint == endpoint);
         let due = next.filter(|at| self.device.get(*at).is_some_and(|next| next.position < sent_so_far));
         let Some(delivery) = due.and_then(|at| self.device.remove(at)) else {
             self.clock.sleep(limit);
+            self.waited = self.waited.saturating_add(limit);
+            if self.waited >= PATIENCE {
+                self.waited = Duration::ZERO;
+                self.pass_over(endpoint);
+            }
             return Err(UsbError::TimedOut);
         };
+        self.waited = Duration::ZERO;
         let (_, length) = self.pending.remove(pending);
-        if length != delivery.length {
+        let carried = delivery.event.data.len();
+        if carried > length {
             return Err(UsbError::Other(format!(
-                "a transfer of {length} bytes is pending where the recording has one of {}",
+                "a transfer of {length} bytes is pending where the recording has {carried} in one of {}",
                 delivery.length
             )));
         }

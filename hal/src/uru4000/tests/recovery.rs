@@ -83,11 +83,12 @@ fn a_model_that_wants_it_is_answered_its_challenge_and_others_are_not() {
 }
 
 #[test]
-fn after_its_death_the_reader_is_started_anew_before_the_image() {
+fn a_reader_whose_image_is_empty_after_its_death_is_started_anew() {
     let reader = Reader::new(plain_image());
     let mut sensor = open(&reader).unwrap();
     reader.state().finger = true;
     reader.state().interrupts.extend([DEATH, ON]);
+    reader.state().images = [Vec::new(), plain_image()].into();
     sensor.wait_for_finger(&wait()).unwrap();
     assert!(sensor.capture(&wait()).is_ok());
     assert_eq!(reader.state().starts, 2);
@@ -95,11 +96,27 @@ fn after_its_death_the_reader_is_started_anew_before_the_image() {
 }
 
 #[test]
+fn a_reader_that_announces_its_death_and_lives_on_is_left_alone() {
+    let reader = Reader::new(plain_image());
+    let mut sensor = open(&reader).unwrap();
+    reader.state().finger = true;
+    reader.state().interrupts.extend([DEATH, ON]);
+    sensor.wait_for_finger(&wait()).unwrap();
+    assert!(sensor.capture(&wait()).is_ok());
+    assert_eq!(sensor.health(), Health::Good);
+    assert_eq!(reader.state().starts, 1);
+}
+
+#[test]
 fn a_death_while_waiting_does_not_end_the_wait() {
     let reader = Reader::new(plain_image());
     let mut sensor = open(&reader).unwrap();
     reader.state().interrupts.push_back(DEATH);
-    // After the new start the reader is told again to wait, and sees the finger.
+    // It is silent; after the new start it is told again to wait, and sees the finger.
+    assert_eq!(
+        sensor.wait_for_finger(&Wait::up_to(Duration::from_millis(500))),
+        Err(SensorError::TimedOut("a finger"))
+    );
     reader.state().finger = true;
     assert_eq!(sensor.wait_for_finger(&wait()), Ok(()));
     assert_eq!(reader.state().starts, 2);
