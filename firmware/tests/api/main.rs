@@ -13,3 +13,4 @@ mod job;
 mod readers;
 mod roles;
 mod serial_readers;
+mod wire_speed;
