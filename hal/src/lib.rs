@@ -11,6 +11,7 @@ pub mod encode;
 pub mod frame;
 pub mod models;
 pub mod nb1010;
+pub mod panel;
 pub mod replay;
 mod rows;
 pub mod selftest;
