@@ -3,6 +3,7 @@
 //! Unknown keys are errors with their line. Every key can be overridden by a variable
 //! `AUTHENTEON_SECTION__KEY`, dashes written as underscores.
 
+mod panel;
 mod sensors;
 
 use std::{
@@ -12,11 +13,12 @@ use std::{
     time::Duration,
 };
 
-use authenteon_hal::discovery::SerialReader;
+use authenteon_hal::{discovery::SerialReader, panel::Wire};
 use authenteon_matcher::Fmr;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+pub use panel::{FrontPanel, PanelPart};
 pub use sensors::{Sensors, SerialModel, SerialPort};
 
 use crate::policy::{Fpir, Policy};
@@ -80,6 +82,8 @@ pub struct Config {
     /// Readers at the box.
     #[serde(default)]
     pub sensors: Sensors,
+    /// The front panel, if the box has one.
+    pub panel: Option<FrontPanel>,
     /// The log.
     #[serde(default)]
     pub log: Log,
@@ -300,6 +304,7 @@ impl Loaded {
             return error("limits", "body-bytes", "between 65536 (a small frame) and 268435456");
         }
         self.serial_readers()?;
+        self.panel_lines()?;
         let mut warnings = Vec::new();
         let mut warn = |doubtful: bool, section: &str, key: &str, why: &str| {
             if doubtful {
@@ -367,6 +372,17 @@ impl Loaded {
             place: self.place_in("sensors.serial", index, key),
             why: why.to_owned(),
         })
+    }
+
+    /// The lines of the front panel; none without a panel.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`].
+    pub fn panel_lines(&self) -> Result<Vec<Wire>, ConfigError> {
+        let Some(panel) = &self.config.panel else { return Ok(Vec::new()) };
+        panel
+            .lines()
+            .map_err(|(key, why)| ConfigError::Value { place: self.place("panel", key), why: why.to_owned() })
     }
 
     /// Where a key stands: its line, or the environment when the file does not hold it.

@@ -14,6 +14,7 @@ mod demo;
 mod enrol;
 mod identify;
 mod memory;
+pub mod panel;
 pub mod policy;
 pub mod request;
 pub mod sample;

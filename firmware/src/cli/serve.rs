@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use authenteon_hal::{
     clock::{Clock, SystemClock as MonotonicClock},
     discovery::{SerialPorts, Source, UsbReaders},
+    panel::cdev,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -14,6 +15,7 @@ use super::exit::Failure;
 use crate::{
     clock::SystemClock,
     config::{self, Loaded, Log},
+    panel::FrontPanel,
     sensors::Sensors,
     server::Server,
     services::Services,
@@ -47,6 +49,7 @@ pub(super) fn serve(path: &Path) -> Result<bool, Failure> {
 async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let policy = loaded.policy()?;
     let sources = readers(&loaded)?;
+    let panel = panel(&loaded)?;
     let config = loaded.config;
     let store = SledStore::open(&config.store.folder)?;
     let services = Services::open(Arc::new(store), policy, Arc::new(SystemClock))?;
@@ -55,6 +58,10 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let server = Server::bind(config.server.listen, config.pki.folder, config.limits, services).await?;
     let failed = |why| Failure::io(&why);
     let server = server.with_sensors(Sensors::start(sources).map_err(failed)?);
+    let server = match panel {
+        Some(panel) => server.with_panel(panel),
+        None => server,
+    };
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -89,6 +96,19 @@ fn readers(loaded: &Loaded) -> Result<Vec<Box<dyn Source>>, Failure> {
         sources.push(Box::new(UsbReaders::new(&clock)));
     }
     Ok(sources)
+}
+
+/// The front panel that the configuration names. A box whose panel does not answer serves without it.
+fn panel(loaded: &Loaded) -> Result<Option<FrontPanel>, Failure> {
+    let lines = loaded.panel_lines()?;
+    let Some(panel) = &loaded.config.panel else { return Ok(None) };
+    match cdev::open(&panel.chip, &lines) {
+        Ok(pins) => Ok(Some(FrontPanel::start(pins, panel.door()).map_err(|why| Failure::io(&why))?)),
+        Err(why) => {
+            error!(%why, "no front panel; check [panel] and the rights to its chip");
+            Ok(None)
+        }
+    }
 }
 
 /// Logs to standard error. A filter that cannot be read logs what is normal, and says so.

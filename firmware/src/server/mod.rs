@@ -30,6 +30,7 @@ use crate::{
     config::Limits,
     credential::clients::{Clients, ClientsError},
     memory::Answers,
+    panel::FrontPanel,
     sensors::Sensors,
     services::Services,
 };
@@ -78,6 +79,8 @@ pub(crate) struct State {
     pub(crate) cores: Arc<Semaphore>,
     /// The readers at the box.
     pub(crate) sensors: Sensors,
+    /// The panel at the box, if it has one.
+    pub(crate) panel: Option<Arc<FrontPanel>>,
     /// A request that is repeated must not ask for another finger.
     pub(crate) answers: Arc<Mutex<Answers>>,
 }
@@ -111,6 +114,7 @@ impl Server {
             bodies: Arc::new(Semaphore::new(BODIES)),
             cores: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             sensors: Sensors::none(),
+            panel: None,
             answers: Arc::new(Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE))),
         };
         Ok(Self { listener, acceptor, state, pki })
@@ -120,6 +124,13 @@ impl Server {
     #[must_use]
     pub fn with_sensors(mut self, sensors: Sensors) -> Self {
         self.state.sensors = sensors;
+        self
+    }
+
+    /// With a panel that shows the decisions on fingers at the box's readers.
+    #[must_use]
+    pub fn with_panel(mut self, panel: FrontPanel) -> Self {
+        self.state.panel = Some(Arc::new(panel));
         self
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use linux_embedded_hal::CdevPin;
 use linux_embedded_hal::gpio_cdev::{Chip, LineRequestFlags};
 
-use super::{Line, Panel, PanelError, Part, Polarity};
+use super::{Line, Panel, PanelError, Part, Polarity, Wire};
 
 /// A panel on a Linux board.
 pub type LinuxPanel = Panel<CdevPin, CdevPin>;
@@ -17,7 +17,7 @@ const CONSUMER: &str = "authenteon";
 ///
 /// # Errors
 /// [`PanelError::Pin`] naming the part whose line is not there or is taken.
-pub fn open(chip: &Path, lines: &[(Part, u32, Polarity)]) -> Result<LinuxPanel, PanelError> {
+pub fn open(chip: &Path, lines: &[Wire]) -> Result<LinuxPanel, PanelError> {
     let mut panel = Panel::new();
     for &(part, number, polarity) in lines {
         let failed = |why: &dyn std::fmt::Display| PanelError::Pin {

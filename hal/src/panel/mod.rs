@@ -53,6 +53,9 @@ pub enum Part {
     Tamper,
 }
 
+/// A part of the panel, the number of its line, and what the line's levels mean.
+pub type Wire = (Part, u32, Polarity);
+
 /// Why the panel did not do what it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PanelError {

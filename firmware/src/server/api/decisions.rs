@@ -205,6 +205,9 @@ impl Asked {
         });
         let decided = decided.await.and_then(|decided| decided);
         readers.show_decision(&decided);
+        if let (Some(panel), Ok(decision), true) = (&state.panel, &decided, at_reader.is_some()) {
+            panel.show(decision);
+        }
         let decision = decided?;
         if let Some(digest) = at_reader {
             answers().remember(name, digest, decision.clone(), now());
