@@ -164,7 +164,7 @@ pub(crate) enum SensorCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct OneImage {
-    /// Image of the print: PNG, TIFF or BMP
+    /// Image of the print: PNG, TIFF, BMP or WSQ
     #[arg(value_name = "IMAGE")]
     pub(crate) file: PathBuf,
     /// Resolution of the image
@@ -174,7 +174,7 @@ pub(crate) struct OneImage {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Images {
-    /// Images of the print, one for each impression: PNG, TIFF or BMP
+    /// Images of the print, one for each impression: PNG, TIFF, BMP or WSQ
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Resolution of the images
