@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 /// What a caller may present.
 #[derive(Clone)]
 pub enum Sample {
-    /// An image file: PNG, TIFF or BMP.
+    /// An image file: PNG, TIFF, BMP or WSQ.
     Encoded {
         /// The file.
         bytes: Vec<u8>,
-        /// Its resolution, which such files rarely tell.
+        /// Its resolution, unless it is a WSQ file that tells its own.
         dpi: Dpi,
     },
     /// Grey pixels, row by row, dark ridges on light.

@@ -230,7 +230,7 @@ pub(crate) struct Conversion {
 #[cfg(feature = "local")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FileFormat {
-    /// Picture: PNG to write, PNG, TIFF or BMP to read
+    /// Picture: PNG to write; PNG, TIFF, BMP or WSQ to read
     Png,
     /// Authenteon's own template
     Native,
@@ -303,7 +303,7 @@ pub(crate) struct Recording {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct OneImage {
-    /// Image of the print: PNG, TIFF or BMP
+    /// Image of the print: PNG, TIFF, BMP or WSQ
     #[arg(value_name = "IMAGE")]
     pub(crate) file: PathBuf,
     /// Resolution of the image
@@ -313,7 +313,7 @@ pub(crate) struct OneImage {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Images {
-    /// Images of the print, one for each impression: PNG, TIFF or BMP
+    /// Images of the print, one for each impression: PNG, TIFF, BMP or WSQ
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Resolution of the images

@@ -20,7 +20,7 @@ pub(crate) fn read(path: &Path, dpi: u32) -> Result<Value, CtlError> {
         return Err(refuse(format!("{length} bytes; the box takes images of up to {MAX_FILE} bytes")));
     }
     let bytes = fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let format = format_of(&bytes).ok_or_else(|| refuse("not a PNG, TIFF or BMP image".to_owned()))?;
+    let format = format_of(&bytes).ok_or_else(|| refuse("not a PNG, TIFF, BMP or WSQ image".to_owned()))?;
     Ok(json!({"format": format, "data": STANDARD.encode(bytes), "dpi": dpi}))
 }
 
@@ -30,8 +30,13 @@ pub(crate) fn read_all(paths: &[PathBuf], dpi: u32) -> Result<Vec<Value>, CtlErr
 }
 
 fn format_of(bytes: &[u8]) -> Option<&'static str> {
-    const SIGNATURES: [(&[u8], &str); 4] =
-        [(b"\x89PNG\r\n\x1a\n", "png"), (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"BM", "bmp")];
+    const SIGNATURES: [(&[u8], &str); 5] = [
+        (b"\x89PNG\r\n\x1a\n", "png"),
+        (b"II*\0", "tiff"),
+        (b"MM\0*", "tiff"),
+        (b"BM", "bmp"),
+        (b"\xff\xa0\xff", "wsq"),
+    ];
     SIGNATURES.iter().find(|(signature, _)| bytes.starts_with(signature)).map(|(_, name)| *name)
 }
 
@@ -49,12 +54,18 @@ mod tests {
     }
 
     #[test]
+    fn a_wsq_file_is_sent_as_one() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../hal/fixtures/126_1.wsq");
+        assert_eq!(read(&path, 500).unwrap()["format"], "wsq");
+    }
+
+    #[test]
     fn a_file_that_is_no_image_is_refused_before_it_is_sent() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("print.png");
         fs::write(&path, b"not a picture").unwrap();
         let error = read(&path, 500).unwrap_err();
-        assert!(error.to_string().ends_with("print.png: not a PNG, TIFF or BMP image"), "{error}");
+        assert!(error.to_string().ends_with("print.png: not a PNG, TIFF, BMP or WSQ image"), "{error}");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(crate) struct DemoArguments {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-    /// A folder of <finger>_<impression>.png, .tif or .bmp instead of the built-in prints.
+    /// A folder of <finger>_<impression>.png, .tif, .bmp or .wsq instead of the built-in prints.
     #[arg(long)]
     pub(crate) frames: Option<PathBuf>,
     /// Resolution of the folder's prints [default: its set.toml, or 500].

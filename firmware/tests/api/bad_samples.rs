@@ -60,7 +60,7 @@ async fn is_tried_again(daemon: &Daemon, bad: &Value) {
 async fn bytes_that_are_no_image_are_refused() {
     let daemon = Daemon::start();
     for bytes in [&b"not an image"[..], b"", b"\xff\xd8\xff\xe0 a jpeg begins so", b"\x89PNG"] {
-        is_refused(&daemon, &sample(bytes), "not-an-image", "not a PNG, TIFF or BMP image").await;
+        is_refused(&daemon, &sample(bytes), "not-an-image", "not a PNG, TIFF, BMP or WSQ image").await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! A folder of prints: `<finger>_<impression>.png|tif|tiff|bmp`, and optionally a `set.toml`.
+//! A folder of prints: `<finger>_<impression>.png|tif|tiff|bmp|wsq`, and optionally a `set.toml`.
 //!
 //! Invariant: a [`PrintSet`] that opened has at least one finger, every finger at least one
 //! impression, fingers and impressions are in natural order ("2" before "10"), and the resolution
@@ -29,7 +29,7 @@ pub enum SetError {
         source: io::Error,
     },
     /// There is no print in it.
-    #[error("{0}: no prints here; expected files <finger>_<impression>.png, .tif or .bmp")]
+    #[error("{0}: no prints here; expected files <finger>_<impression>.png, .tif, .bmp or .wsq")]
     Empty(PathBuf),
     /// An image whose name does not say what it is.
     #[error("{0}: the name is not <finger>_<impression>, such as 101_1.png")]
@@ -189,7 +189,7 @@ impl Impression {
 }
 
 fn is_image(path: &Path) -> bool {
-    const EXTENSIONS: [&str; 4] = ["png", "tif", "tiff", "bmp"];
+    const EXTENSIONS: [&str; 5] = ["png", "tif", "tiff", "bmp", "wsq"];
     let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
     !hidden && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use authenteon_matcher::{Dpi, Extraction, Image, Prepared, extract};
 
 use super::{clock::Stopwatch, protocol::Progress};
-use crate::sets::{PrintFile, Set, SetError, load};
+use crate::sets::{PrintFile, Set, SetError, load_at};
 
 /// Images decoded at a time: few enough for memory, enough for the clock.
 const BATCH: usize = 64;
@@ -69,7 +69,13 @@ pub fn prepare(set: &Set, progress: &dyn Progress) -> Result<PreparedSet, SetErr
 
 /// Decodes an image; what cannot be an image of a finger is a failure to extract.
 fn image(dpi: u32, print: &PrintFile) -> Result<Result<Image, String>, SetError> {
-    let (width, height, pixels) = load(&print.path)?;
-    let dpi = Dpi::new(dpi).map_err(|e| e.to_string());
-    Ok(dpi.and_then(|dpi| Image::new(width, height, dpi, pixels).map_err(|e| e.to_string())))
+    let dpi = match authenteon_hal::Dpi::new(dpi) {
+        Ok(dpi) => dpi,
+        Err(why) => return Ok(Err(why.to_string())),
+    };
+    let frame = load_at(&print.path, dpi)?;
+    let dpi = Dpi::new(u32::from(frame.dpi().get())).map_err(|e| e.to_string());
+    Ok(dpi.and_then(|dpi| {
+        Image::new(frame.width(), frame.height(), dpi, frame.into_pixels()).map_err(|e| e.to_string())
+    }))
 }

@@ -18,7 +18,7 @@ use authenteon_tests::{
 };
 use clap::Parser;
 
-/// Measures the matcher on folders of `<finger>_<impression>.png|tif|bmp`.
+/// Measures the matcher on folders of `<finger>_<impression>.png|tif|bmp|wsq`.
 ///
 /// All pairs within each folder are compared: genuine when both are of one finger (everything before
 /// the last underscore), impostor otherwise. An image that gives no template scores 0 with every

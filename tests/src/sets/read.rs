@@ -5,13 +5,17 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
-    io::BufReader,
     path::{Path, PathBuf},
 };
 
-use image::{ImageReader, Limits};
+use authenteon_hal::{
+    Dpi, Frame,
+    decode::{DecodeError, decode},
+};
 use serde::Deserialize;
+
+/// No image of a finger is larger: 16-bit colour at the largest size that decodes.
+const MOST_BYTES: u64 = 128 << 20;
 
 /// Why a folder is no set of prints.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +49,7 @@ pub enum SetError {
         path: PathBuf,
     },
     /// No image at all.
-    #[error("no images (png, tif, tiff, bmp) in {}", path.display())]
+    #[error("no images (png, tif, tiff, bmp, wsq) in {}", path.display())]
     Empty {
         /// Which folder.
         path: PathBuf,
@@ -76,7 +80,7 @@ pub enum SetError {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        source: image::ImageError,
+        source: DecodeError,
     },
 }
 
@@ -120,7 +124,7 @@ impl Set {
         for entry in std::fs::read_dir(&whole).map_err(folder)? {
             let path = entry.map_err(folder)?.path();
             let kind = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
-            if ["png", "tif", "tiff", "bmp"].contains(&kind.as_str()) {
+            if ["png", "tif", "tiff", "bmp", "wsq"].contains(&kind.as_str()) {
                 prints.push(print_file(path)?);
             }
         }
@@ -178,18 +182,21 @@ fn settings(folder: &Path) -> Result<Option<Settings>, SetError> {
 /// # Errors
 /// [`SetError`] when the file is missing, damaged or absurdly large.
 pub fn load(path: &Path) -> Result<(u32, u32, Vec<u8>), SetError> {
-    let file = File::open(path).map_err(|source| SetError::File { path: path.to_owned(), source })?;
-    let damaged = |source| SetError::Image { path: path.to_owned(), source };
-    let mut reader = ImageReader::new(BufReader::new(file))
-        .with_guessed_format()
-        .map_err(|source| SetError::File { path: path.to_owned(), source })?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(8192);
-    limits.max_image_height = Some(8192);
-    limits.max_alloc = Some(256 << 20);
-    reader.limits(limits);
-    let grey = reader.decode().map_err(damaged)?.into_luma8();
-    Ok((grey.width(), grey.height(), grey.into_raw()))
+    let frame = load_at(path, Dpi::STANDARD)?;
+    Ok((frame.width(), frame.height(), frame.into_pixels()))
+}
+
+/// Decodes an image as the appliance does; `dpi` is the resolution of one that does not tell its own.
+///
+/// # Errors
+/// [`SetError`] when the file is missing, damaged or absurdly large.
+pub fn load_at(path: &Path, dpi: Dpi) -> Result<Frame, SetError> {
+    let file = |source| SetError::File { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(file)?.len() > MOST_BYTES {
+        return Err(file(std::io::ErrorKind::FileTooLarge.into()));
+    }
+    let bytes = std::fs::read(path).map_err(file)?;
+    decode(&bytes, dpi).map_err(|source| SetError::Image { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -237,6 +244,13 @@ mod tests {
         assert!(matches!(refusal(&["1_1.png", "_2.png"]), SetError::Name { .. }));
         assert!(matches!(refusal(&["1_1.png", "a b_2.png"]), SetError::Name { .. }));
         assert!(matches!(refusal(&["1_1.png", "1_1.tif", "2_1.png"]), SetError::Twice { .. }));
+    }
+
+    #[test]
+    fn a_wsq_file_is_read_at_the_resolution_that_it_tells() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hal/fixtures/126_1.wsq");
+        let frame = load_at(&file, Dpi::new(300).unwrap()).unwrap();
+        assert_eq!((frame.width(), frame.height(), frame.dpi()), (388, 374, Dpi::STANDARD));
     }
 
     #[test]

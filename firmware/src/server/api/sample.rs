@@ -37,6 +37,8 @@ pub(crate) enum SampleFormat {
     Tiff,
     /// A BMP file.
     Bmp,
+    /// A WSQ file; a resolution that it tells is believed before `dpi`.
+    Wsq,
     /// Grey pixels of eight bits.
     RawGrey,
 }

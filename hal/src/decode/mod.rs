@@ -1,7 +1,9 @@
-//! Image files to frames: PNG, TIFF and BMP bytes, bounded in size before a pixel is decoded.
+//! Image files to frames: PNG, TIFF, BMP and WSQ bytes, bounded in size before a pixel is decoded.
 //!
 //! Invariant: the dimensions in the file's header pass [`Frame::check_size`] before anything in
 //! proportion to them is allocated, and no input makes it panic.
+
+mod wsq;
 
 use std::io::Cursor;
 
@@ -9,6 +11,7 @@ use image::error::ImageError;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::frame::{Dpi, Frame, FrameError};
+pub use wsq::WsqError;
 
 /// What a decoder may allocate: the largest frame in 16-bit RGBA, and what it needs beside it.
 const MEMORY_LIMIT: u64 = 8 * (Frame::MAX_SIDE as u64) * (Frame::MAX_SIDE as u64) + (16 << 20);
@@ -16,8 +19,8 @@ const MEMORY_LIMIT: u64 = 8 * (Frame::MAX_SIDE as u64) * (Frame::MAX_SIDE as u64
 /// Why bytes are not an image file that we can use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Neither PNG nor TIFF nor BMP.
-    #[error("not a PNG, TIFF or BMP image")]
+    /// Neither PNG nor TIFF nor BMP nor WSQ.
+    #[error("not a PNG, TIFF, BMP or WSQ image")]
     UnknownFormat,
     /// The file ends early or contradicts itself.
     #[error("damaged image: {0}")]
@@ -25,6 +28,9 @@ pub enum DecodeError {
     /// A valid file of a kind that no reader or export produces.
     #[error("unsupported kind of image: {0}; save it as 8-bit grey PNG")]
     Unsupported(String),
+    /// A WSQ file that ends early, contradicts itself, or is of a kind that no encoder writes.
+    #[error("damaged WSQ image: {0}")]
+    Wsq(#[from] WsqError),
     /// The image decodes, but is no frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -32,9 +38,15 @@ pub enum DecodeError {
 
 /// Decodes an image file to grey; colour becomes luma, 16 bits become 8, transparency becomes white.
 ///
+/// `dpi` is the resolution of files that do not tell theirs. Only WSQ files are believed to: what PNG,
+/// TIFF and BMP files say is what a program's author thought of as a default.
+///
 /// # Errors
 /// [`DecodeError`]; sizes are checked before pixels are allocated.
 pub fn decode(bytes: &[u8], dpi: Dpi) -> Result<Frame, DecodeError> {
+    if wsq::is_wsq(bytes) {
+        return wsq::decode(bytes, dpi);
+    }
     let format = match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Tiff | ImageFormat::Bmp)) => format,
         _ => return Err(DecodeError::UnknownFormat),
