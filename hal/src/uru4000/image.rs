@@ -28,13 +28,20 @@ const NEXT_KEY: u8 = 0x80;
 const NOISE_LIMIT: i64 = 5000;
 
 /// Gets the key of a number from the reader.
-pub(super) trait KeySource {
+pub trait KeySource {
     /// The key for rows under this number.
+    ///
+    /// # Errors
+    /// What the reader ran into.
     fn key(&mut self, number: u8) -> Result<u32, SensorError>;
 }
 
 /// Decodes one transfer. `turned`: this model sends the picture upside down and mirrored.
-pub(super) fn decode(
+///
+/// # Errors
+/// [`SensorError::PartialFrame`] or [`SensorError::BadFrame`] for what is no frame, else what the keys
+/// ran into.
+pub fn decode(
     transfer: &[u8],
     turned: bool,
     dpi: Dpi,

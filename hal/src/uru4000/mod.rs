@@ -5,7 +5,7 @@
 
 mod auth;
 mod driver;
-mod image;
+pub mod image;
 
 pub use driver::{Config, Model, SeedSource, Uru4000, recorded_seed};
 
