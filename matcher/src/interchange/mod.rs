@@ -164,8 +164,10 @@ impl Grid {
             u32::from(value) * 10
         } else {
             // tenths = value * 10 * 500 / (density * 2.54), rounded.
-            let divisor = u32::from(density) * 254;
-            (u32::from(value) * 500_000 + divisor / 2) / divisor
+            let divisor = u64::from(density) * 254;
+            let tenths = (u64::from(value) * 500_000 + divisor / 2) / divisor;
+            // What is so far out fails the check of its field.
+            u32::try_from(tenths).unwrap_or(u32::MAX)
         };
         u16::try_from(scaled).map_err(|_| InterchangeError::Field("coordinate"))
     }

@@ -82,6 +82,9 @@ fn a_density_other_than_standard_is_scaled_to_500_dpi() {
     assert_eq!(grid.x(200), Ok(999));
     assert_eq!(grid.y(100), Ok(2009));
     assert!(Grid::new(0, 197).is_err());
+    // Found by fuzzing: this used to overflow.
+    assert_eq!(grid.x(u16::MAX), Err(InterchangeError::Field("coordinate")));
+    assert_eq!(grid.y(u16::MAX), Err(InterchangeError::Field("coordinate")));
 }
 
 #[test]
