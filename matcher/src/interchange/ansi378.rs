@@ -33,9 +33,7 @@ pub(super) fn decode_2004(bytes: &[u8]) -> Result<Record, InterchangeError> {
     if length == 0 {
         length = reader.u32()? as usize;
     }
-    if length > bytes.len() {
-        return Err(InterchangeError::Truncated { missing: length - bytes.len() });
-    }
+    reader.end_at(length, bytes.len())?;
     reader.take(2 + 2 + 2)?; // owner, type, device
     let (width, height) = (reader.u16()?, reader.u16()?);
     let grid = Grid::new(reader.u16()?, reader.u16()?)?;
@@ -63,9 +61,7 @@ pub(super) fn decode_2009(bytes: &[u8]) -> Result<Record, InterchangeError> {
     let mut reader = Reader::new(bytes);
     reader.take(8)?;
     let length = reader.u32()? as usize;
-    if length > bytes.len() {
-        return Err(InterchangeError::Truncated { missing: length - bytes.len() });
-    }
+    reader.end_at(length, bytes.len())?;
     reader.take(2 + 2 + 1 + 2)?; // owner, type, certification, device
     let (views, _reserved) = (reader.u8()?, reader.u8()?);
     let views = (0..views)

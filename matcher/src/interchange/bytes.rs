@@ -26,6 +26,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Ends the record where its length says, of the `total` bytes that there are: nothing behind it
+    /// is part of it.
+    pub(super) fn end_at(&mut self, length: usize, total: usize) -> Result<(), InterchangeError> {
+        let behind = total
+            .checked_sub(length)
+            .ok_or_else(|| InterchangeError::Truncated { missing: length - total })?;
+        let left = self.rest.len().checked_sub(behind).and_then(|left| self.rest.get(..left));
+        self.rest = left.ok_or(InterchangeError::Length("a record shorter than its header"))?;
+        Ok(())
+    }
+
     fn array<const N: usize>(&mut self) -> Result<[u8; N], InterchangeError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);

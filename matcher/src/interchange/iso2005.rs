@@ -10,9 +10,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, InterchangeError> {
     let mut reader = Reader::new(bytes);
     reader.take(8)?;
     let length = reader.u32()? as usize;
-    if length > bytes.len() {
-        return Err(InterchangeError::Truncated { missing: length - bytes.len() });
-    }
+    reader.end_at(length, bytes.len())?;
     let _device = reader.u16()?;
     let (width, height) = (reader.u16()?, reader.u16()?);
     let grid = Grid::new(reader.u16()?, reader.u16()?)?;

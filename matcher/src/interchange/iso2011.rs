@@ -43,9 +43,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, InterchangeError> {
     let mut reader = Reader::new(bytes);
     reader.take(8)?;
     let length = reader.u32()? as usize;
-    if length > bytes.len() {
-        return Err(InterchangeError::Truncated { missing: length - bytes.len() });
-    }
+    reader.end_at(length, bytes.len())?;
     let representations = reader.u16()?;
     let certified = reader.u8()? != 0;
     let views = (0..representations)

@@ -77,6 +77,26 @@ proptest! {
 }
 
 #[test]
+fn bytes_behind_a_record_are_not_part_of_it_and_a_length_that_ends_it_early_is_refused() {
+    let minutia = Minutia { x: 100, y: 200, angle: 64, kind: MinutiaKind::Ending, quality: 40 };
+    let template = Template::from_minutiae(300, 300, vec![minutia]).unwrap();
+    let view = View { position: 1, impression: 0, quality: Some(80), template, extensions: Vec::new() };
+    let record = Record { views: vec![view] };
+    for format in RECORDS {
+        let bytes = encode(&record, format).unwrap();
+        let padded = [&bytes[..], &[0; 5]].concat();
+        assert_eq!(decode_as(&padded, format).as_ref(), Ok(&record), "{format:?}");
+        // The last byte of the length field.
+        let at = if format == Format::Ansi2004 { 9 } else { 11 };
+        for shorter in [1, usize::from(bytes[at])] {
+            let mut early = bytes.clone();
+            early[at] -= shorter as u8;
+            assert!(decode_as(&early, format).is_err(), "{format:?} {shorter}");
+        }
+    }
+}
+
+#[test]
 fn a_density_other_than_standard_is_scaled_to_500_dpi() {
     let grid = Grid::new(394, 98).unwrap(); // 1000 and 250 dpi, as densities are rounded
     assert_eq!(grid.x(200), Ok(999));
