@@ -1,13 +1,16 @@
 //! The same picture gives the same template, and two templates the same score, bit for bit on every
-//! platform: the stored digests were made on x86-64, and `tests/run` compares them on aarch64 too.
+//! platform: `cargo run -p authenteon-matcher --example golden` computes on this one and compares with
+//! what was computed on x86-64.
+//!
+//! A program of one thread, so that it runs in an emulator that cannot start another, and on a board.
 //!
 //! The pictures are drawn here, by `libm` only: ridges as the cosine of a phase in which every
 //! minutia is a turn of 2 pi (Larkin and Fletcher's view of a fingerprint).
 
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the verdict")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is the verdict")]
 
-use std::f64::consts::TAU;
+use std::{f64::consts::TAU, process::ExitCode};
 
 use authenteon_matcher::{Dpi, Image, Prepared, Template, compare, extract};
 
@@ -61,25 +64,45 @@ fn digest(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-#[test]
-fn templates_are_the_same_on_every_platform() {
-    let digests: Vec<String> = [print(1, 1, 0.0, 500), print(2, 2, 0.3, 500), print(3, 3, -0.2, 569)]
-        .iter()
-        .map(|image| format!("{:016x}", digest(&template(image).to_bytes())))
-        .collect();
-    assert_eq!(digests, ["7b83451dea53ba7e", "d9bcad1e7ce55278", "3a102bc1a10283d4"]);
+/// Digests of templates on x86-64.
+const TEMPLATES: [u64; 3] = [0x7b83_451d_ea53_ba7e, 0xd9bc_ad1e_7ce5_5278, 0x3a10_2bc1_a102_83d4];
+/// The bits of a genuine and an impostor score on x86-64.
+const SCORES: [u64; 2] = [4_638_608_083_940_147_428, 4_627_349_769_964_207_174];
+
+fn templates() -> [u64; 3] {
+    [print(1, 1, 0.0, 500), print(2, 2, 0.3, 500), print(3, 3, -0.2, 569)]
+        .map(|image| digest(&template(&image).to_bytes()))
 }
 
-#[test]
-fn scores_are_the_same_on_every_platform() {
+fn scores() -> [u64; 2] {
     let one = Prepared::new(&template(&print(1, 1, 0.0, 500)));
     let again = Prepared::new(&template(&print(1, 7, 0.25, 500)));
     let other = Prepared::new(&template(&print(2, 2, 0.3, 500)));
     let (genuine, impostor) = (compare(&one, &again).get(), compare(&one, &other).get());
     assert!(genuine > 50.0 && impostor < 30.0, "{genuine} {impostor}");
-    assert_eq!(
-        [genuine.to_bits(), impostor.to_bits()],
-        [4_638_608_083_940_147_428, 4_627_349_769_964_207_174],
-        "{genuine:?} {impostor:?}"
-    );
+    [genuine.to_bits(), impostor.to_bits()]
+}
+
+fn main() -> ExitCode {
+    let (templates, scores) = (templates(), scores());
+    let same = templates == TEMPLATES && scores == SCORES;
+    println!("templates {templates:016x?}, scores {scores:?} on {}", std::env::consts::ARCH);
+    println!("{}", if same { "the same as on x86-64" } else { "DIFFERENT from x86-64" });
+    if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_the_same_on_every_platform() {
+        let found = templates();
+        assert!(found == TEMPLATES, "{found:016x?}");
+    }
+
+    #[test]
+    fn scores_are_the_same_on_every_platform() {
+        assert_eq!(scores(), SCORES);
+    }
 }
