@@ -1,7 +1,7 @@
 //! Readers at the box: found while the daemon runs, watched, and asked for a frame when somebody asks.
 //!
 //! `hal` blocks, so each reader has a thread that runs its [`Watch`](authenteon_hal::watch::Watch), and
-//! one more looks for readers about once a second; the async side talks to them over a [`slot`].
+//! one more looks for readers about once a second; the async side talks to them over a `slot`.
 //! Invariant: a reader belongs to one request at a time, no frame goes to anybody but who asked for it
 //! before the finger was laid down, and nobody waits longer than was said: not for a finger, not for a
 //! reader that is gone, not when the daemon stops.

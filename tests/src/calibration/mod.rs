@@ -1,6 +1,6 @@
 //! From the evidence of a comparison to a score: what `matcher/src/params.rs` states, fitted anew.
 //!
-//! Invariant: the constants in force were fitted on the fingers of [`split`]'s seen half only, so
+//! Invariant: the constants in force were fitted on the fingers of `split`'s seen half only, so
 //! that the other half can be reported as held out.
 
 mod evidence;
