@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::layout::{Content, EXTENDED_PARTITION, PARTITIONS, Partition};
+use crate::layout::{Content, EXTENDED_PARTITION, PARTITIONS, Partition, Slot};
 
 /// Disk signature, so that two builds give the same bytes: "AUTH".
 const DISK_SIGNATURE: u32 = 0x4155_5448;
@@ -19,6 +19,19 @@ pub(crate) fn config(image: &str) -> String {
     for partition in &PARTITIONS {
         file_system(&mut out, partition);
     }
+    disk(&mut out, image, |_| true);
+    out
+}
+
+/// The configuration for a disk whose partitions are made already; slot B is empty.
+#[must_use]
+pub(crate) fn of_made_partitions(image: &str) -> String {
+    let mut out = String::new();
+    disk(&mut out, image, |partition| partition.slot != Some(Slot::B));
+    out
+}
+
+fn disk(out: &mut String, image: &str, filled: impl Fn(&Partition) -> bool) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "image {image} {{");
     let _ = writeln!(
@@ -27,17 +40,16 @@ pub(crate) fn config(image: &str) -> String {
     );
     for (at, p) in PARTITIONS.iter().enumerate() {
         let bootable = if at == 0 { " bootable = true" } else { "" };
+        let image = if filled(p) { format!("image = \"{}\" ", file_name(p)) } else { String::new() };
         let _ = writeln!(
             out,
-            "  partition {} {{ partition-type = {:#04X}{bootable} image = \"{}\" size = {}M }}",
+            "  partition {} {{ partition-type = {:#04X}{bootable} {image}size = {}M }}",
             p.name.to_lowercase(),
             p.mbr_type,
-            file_name(p),
             p.mebibytes
         );
     }
     out.push_str("}\n");
-    out
 }
 
 /// The file that is put into the partition.

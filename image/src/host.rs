@@ -12,14 +12,17 @@ pub(crate) struct Tool {
 }
 
 /// Everything that making and booting an image calls.
-pub(crate) const TOOLS: [Tool; 9] = [
+pub(crate) const TOOLS: [Tool; 12] = [
     Tool { program: "genimage", package: "genimage" },
     Tool { program: "mksquashfs", package: "squashfs-tools" },
     Tool { program: "veritysetup", package: "cryptsetup-bin" },
     Tool { program: "mkfs.vfat", package: "dosfstools" },
     Tool { program: "mcopy", package: "mtools" },
     Tool { program: "mke2fs", package: "e2fsprogs" },
-    Tool { program: "cpio", package: "cpio" },
+    Tool { program: "depmod", package: "kmod" },
+    Tool { program: "apt-get", package: "apt" },
+    Tool { program: "dpkg-deb", package: "dpkg" },
+    Tool { program: "aarch64-linux-gnu-strip", package: "binutils-aarch64-linux-gnu" },
     Tool { program: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" },
     Tool { program: "qemu-system-aarch64", package: "qemu-system-arm" },
 ];
@@ -47,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_command_names_the_packages_and_not_the_programs() {
-        let tools = [TOOLS[1], TOOLS[8]];
+        let tools = [TOOLS[1], TOOLS[11]];
         assert_eq!(
             install_command(&tools),
             "apt-get install --no-install-recommends squashfs-tools qemu-system-arm"

@@ -1,15 +1,27 @@
 //! `authenteon-image`: the appliance's disk on a host, without Buildroot.
 //!
-//! So far it holds the layout, renders it for genimage, and names what a host lacks.
+//! It holds the layout, builds a disk from sources and Debian's packages, boots it in QEMU and tests it
+//! there.
 #![forbid(unsafe_code)]
 
+mod board;
+mod build;
+mod failure;
 mod genimage;
 mod host;
 mod layout;
+mod machine;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    board::Board,
+    build::{Plan, Release},
+    failure::Failure,
+    machine::{Ended, Machine, Setup},
+};
 
 /// The appliance's disk image on a host.
 #[derive(Parser)]
@@ -19,7 +31,39 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 64 wrong usage, 69 a tool is missing on this host.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 64 wrong usage, 69 a tool is missing on this host.";
+
+/// What is built, and where.
+#[derive(Args)]
+struct BuildArguments {
+    /// The machine to build for.
+    #[arg(long, value_enum, default_value = "qemu")]
+    board: Board,
+    /// Where everything goes [default: target/image/BOARD].
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Version of the release [default: that of the workspace].
+    #[arg(long = "release")]
+    version: Option<String>,
+    /// Certificates (PEM) whose updates the box takes [default: a throw-away authority; the image says TEST].
+    #[arg(long)]
+    keyring: Option<PathBuf>,
+}
+
+impl BuildArguments {
+    fn plan(self) -> Plan {
+        let folder = match self.board {
+            Board::Qemu => "target/image/qemu",
+            Board::Pi => "target/image/pi",
+        };
+        Plan {
+            board: self.board,
+            out: self.out.unwrap_or_else(|| PathBuf::from(folder)),
+            release: Release::of_this_tree(self.version, self.keyring.is_none()),
+            keyring: self.keyring,
+        }
+    }
+}
 
 #[derive(Subcommand)]
 enum Command {
@@ -31,6 +75,22 @@ enum Command {
         /// As a configuration for genimage.
         #[arg(long)]
         genimage: bool,
+    },
+    /// Build a disk.
+    Build(BuildArguments),
+    /// Build a disk and boot it in QEMU, as a box would be: 3411 answers on this host.
+    Boot {
+        #[command(flatten)]
+        build: BuildArguments,
+        /// Port on 127.0.0.1 that leads to the box.
+        #[arg(long, default_value_t = 3411)]
+        port: u16,
+        /// Boot this disk, which keeps what happens to it, instead of building one.
+        #[arg(long)]
+        disk: Option<PathBuf>,
+        /// More for the kernel's command line, for instance authenteon.log=console.
+        #[arg(long, default_value = "")]
+        append: String,
     },
     /// Say which host tools are missing for making and booting an image, and how to install them.
     Check,
@@ -48,6 +108,8 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Layout { json, genimage } => print_layout(json, genimage),
         Command::Check => check(),
+        Command::Build(arguments) => report(build_disk(arguments)),
+        Command::Boot { build, port, disk, append } => report(boot(build, port, disk, append)),
     }
 }
 
@@ -88,4 +150,45 @@ fn check() -> ExitCode {
     }
     println!("on Debian: {}", host::install_command(&missing));
     ExitCode::from(69)
+}
+
+fn report(done: Result<(), Failure>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("authenteon-image: {why}");
+            ExitCode::from(if matches!(why, Failure::Missing(_) | Failure::NoToolchain(_)) { 69 } else { 1 })
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
+fn build_disk(arguments: BuildArguments) -> Result<(), Failure> {
+    let built = build::build(&arguments.plan())?;
+    println!("disk      {}", built.disk.display());
+    println!("root      {} (squashfs {} bytes)", built.root.display(), built.squashfs_bytes);
+    println!("boot      {}", built.boot.display());
+    println!("root hash {}", built.root_hash);
+    Ok(())
+}
+
+/// Boots, and goes on over restarts until the machine is switched off or Ctrl-C ends it.
+fn boot(arguments: BuildArguments, port: u16, disk: Option<PathBuf>, append: String) -> Result<(), Failure> {
+    let plan = arguments.plan();
+    let disk = match disk {
+        Some(disk) => disk,
+        None => build::build(&plan)?.disk,
+    };
+    let folder = plan.out.join("machine");
+    let setup = Setup { board: plan.board, disk, folder, port: Some(port), kernel_arguments: append };
+    let mut trial = false;
+    loop {
+        let mut machine = Machine::start(&setup, trial)?;
+        let live = machine.wait_live(Duration::from_secs(120))?;
+        eprintln!("https://127.0.0.1:{port} answers after {:.1} s; Ctrl-C ends it", live.as_secs_f64());
+        match machine.wait(Duration::MAX)? {
+            Ended::Off => return Ok(()),
+            Ended::Restart { trial: other } => trial = other,
+        }
+    }
 }
