@@ -11,6 +11,7 @@ mod genimage;
 mod host;
 mod layout;
 mod machine;
+mod test;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -21,6 +22,7 @@ use crate::{
     build::{Plan, Release},
     failure::Failure,
     machine::{Ended, Machine, Setup},
+    test::Selection,
 };
 
 /// The appliance's disk image on a host.
@@ -92,6 +94,15 @@ enum Command {
         #[arg(long, default_value = "")]
         append: String,
     },
+    /// Build a disk, boot it in QEMU and test it there.
+    Test {
+        /// Only that it boots, is claimed, enrols and verifies.
+        #[arg(long)]
+        smoke: bool,
+        /// Where everything goes.
+        #[arg(long, default_value = "target/image")]
+        out: PathBuf,
+    },
     /// Say which host tools are missing for making and booting an image, and how to install them.
     Check,
 }
@@ -109,6 +120,7 @@ fn main() -> ExitCode {
         Command::Layout { json, genimage } => print_layout(json, genimage),
         Command::Check => check(),
         Command::Build(arguments) => report(build_disk(arguments)),
+        Command::Test { smoke, out } => report(test::test(&Selection { smoke, out })),
         Command::Boot { build, port, disk, append } => report(boot(build, port, disk, append)),
     }
 }
@@ -180,7 +192,8 @@ fn boot(arguments: BuildArguments, port: u16, disk: Option<PathBuf>, append: Str
         None => build::build(&plan)?.disk,
     };
     let folder = plan.out.join("machine");
-    let setup = Setup { board: plan.board, disk, folder, port: Some(port), kernel_arguments: append };
+    let setup =
+        Setup { board: plan.board, disk, folder, port: Some(port), kernel_arguments: append, clock: None };
     let mut trial = false;
     loop {
         let mut machine = Machine::start(&setup, trial)?;

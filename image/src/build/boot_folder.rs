@@ -35,7 +35,7 @@ pub(super) fn make(
         put(&packages.device_tree("broadcom/bcm2837-rpi-3-b.dtb"), "bcm2837-rpi-3-b.dtb")?;
     }
     let line = format!(
-        "console={} panic=5 {} authenteon.board={} authenteon.roothash={} authenteon.salt={} authenteon.blocks={}",
+        "console={} quiet panic=5 {} authenteon.board={} authenteon.roothash={} authenteon.salt={} authenteon.blocks={}",
         plan.board.console(),
         plan.board.kernel_arguments(),
         plan.board.name(),

@@ -65,7 +65,8 @@ const APPLETS: [&str; 54] = [
     "kill",
     "ln",
     "logger",
-    "logread", "ls",
+    "logread",
+    "ls",
     "lsmod",
     "mdev",
     "mkdir",
@@ -93,7 +94,7 @@ const APPLETS: [&str; 54] = [
 ];
 
 const USERS: &str = "root:x:0:0:root:/:/bin/false\nauthenteon:x:100:100:daemon:/data/authenteon:/bin/false\n";
-const GROUPS: &str = "root:x:0:\ntty:x:5:\ndialout:x:20:authenteon\nplugdev:x:46:authenteon\ngpio:x:47:authenteon\nauthenteon:x:100:\n";
+const GROUPS: &str = "root:x:0:\ntty:x:5:authenteon\ndialout:x:20:authenteon\nplugdev:x:46:authenteon\ngpio:x:47:authenteon\nauthenteon:x:100:\n";
 
 /// Puts the root together in `tree`.
 pub(super) fn assemble(

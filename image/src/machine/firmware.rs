@@ -2,12 +2,12 @@
 //! See "autoboot.txt" in the documentation of the Raspberry Pi.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
+use super::partitions::extent;
 use crate::failure::{Failure, at, run};
 
 /// What is booted.
@@ -57,25 +57,13 @@ pub(crate) fn choose(text: &str, trial: bool) -> Option<u8> {
 
 /// Copies a file of a FAT partition.
 fn copy(disk: &Path, partition: u8, name: &str, to: &Path) -> Result<(), Failure> {
-    let offset = offset(disk, partition)?;
+    let offset = extent(disk, partition)?.from;
     let mut command = Command::new("mcopy");
     command
         .env("MTOOLS_SKIP_CHECK", "1")
         .args(["-n", "-o", "-i"])
         .arg(format!("{}@@{offset}", disk.display()));
     run(command.arg(format!("::{name}")).arg(to.join(name))).map(drop)
-}
-
-/// Where a primary partition begins, in bytes.
-pub(crate) fn offset(disk: &Path, partition: u8) -> Result<u64, Failure> {
-    let mut sector = [0; 512];
-    File::open(disk).and_then(|mut file| file.read_exact(&mut sector)).map_err(at(disk))?;
-    let entry = 446 + 16 * usize::from(partition - 1) + 8;
-    let first = sector.get(entry..entry + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
-    first
-        .filter(|first| *first > 0)
-        .map(|first| u64::from(first) * 512)
-        .ok_or_else(|| Failure::Wrong(format!("{} has no partition {partition}", disk.display())))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod console;
 mod firmware;
+mod partitions;
 
 use std::{
     fs::{self, File},
@@ -21,6 +22,7 @@ use crate::{
 };
 pub(crate) use console::Console;
 use firmware::BootFiles;
+pub(crate) use partitions::{Extent, extent};
 
 /// How a machine is started.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) port: Option<u16>,
     /// More for the kernel.
     pub(crate) kernel_arguments: String,
+    /// What the clock shows at the start, instead of the time.
+    pub(crate) clock: Option<&'static str>,
 }
 
 /// A machine that runs.
@@ -190,6 +194,9 @@ fn qemu(setup: &Setup, files: &BootFiles, port: u16, trial: bool) -> Command {
     let disk = setup.disk.display();
     command.args(["-nographic", "-no-reboot"]).arg("-kernel").arg(&files.kernel);
     command.arg("-initrd").arg(&files.initramfs).args(["-append", line.trim(), "-netdev", &network]);
+    if let Some(clock) = setup.clock {
+        command.args(["-rtc", &format!("base={clock}")]);
+    }
     match setup.board {
         Board::Qemu => command
             .args([

@@ -1,0 +1,101 @@
+//! People at their machines: `authenteonctl`, as they call it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use serde_json::Value;
+
+use crate::{
+    failure::{Failure, run},
+    machine::Machine,
+};
+
+/// The client program, built for this host.
+fn program() -> Result<PathBuf, Failure> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(path) = BUILT.get() {
+        return Ok(path.clone());
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let said = run(Command::new(cargo).current_dir(root).args([
+        "build",
+        "--locked",
+        "--package",
+        "authenteonctl",
+        "--message-format=json-render-diagnostics",
+    ]))?;
+    let path = said
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "authenteonctl")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .ok_or_else(|| Failure::Wrong("cargo names no authenteonctl".to_owned()))?;
+    Ok(BUILT.get_or_init(|| path).clone())
+}
+
+/// What a call ended with.
+pub(super) struct Answer {
+    pub(super) code: i32,
+    pub(super) json: Value,
+    pub(super) said: String,
+}
+
+impl Answer {
+    /// The answer, if it was this code.
+    pub(super) fn expect(self, code: i32, what: &str) -> Result<Value, Failure> {
+        if self.code == code {
+            return Ok(self.json);
+        }
+        Err(Failure::Wrong(format!("{what} ended with code {} and not {code}: {}", self.code, self.said)))
+    }
+}
+
+/// Somebody with a certificate, or nobody.
+pub(super) struct Person<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) name: Option<&'a str>,
+}
+
+impl Person<'_> {
+    /// Calls the client program against a machine.
+    pub(super) fn call(&self, machine: &Machine, arguments: &[&str]) -> Result<Answer, Failure> {
+        let mut command = Command::new(program()?);
+        command.arg("--json").args([
+            "--timeout",
+            "60",
+            "--server",
+            &format!("https://127.0.0.1:{}", machine.port),
+        ]);
+        if let Some(name) = self.name {
+            command.arg("--cacert").arg(self.folder.join("ca.pem"));
+            command.arg("--cert").arg(self.folder.join(format!("{name}.pem")));
+            command.arg("--key").arg(self.folder.join(format!("{name}.key")));
+        }
+        call(command.args(arguments))
+    }
+}
+
+/// Calls the client program with nothing but the arguments.
+pub(super) fn call_plain(arguments: &[&str]) -> Result<Answer, Failure> {
+    call(Command::new(program()?).args(arguments))
+}
+
+fn call(command: &mut Command) -> Result<Answer, Failure> {
+    let ended = command.output().map_err(|why| Failure::Wrong(format!("authenteonctl: {why}")))?;
+    let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+    Ok(Answer {
+        code: ended.status.code().unwrap_or(-1),
+        json: serde_json::from_str(&text).unwrap_or(Value::Null),
+        said: text + &String::from_utf8_lossy(&ended.stderr),
+    })
+}
+
+/// A print of the fixtures that the repository made itself.
+pub(super) fn print(finger: u32, impression: u32) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware/fixtures/prints");
+    root.join(format!("{finger}_{impression}.png")).display().to_string()
+}
