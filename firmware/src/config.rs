@@ -3,6 +3,7 @@
 //! Unknown keys are errors with their line. Every key can be overridden by a variable
 //! `AUTHENTEON_SECTION__KEY`, dashes written as underscores.
 
+mod announce;
 mod panel;
 mod sensors;
 
@@ -18,6 +19,7 @@ use authenteon_matcher::Fmr;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+pub use announce::Announce;
 pub use panel::{FrontPanel, PanelPart};
 pub use sensors::{Sensors, SerialModel, SerialPort};
 
@@ -84,6 +86,8 @@ pub struct Config {
     pub sensors: Sensors,
     /// The front panel, if the box has one.
     pub panel: Option<FrontPanel>,
+    /// Whether and how the box is found on the local network.
+    pub announce: Option<Announce>,
     /// The log.
     #[serde(default)]
     pub log: Log,
@@ -302,6 +306,9 @@ impl Loaded {
         }
         if !(65_536..=256 << 20).contains(&c.limits.body_bytes) {
             return error("limits", "body-bytes", "between 65536 (a small frame) and 268435456");
+        }
+        if let Some(Err(why)) = c.announce.as_ref().map(Announce::check) {
+            return error("announce", "host", why);
         }
         self.serial_readers()?;
         self.panel_lines()?;

@@ -5,6 +5,7 @@
 //! the only way in; the server calls them and never the store.
 #![forbid(unsafe_code)]
 
+pub mod announce;
 pub mod audit;
 pub mod cli;
 pub mod clock;

@@ -1,6 +1,6 @@
 //! `serve` and `validate`.
 
-use std::{path::Path, sync::Arc};
+use std::{io::IsTerminal, path::Path, sync::Arc};
 
 use authenteon_hal::{
     clock::{Clock, SystemClock as MonotonicClock},
@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::exit::Failure;
 use crate::{
+    announce::announce,
     clock::SystemClock,
     config::{self, Loaded, Log},
     panel::FrontPanel,
@@ -65,7 +66,13 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    info!(address = %server.address().map_err(failed)?, "serving over TLS 1.3");
+    let address = server.address().map_err(failed)?;
+    info!(%address, "serving over TLS 1.3");
+    // A box that cannot be found by its name is found by its address.
+    let announcement = config.announce.as_ref().map(|section| announce(section, address.port()));
+    if let Some(Err(why)) = &announcement {
+        error!(%why, "not announced on the local network");
+    }
     let reloader = server.reloader();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -117,7 +124,10 @@ pub(crate) fn log_to_stderr(log: &Log) {
         Ok(filter) => (filter, None),
         Err(why) => (EnvFilter::new("info"), Some(why)),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // Only a second initialisation fails, and the first goes on working.
     let _ = if log.json { builder.json().try_init() } else { builder.try_init() };
     if let Some(why) = bad {

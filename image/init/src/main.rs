@@ -64,8 +64,11 @@ fn main() {
         Ok(never) => match never {},
         Err(why) => why,
     };
-    eprintln!("init: {why}");
-    eprintln!("init: this system cannot start; the box restarts in 5 seconds");
+    // The kernel's log reaches a console that this program could not open.
+    let text = format!("init: {why}; this system cannot start, the box restarts in 5 seconds\n");
+    if fs::write("/dev/kmsg", format!("<3>{text}")).is_err() {
+        eprint!("{text}");
+    }
     thread::sleep(Duration::from_secs(5));
     restart();
 }

@@ -72,14 +72,14 @@ pub(super) fn repository() -> PathBuf {
 
 impl Toolchain {
     /// Builds the programs of the release.
-    pub(super) fn build(self, moment: u64) -> Result<Programs, Failure> {
+    pub(super) fn build(self) -> Result<Programs, Failure> {
         let folder = self.target_folder();
-        self.cargo(&folder, moment, &["-p", "authenteon", "--bin", "authenteond"], "")?;
+        self.cargo(&folder, &["-p", "authenteon", "--bin", "authenteond"], "")?;
         // What runs before there is a root, or outside it, brings its C library along.
         let fixed = "-C target-feature=+crt-static -C relocation-model=static";
         let of_init = folder.join("static");
-        self.cargo(&of_init, moment, &["-p", "authenteon-init"], fixed)?;
-        self.cargo(&of_init, moment, &["-p", "authenteon-matcher", "--example", "golden"], fixed)?;
+        self.cargo(&of_init, &["-p", "authenteon-init"], fixed)?;
+        self.cargo(&of_init, &["-p", "authenteon-matcher", "--example", "golden"], fixed)?;
         let release = |folder: &Path| folder.join(TARGET).join("release");
         Ok(Programs {
             daemon: release(&folder).join("authenteond"),
@@ -99,7 +99,7 @@ impl Toolchain {
         }
     }
 
-    fn cargo(self, target: &Path, moment: u64, what: &[&str], flags: &str) -> Result<(), Failure> {
+    fn cargo(self, target: &Path, what: &[&str], flags: &str) -> Result<(), Failure> {
         let mut command = match self {
             Self::Own => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
             Self::Debian => Command::new(DEBIAN[1]),
@@ -109,8 +109,7 @@ impl Toolchain {
             .args(["build", "--release", "--locked", "--target", TARGET])
             .args(what)
             .current_dir(repository())
-            .env("CARGO_TARGET_DIR", target)
-            .env("SOURCE_DATE_EPOCH", moment.to_string());
+            .env("CARGO_TARGET_DIR", target);
         // Paths of this host are not in what is shipped.
         let flags = format!("{flags} --remap-path-prefix={}=authenteon", repository().display());
         command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS", flags.trim());
