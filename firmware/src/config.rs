@@ -3,6 +3,7 @@
 //! Unknown keys are errors with their line. Every key can be overridden by a variable
 //! `AUTHENTEON_SECTION__KEY`, dashes written as underscores.
 
+mod claim;
 mod panel;
 mod sensors;
 
@@ -18,6 +19,7 @@ use authenteon_matcher::Fmr;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
+pub use claim::ClaimSection;
 pub use panel::{FrontPanel, PanelPart};
 pub use sensors::{Sensors, SerialModel, SerialPort};
 
@@ -69,6 +71,8 @@ pub struct Config {
     /// The listener.
     #[serde(default)]
     pub server: Server,
+    /// How the box is claimed; without it the box is set up on its command line.
+    pub claim: Option<ClaimSection>,
     /// Certificates.
     pub pki: Folder,
     /// The store.
@@ -305,6 +309,9 @@ impl Loaded {
         }
         self.serial_readers()?;
         self.panel_lines()?;
+        if let Some(Err(why)) = c.claim.as_ref().map(ClaimSection::check) {
+            return error("claim", "names", why);
+        }
         let mut warnings = Vec::new();
         let mut warn = |doubtful: bool, section: &str, key: &str, why: &str| {
             if doubtful {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod claim;
 pub mod cli;
 pub mod clock;
 pub mod config;
