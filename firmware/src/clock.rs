@@ -13,6 +13,23 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(u64);
 
+/// The box's clock never shows less: it was built after this moment. A box without a battery wakes up in
+/// 1970, before any of its own certificates is valid. `SOURCE_DATE_EPOCH` at build time raises it.
+pub const FLOOR: Timestamp = Timestamp(floor(option_env!("SOURCE_DATE_EPOCH")) * 1000);
+
+/// The later of 2026-11-01 and a number of seconds in decimal; what is no such number is not looked at.
+const fn floor(seconds: Option<&str>) -> u64 {
+    const BUILT_AFTER: u64 = 1_793_491_200;
+    let Some(seconds) = seconds else { return BUILT_AFTER };
+    let mut digits = seconds.as_bytes();
+    let mut read: u64 = 0;
+    while let [digit @ b'0'..=b'9', rest @ ..] = digits {
+        read = read.saturating_mul(10).saturating_add((*digit - b'0') as u64);
+        digits = rest;
+    }
+    if digits.is_empty() && read > BUILT_AFTER && read <= LAST / 1000 { read } else { BUILT_AFTER }
+}
+
 /// Year 9999: later moments have no RFC 3339 form.
 const LAST: u64 = 253_402_300_799_999;
 
@@ -72,14 +89,14 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
-/// The clock of the machine.
+/// The clock of the machine, from [`FLOOR`] on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(LAST))
+        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(LAST)).max(FLOOR)
     }
 }
 
@@ -93,6 +110,17 @@ mod tests {
         assert_eq!(moment.to_string(), "2025-11-24T16:00:00.123Z");
         assert_eq!(Timestamp::try_from(moment.to_string()), Ok(moment));
         assert_eq!(Timestamp::try_from("yesterday".to_owned()), Err(NotAMoment));
+    }
+
+    #[test]
+    fn the_floor_is_the_build_date_and_nothing_foolish_lowers_or_breaks_it() {
+        let built = floor(None);
+        assert_eq!(Timestamp::from_millis(built * 1000).to_string(), "2026-11-01T00:00:00Z");
+        assert_eq!(floor(Some("1893456000")), 1_893_456_000);
+        for foolish in ["", "0", "315532800", "soon", "18934560000000", "-1", "1893456000 "] {
+            assert_eq!(floor(Some(foolish)), built, "{foolish}");
+        }
+        assert!(SystemClock.now() >= FLOOR);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `AUTHENTEON_SECTION__KEY`, dashes written as underscores.
 
 mod announce;
+mod claim;
 mod panel;
 mod sensors;
 
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 pub use announce::Announce;
+pub use claim::ClaimSection;
 pub use panel::{FrontPanel, PanelPart};
 pub use sensors::{Sensors, SerialModel, SerialPort};
 
@@ -71,6 +73,8 @@ pub struct Config {
     /// The listener.
     #[serde(default)]
     pub server: Server,
+    /// How the box is claimed; without it the box is set up on its command line.
+    pub claim: Option<ClaimSection>,
     /// Certificates.
     pub pki: Folder,
     /// The store.
@@ -312,6 +316,9 @@ impl Loaded {
         }
         self.serial_readers()?;
         self.panel_lines()?;
+        if let Some(Err(why)) = c.claim.as_ref().map(ClaimSection::check) {
+            return error("claim", "names", why);
+        }
         let mut warnings = Vec::new();
         let mut warn = |doubtful: bool, section: &str, key: &str, why: &str| {
             if doubtful {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// Runs the box: may do whatever an officer may, and claimed it.
+    Administrator,
     /// Keeps subjects and enrols fingers.
     Officer,
     /// Asks for verification and identification.
@@ -17,6 +19,7 @@ pub enum Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Administrator => "administrator",
             Self::Officer => "officer",
             Self::Station => "station",
         })

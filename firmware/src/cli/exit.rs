@@ -56,7 +56,7 @@ impl From<ConfigError> for Failure {
 impl From<AuthorityError> for Failure {
     fn from(error: AuthorityError) -> Self {
         let code = match &error {
-            AuthorityError::Exists(_) => CANNOT_CREATE,
+            AuthorityError::Exists(_) | AuthorityError::InTheWay(_) => CANNOT_CREATE,
             AuthorityError::File { why, .. } => code_of(why, CANNOT_CREATE),
             AuthorityError::Certificate(_) => DATA,
         };

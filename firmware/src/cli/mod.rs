@@ -106,7 +106,8 @@ enum ClientCommand {
         /// What the client is called.
         #[arg(long)]
         name: String,
-        /// officer (subjects, enrolment) or station (verify, identify).
+        /// administrator (all that an officer may), officer (subjects, enrolment) or station (verify,
+        /// identify).
         #[arg(long, value_parser = role)]
         role: Role,
         /// Where certificate and key go.
@@ -135,9 +136,10 @@ enum ClientCommand {
 
 fn role(text: &str) -> Result<Role, String> {
     match text {
+        "administrator" => Ok(Role::Administrator),
         "officer" => Ok(Role::Officer),
         "station" => Ok(Role::Station),
-        _ => Err("officer or station".to_owned()),
+        _ => Err("administrator, officer or station".to_owned()),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn client(command: ClientCommand) -> Result<bool, Failure> {
                 println!("{}", serde_json::json!(clients.all()));
             } else {
                 for client in clients.all() {
-                    println!("{:<24} {:<8} {}", client.name, client.role.to_string(), client.sha256);
+                    println!("{:<24} {:<13} {}", client.name, client.role.to_string(), client.sha256);
                 }
             }
         }

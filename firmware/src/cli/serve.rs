@@ -1,6 +1,6 @@
 //! `serve` and `validate`.
 
-use std::{io::IsTerminal, path::Path, sync::Arc};
+use std::{io::IsTerminal, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use authenteon_hal::{
     clock::{Clock, SystemClock as MonotonicClock},
@@ -14,14 +14,19 @@ use tracing_subscriber::EnvFilter;
 use super::exit::Failure;
 use crate::{
     announce::announce,
+    claim::{Claim, Console, Device, StandardOutput, addresses},
     clock::SystemClock,
-    config::{self, Loaded, Log},
+    config::{self, Config, Loaded, Log},
+    credential::first_boot,
     panel::FrontPanel,
     sensors::Sensors,
     server::Server,
     services::Services,
     store::SledStore,
 };
+
+/// How often an unclaimed box looks at the age of its code and at its addresses.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Checks a configuration and says what is doubtful.
 #[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
@@ -52,12 +57,17 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let sources = readers(&loaded)?;
     let panel = panel(&loaded)?;
     let config = loaded.config;
+    let claim = claim(&config)?;
     let store = SledStore::open(&config.store.folder)?;
     let services = Services::open(Arc::new(store), policy, Arc::new(SystemClock))?;
     let counts = services.counts();
     info!(fingers = counts.fingers, impressions = counts.impressions, "store open");
     let server = Server::bind(config.server.listen, config.pki.folder, config.limits, services).await?;
     let failed = |why| Failure::io(&why);
+    let server = match &claim {
+        Some(claim) => server.with_claim(Arc::clone(claim)),
+        None => server,
+    };
     let server = server.with_sensors(Sensors::start(sources).map_err(failed)?);
     let server = match panel {
         Some(panel) => server.with_panel(panel),
@@ -72,6 +82,10 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let announcement = config.announce.as_ref().map(|section| announce(section, address.port()));
     if let Some(Err(why)) = &announcement {
         error!(%why, "not announced on the local network");
+    }
+    if let Some(claim) = claim.filter(|claim| claim.unprovisioned()) {
+        claim.announce(Box::new(move || reachable_at(address)));
+        tokio::spawn(keep_announcing(claim));
     }
     let reloader = server.reloader();
     tokio::spawn(async move {
@@ -92,6 +106,53 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     server.run(stop).await;
     info!("stopped");
     Ok(true)
+}
+
+/// The claim of a box that looks after itself; makes what is missing for it.
+fn claim(config: &Config) -> Result<Option<Arc<Claim>>, Failure> {
+    let Some(section) = &config.claim else { return Ok(None) };
+    let folder = &config.pki.folder;
+    let mut addresses = addresses::of_this_machine();
+    let listen = config.server.listen.ip();
+    if !listen.is_unspecified() && !addresses.contains(&listen) {
+        addresses.push(listen);
+    }
+    let (device, made) = first_boot::prepare(folder, &section.server_names(&addresses))?;
+    if made {
+        info!(%device, "first start: made an authority and a certificate for this box");
+    }
+    let console: Box<dyn Console> = match &section.console {
+        Some(path) => Box::new(Device(path.clone())),
+        None => Box::new(StandardOutput),
+    };
+    let clock = Arc::new(MonotonicClock::new());
+    let claim = Claim::open(folder, device, section.provision.as_deref(), clock, console)?;
+    if claim.unprovisioned() {
+        warn!("nobody has claimed this box; it serves nothing else until somebody does");
+    }
+    Ok(Some(Arc::new(claim)))
+}
+
+/// Where a person can reach a server that listens on `address`.
+fn reachable_at(address: SocketAddr) -> Vec<SocketAddr> {
+    if !address.ip().is_unspecified() {
+        return vec![address];
+    }
+    let here = addresses::of_this_machine().into_iter().filter(|ip| ip.is_ipv4() || address.is_ipv6());
+    here.map(|ip| SocketAddr::new(ip, address.port())).collect()
+}
+
+/// Renews the code and says where the box is, until it is claimed.
+async fn keep_announcing(claim: Arc<Claim>) {
+    let mut every = tokio::time::interval(LOOK);
+    while claim.unprovisioned() {
+        every.tick().await;
+        let claim = Arc::clone(&claim);
+        // A console may be slow; what does not come back in this round is seen in the next.
+        if tokio::task::spawn_blocking(move || claim.tick()).await.is_err() {
+            error!("the claim code is not renewed");
+        }
+    }
 }
 
 /// Where readers are looked for.

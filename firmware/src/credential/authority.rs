@@ -10,18 +10,25 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, PublicKeyData,
 };
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 
 use super::{write_private, write_public};
-use crate::request::Role;
+use crate::{
+    clock::{Clock, FLOOR, SystemClock, Timestamp},
+    request::Role,
+};
 
 /// How long certificates live, in days.
 const AUTHORITY_DAYS: i64 = 3650;
 const SERVER_DAYS: i64 = 397;
 const CLIENT_DAYS: i64 = 397;
+/// The same for those made by a clock that was never set.
+const UNSET_CLOCK_DAYS: i64 = 2 * AUTHORITY_DAYS;
+/// A clock so little past the floor was set to it by the start of the machine, and by nothing else.
+const CLOCK_SET: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
 /// Clocks of clients may lag so far.
 const BACKDATED: Duration = Duration::hours(1);
 
@@ -31,6 +38,9 @@ pub enum AuthorityError {
     /// There is an authority already.
     #[error("{0} exists: an authority is made once; take another folder or remove it")]
     Exists(PathBuf),
+    /// The folder holds something that is no authority.
+    #[error("{0} is there and holds no authority: move what is in it away")]
+    InTheWay(PathBuf),
     /// A file cannot be read or written.
     #[error("{path}: {why}")]
     File {
@@ -50,6 +60,14 @@ pub struct Issued {
     pub certificate: String,
     /// The private key.
     pub key: String,
+    /// SHA-256 of the certificate in DER: what it is known by.
+    pub fingerprint: [u8; 32],
+}
+
+/// A certificate for somebody else's key, in PEM.
+pub struct Certified {
+    /// The certificate.
+    pub certificate: String,
     /// SHA-256 of the certificate in DER: what it is known by.
     pub fingerprint: [u8; 32],
 }
@@ -112,21 +130,46 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError`].
     pub fn issue_client(&self, name: &str, role: Role) -> Result<Issued, AuthorityError> {
-        let mut params = certificate_params(&format!("{name} ({role})"), CLIENT_DAYS);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue(&params)
+        self.issue(&client_params(name, role))
+    }
+
+    /// Certifies a client that has its key already, and keeps it to itself.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn certify_client(
+        &self,
+        name: &str,
+        role: Role,
+        key: &impl PublicKeyData,
+    ) -> Result<Certified, AuthorityError> {
+        self.certify(&client_params(name, role), key)
     }
 
     fn issue(&self, params: &CertificateParams) -> Result<Issued, AuthorityError> {
         let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Issued {
+        let Certified { certificate, fingerprint } = self.certify(params, &key)?;
+        Ok(Issued { certificate, key: key.serialize_pem(), fingerprint })
+    }
+
+    fn certify(
+        &self,
+        params: &CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<Certified, AuthorityError> {
+        let certificate = params.signed_by(key, &self.issuer)?;
+        Ok(Certified {
             certificate: certificate.pem(),
-            key: key.serialize_pem(),
             fingerprint: Sha256::digest(certificate.der()).into(),
         })
     }
+}
+
+fn client_params(name: &str, role: Role) -> CertificateParams {
+    let mut params = certificate_params(&format!("{name} ({role})"), CLIENT_DAYS);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
 }
 
 fn certificate_params(common_name: &str, days: i64) -> CertificateParams {
@@ -134,11 +177,20 @@ fn certificate_params(common_name: &str, days: i64) -> CertificateParams {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);
     params.distinguished_name = name;
-    let now = OffsetDateTime::now_utc();
-    params.not_before = now - BACKDATED;
-    params.not_after = now + Duration::days(days);
+    let now = SystemClock.now();
+    // Valid from the floor on, whatever the clock says: the box's may fall back there any day.
+    params.not_before = moment(FLOOR) - BACKDATED;
+    // Made by a clock that was never set: the real date is anywhere after the floor, and the certificate
+    // must still be valid when the box has lain on a shelf for years.
+    let unset = now.since(FLOOR) < CLOCK_SET;
+    params.not_after = moment(now) + Duration::days(if unset { days.max(UNSET_CLOCK_DAYS) } else { days });
     params.use_authority_key_identifier_extension = true;
     params
+}
+
+fn moment(moment: Timestamp) -> OffsetDateTime {
+    let seconds = i64::try_from(moment.millis() / 1000).unwrap_or_default();
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 fn read(path: &Path) -> Result<String, AuthorityError> {

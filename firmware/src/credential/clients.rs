@@ -102,6 +102,12 @@ impl Clients {
         Ok(())
     }
 
+    /// Registers a certificate in the place of whoever had this name.
+    pub fn put(&mut self, name: &str, role: Role, sha256: &[u8; 32]) {
+        self.clients.retain(|c| c.name != name);
+        self.clients.push(Client { name: name.to_owned(), role, sha256: hex(sha256) });
+    }
+
     /// Removes a client.
     ///
     /// # Errors

@@ -2,11 +2,12 @@
 
 pub mod authority;
 pub mod clients;
+pub mod first_boot;
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -23,11 +24,28 @@ pub(crate) fn write_public(path: &Path, text: &str) -> io::Result<()> {
 fn write_whole(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+    // One left over from a power cut keeps its old mode, and a key must not get a certificate's.
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_private_though_a_power_cut_left_a_public_file_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        write_public(&folder.path().join("server.new"), "half a certificate").unwrap();
+        let key = folder.path().join("server.key");
+        write_private(&key, "key").unwrap();
+        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(&key).unwrap(), "key");
     }
 }

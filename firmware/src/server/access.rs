@@ -15,23 +15,39 @@ use crate::request::{Caller, Role};
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Everybody, without a certificate too.
+    /// Everybody, without a certificate too, and before the box is claimed.
     Public,
     /// Registered clients of these roles.
     Roles(&'static [Role]),
 }
 
 /// Any registered client.
-pub(crate) const ANYBODY: Access = Access::Roles(&[Role::Officer, Role::Station]);
+pub(crate) const ANYBODY: Access = Access::Roles(&[Role::Administrator, Role::Officer, Role::Station]);
 /// Keepers of subjects.
-pub(crate) const OFFICER: Access = Access::Roles(&[Role::Officer]);
+pub(crate) const OFFICER: Access = Access::Roles(&[Role::Administrator, Role::Officer]);
 /// Who asks for decisions.
 pub(crate) const STATION: Access = Access::Roles(&[Role::Station]);
+
+impl Access {
+    /// The states of the box in which such a route is served; in the others it answers 503.
+    pub(crate) fn states(self) -> &'static [&'static str] {
+        match self {
+            Self::Public => &[UNPROVISIONED, OPERATIONAL],
+            Self::Roles(_) => &[OPERATIONAL],
+        }
+    }
+}
+
+/// The box is nobody's yet.
+pub(crate) const UNPROVISIONED: &str = "unprovisioned";
+/// The box does its work.
+pub(crate) const OPERATIONAL: &str = "operational";
 
 /// Every path and method, and who may use it.
 pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/health/live", "get", Access::Public),
     ("/v1/openapi.json", "get", Access::Public),
+    ("/v1/system/claim", "post", Access::Public),
     ("/v1/health/ready", "get", ANYBODY),
     ("/v1/subjects", "get", OFFICER),
     ("/v1/subjects", "post", OFFICER),
@@ -66,6 +82,8 @@ pub(crate) async fn guard(
     let access = on_path().find(|(_, m, _)| *m == method).map(|(_, _, access)| *access);
     match (access, caller) {
         (Some(Access::Public), _) => next.run(request).await,
+        // Whoever calls: a registration that was made before the claim is worth nothing.
+        _ if state.unprovisioned() => Problem::unprovisioned().into_response(),
         // Also for what does not exist: a stranger learns nothing of the routes.
         (_, None) => Problem::unauthenticated().into_response(),
         (Some(Access::Roles(roles)), Some(caller)) if !roles.contains(&caller.role) => {

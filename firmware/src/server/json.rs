@@ -1,6 +1,6 @@
 //! Request bodies: JSON of a known type and a bounded size, or a problem that says where it is wrong.
 
-use std::ops::Deref;
+use std::{ops::Deref, sync::Arc};
 
 use axum::{
     body::Bytes,
@@ -11,7 +11,10 @@ use axum::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use super::{State, problem::Problem};
 
@@ -40,15 +43,40 @@ impl<T: DeserializeOwned> FromRequest<State> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
+        Self::read(request, state, state.limits.body_bytes, &state.bodies).await
+    }
+}
+
+/// A body that strangers may send: small, and they wait for each other, not others for them.
+pub(crate) struct Small<T>(pub(crate) Body<T>);
+
+/// Bytes of a [`Small`] body. Its route has the same limit as a layer.
+pub(crate) const SMALL: usize = 16 << 10;
+
+impl<T: DeserializeOwned> FromRequest<State> for Small<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &State) -> Result<Self, Problem> {
+        Body::read(request, state, SMALL, &state.small_bodies).await.map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> Body<T> {
+    /// Reads a body of up to `limit` bytes, holding one of `places`.
+    async fn read(
+        request: Request,
+        state: &State,
+        limit: usize,
+        places: &Arc<Semaphore>,
+    ) -> Result<Self, Problem> {
         check_type(request.headers())?;
-        let limit = state.limits.body_bytes;
         let announced =
             request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > limit as u64) {
             return Err(Problem::too_large(limit));
         }
         // The semaphore is never closed.
-        let permit = state.bodies.clone().acquire_owned().await.map_err(|why| Problem::internal(&why))?;
+        let permit = places.clone().acquire_owned().await.map_err(|why| Problem::internal(&why))?;
         let read = timeout(state.limits.request(), Bytes::from_request(request, &())).await;
         let bytes = match read {
             Err(_) => {

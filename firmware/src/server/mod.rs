@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use crate::{
+    claim::Claim,
     config::Limits,
     credential::clients::{Clients, ClientsError},
     memory::Answers,
@@ -40,6 +41,8 @@ pub use tls::TlsError;
 
 /// Requests whose bodies may be in memory at a time: bounds memory at this many bodies.
 const BODIES: usize = 8;
+/// The same for the small ones of strangers.
+const SMALL_BODIES: usize = 4;
 
 /// Decisions on fingers at the box's readers, remembered for repeated requests, and for how long.
 const ANSWERS_REMEMBERED: usize = 1024;
@@ -75,6 +78,10 @@ pub(crate) struct State {
     pub(crate) clients: Arc<RwLock<Clients>>,
     /// Permits for bodies in memory.
     pub(crate) bodies: Arc<Semaphore>,
+    /// The same for what strangers send.
+    pub(crate) small_bodies: Arc<Semaphore>,
+    /// Whether the box is anybody's yet; without it, it was set up on its command line.
+    pub(crate) claim: Option<Arc<Claim>>,
     /// Permits for work on the matcher.
     pub(crate) cores: Arc<Semaphore>,
     /// The readers at the box.
@@ -83,6 +90,13 @@ pub(crate) struct State {
     pub(crate) panel: Option<Arc<FrontPanel>>,
     /// A request that is repeated must not ask for another finger.
     pub(crate) answers: Arc<Mutex<Answers>>,
+}
+
+impl State {
+    /// Whether nobody has claimed the box.
+    pub(crate) fn unprovisioned(&self) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.unprovisioned())
+    }
 }
 
 /// A bound server, ready to run.
@@ -112,12 +126,21 @@ impl Server {
             limits,
             clients: Arc::new(RwLock::new(clients)),
             bodies: Arc::new(Semaphore::new(BODIES)),
+            small_bodies: Arc::new(Semaphore::new(SMALL_BODIES)),
+            claim: None,
             cores: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             sensors: Sensors::none(),
             panel: None,
             answers: Arc::new(Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE))),
         };
         Ok(Self { listener, acceptor, state, pki })
+    }
+
+    /// With a claim: until it is made, nobody is served.
+    #[must_use]
+    pub fn with_claim(mut self, claim: Arc<Claim>) -> Self {
+        self.state.claim = Some(claim);
+        self
     }
 
     /// With readers at the box; they are closed when the server stops.

@@ -6,19 +6,20 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{decisions, fingers, health, sensors, subjects},
+    api::{claim, decisions, fingers, health, sensors, subjects},
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Authenteon",
-        description = "Fingerprint authentication on port 3411. Present a client certificate of the box's own authority; every error is problem details (RFC 9457). Each operation says under x-roles who may use it.",
+        description = "Fingerprint authentication on port 3411. Present a client certificate of the box's own authority; every error is problem details (RFC 9457). Each operation says under x-roles who may use it, and under x-states in which states of the box it is served; in others it answers 503.",
         license(name = "MIT OR Apache-2.0")
     ),
     paths(
         health::live,
         health::ready,
+        claim::claim,
         subjects::create,
         subjects::list,
         subjects::read,
@@ -49,6 +50,7 @@ pub fn document() -> Value {
                 "responses": { "200": { "description": "OpenAPI 3.1" } },
             });
         }
+        operation["x-states"] = json!(access.states());
         operation["x-roles"] = match access {
             Access::Public => json!(["public"]),
             Access::Roles(roles) => json!(roles),

@@ -10,6 +10,7 @@ use tracing::error;
 use utoipa::ToSchema;
 
 use crate::{
+    claim::ClaimError,
     enrol::EnrolError,
     sample::SampleError,
     sensors::CaptureError,
@@ -56,6 +57,12 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Who are you?", detail)
     }
 
+    pub(crate) fn unprovisioned() -> Self {
+        let detail = "nobody has claimed this box: read the code on its console (or take the one of its \
+                      provision.toml) and use authenteonctl claim";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unprovisioned", "The box is not claimed yet", detail)
+    }
+
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not with this role", detail)
     }
@@ -97,6 +104,29 @@ impl From<SubjectError> for Problem {
         match why {
             SubjectError::Unknown => Self::unknown_subject(),
             SubjectError::Store(why) => Self::internal(&why),
+        }
+    }
+}
+
+impl From<ClaimError> for Problem {
+    fn from(why: ClaimError) -> Self {
+        let detail = why.to_string();
+        let is = |status, slug, title| Self::new(status, slug, title, detail.clone());
+        match why {
+            ClaimError::Claimed => is(StatusCode::CONFLICT, "claimed", "The box is claimed already"),
+            ClaimError::Wrong { .. } | ClaimError::Replaced | ClaimError::Mistyped => {
+                is(StatusCode::FORBIDDEN, "wrong-code", "The code is not right")
+            }
+            ClaimError::Locked(_) => is(StatusCode::TOO_MANY_REQUESTS, "claim-locked", "Claiming is locked"),
+            ClaimError::TooMany(_) => {
+                is(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts")
+            }
+            ClaimError::Csr(_) => {
+                is(StatusCode::UNPROCESSABLE_ENTITY, "not-a-csr", "The certificate request cannot be used")
+            }
+            ClaimError::Authority(why) => Self::internal(&why),
+            ClaimError::Clients(why) => Self::internal(&why),
+            why @ ClaimError::Record(_) => Self::internal(&why),
         }
     }
 }

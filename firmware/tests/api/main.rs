@@ -9,6 +9,7 @@ mod bad_samples;
 mod commands;
 mod connections;
 mod demo;
+mod first_boot;
 mod job;
 mod readers;
 mod roles;

@@ -24,14 +24,27 @@ async fn operations(anybody: &Client) -> Vec<(Method, String, Vec<String>)> {
     operations
 }
 
+/// Waits for the daemon to have read its registry.
+async fn until_known(client: &Client) {
+    let began = Instant::now();
+    while client.get("/v1/health/ready").await.status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_is_open_to_its_roles_and_to_nobody_else() {
     let daemon = Daemon::start();
+    daemon.add_client("administrator", "administrator");
+    daemon.hang_up();
+    until_known(&Client::named(&daemon, "administrator")).await;
     // Signed by the authority, and in no registry: the daemon has not been told of it.
     daemon.add_client("unregistered", "officer");
     let clients = [
         ("stranger", Client::stranger(&daemon)),
         ("unregistered", Client::named(&daemon, "unregistered")),
+        ("administrator", Client::named(&daemon, "administrator")),
         ("officer", Client::named(&daemon, "officer")),
         ("station", Client::named(&daemon, "station")),
     ];

@@ -4,7 +4,10 @@ use axum::{Json, extract::State as Shared};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::server::State;
+use crate::server::{
+    State,
+    access::{OPERATIONAL, UNPROVISIONED},
+};
 
 /// The box answers.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -12,6 +15,9 @@ pub(crate) struct Live {
     /// Always `live`.
     #[schema(example = "live")]
     pub(crate) status: String,
+    /// `unprovisioned` until the box is claimed, then `operational`.
+    #[schema(example = "operational")]
+    pub(crate) state: String,
 }
 
 /// The box does its work.
@@ -32,10 +38,11 @@ pub(crate) struct Ready {
     pub(crate) at_rest: String,
 }
 
-/// Whether the box answers.
+/// Whether the box answers, and whether it was claimed.
 #[utoipa::path(get, path = "/v1/health/live", tag = "health", responses((status = 200, description = "It does", body = Live)))]
-pub(crate) async fn live() -> Json<Live> {
-    Json(Live { status: "live".to_owned() })
+pub(crate) async fn live(Shared(state): Shared<State>) -> Json<Live> {
+    let now = if state.unprovisioned() { UNPROVISIONED } else { OPERATIONAL };
+    Json(Live { status: "live".to_owned(), state: now.to_owned() })
 }
 
 /// Whether the box does its work, and how much is enrolled.
@@ -43,7 +50,7 @@ pub(crate) async fn live() -> Json<Live> {
 pub(crate) async fn ready(Shared(state): Shared<State>) -> Json<Ready> {
     let counts = state.services.counts();
     Json(Ready {
-        state: "operational".to_owned(),
+        state: OPERATIONAL.to_owned(),
         fingers: counts.fingers,
         impressions: counts.impressions,
         liveness: "not assessed".to_owned(),

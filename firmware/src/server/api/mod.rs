@@ -1,5 +1,6 @@
 //! The routes of `/v1`. Handlers parse, call a service on a blocking thread, and put its answer into words.
 
+pub(super) mod claim;
 pub(super) mod decisions;
 pub(super) mod fingers;
 pub(super) mod health;
@@ -20,7 +21,7 @@ use axum::{
 
 use serde::de::DeserializeOwned;
 
-use super::{State, access, openapi, problem::Problem};
+use super::{State, access, json::SMALL, openapi, problem::Problem};
 
 /// All routes, each behind the guard.
 pub(super) fn router(state: State) -> Router {
@@ -29,6 +30,7 @@ pub(super) fn router(state: State) -> Router {
         .route("/v1/health/live", get(health::live))
         .route("/v1/health/ready", get(health::ready))
         .route("/v1/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
+        .route("/v1/system/claim", post(claim::claim).layer(DefaultBodyLimit::max(SMALL)))
         .route("/v1/subjects", post(subjects::create).get(subjects::list))
         .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))
         .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -39,6 +39,26 @@ pub(crate) struct Daemon {
     folder: TempDir,
     child: Child,
     pub(crate) address: SocketAddr,
+    said: Said,
+}
+
+/// What a daemon has written so far, standard output and the log apart.
+#[derive(Clone, Default)]
+pub(crate) struct Said {
+    out: Arc<Mutex<String>>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Said {
+    /// Standard output: the console of a box without one.
+    pub(crate) fn out(&self) -> String {
+        self.out.lock().unwrap().clone()
+    }
+
+    /// The log.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
 }
 
 impl Daemon {
@@ -56,13 +76,30 @@ impl Daemon {
         for role in ["officer", "station"] {
             add_client(&pki, role, role);
         }
-        let config = format!(
-            "version = 1\nserver.listen = \"127.0.0.1:0\"\npki.folder = {pki:?}\nstore.folder = {:?}\n{configuration}\n[log]\njson = true\n",
-            folder.path().join("store"),
+        configure(folder.path(), &format!("{configuration}\n[log]\njson = true\n"));
+        let (child, address, said) = spawn(folder.path());
+        Self { folder, child, address, said }
+    }
+
+    /// A daemon that starts for the first time and makes its own authority, logging all that it can;
+    /// `provision` is the text of its `provision.toml`.
+    pub(crate) fn unclaimed(provision: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("provision.toml");
+        if let Some(text) = provision {
+            fs::write(&file, text).unwrap();
+        }
+        configure(
+            folder.path(),
+            &format!("[claim]\nprovision = {file:?}\n[log]\nfilter = \"trace\"\njson = true\n"),
         );
-        fs::write(folder.path().join("authenteon.toml"), config).unwrap();
-        let (child, address) = spawn(folder.path());
-        Self { folder, child, address }
+        let (child, address, said) = spawn(folder.path());
+        Self { folder, child, address, said }
+    }
+
+    /// What it has written since it was started last.
+    pub(crate) fn said(&self) -> &Said {
+        &self.said
     }
 
     /// Registers one more client; the daemon learns of it by [`Daemon::hang_up`].
@@ -102,7 +139,7 @@ impl Daemon {
 
     /// Starts it again on the same folder, after it ended.
     pub(crate) fn start_again(&mut self) {
-        (self.child, self.address) = spawn(self.folder.path());
+        (self.child, self.address, self.said) = spawn(self.folder.path());
     }
 
     /// Ends it as a power cut would.
@@ -133,14 +170,39 @@ pub(crate) fn add_client(pki: &Path, name: &str, role: &str) {
     assert!(added.status.success(), "{}", text(&added.stderr));
 }
 
-/// Starts the program and reads its log until it says where it listens.
-fn spawn(folder: &Path) -> (Child, SocketAddr) {
-    let mut child = command()
+/// Writes the configuration of a daemon that keeps everything in `folder`.
+pub(crate) fn configure(folder: &Path, more: &str) {
+    let (pki, store) = (folder.join("pki"), folder.join("store"));
+    let config = format!(
+        "version = 1\nserver.listen = \"127.0.0.1:0\"\npki.folder = {pki:?}\nstore.folder = {store:?}\n{more}",
+    );
+    fs::write(folder.join("authenteon.toml"), config).unwrap();
+}
+
+/// Starts the program, and nothing more.
+pub(crate) fn launch(folder: &Path) -> Child {
+    command()
         .args(["serve", "--config", folder.join("authenteon.toml").to_str().unwrap()])
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Starts the program and reads its log until it says where it listens.
+fn spawn(folder: &Path) -> (Child, SocketAddr, Said) {
+    let mut child = launch(folder);
+    let said = Said::default();
+    let (out, kept) = (BufReader::new(child.stdout.take().unwrap()), said.clone());
+    thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            let mut out = kept.out.lock().unwrap();
+            out.push_str(&line);
+            out.push('\n');
+        }
+    });
+    let kept = said.clone();
     let log = BufReader::new(child.stderr.take().unwrap());
     let (tell, told) = mpsc::channel();
     // Reads on to the end, so that the daemon never waits for us; shown when the test fails.
@@ -152,8 +214,11 @@ fn spawn(folder: &Path) -> (Child, SocketAddr) {
                 let _ = tell.send(address.parse().unwrap());
             }
             eprintln!("{line}");
+            let mut log = kept.log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
         }
     });
     let address = told.recv_timeout(PATIENCE).unwrap();
-    (child, address)
+    (child, address, said)
 }
