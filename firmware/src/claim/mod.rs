@@ -18,7 +18,6 @@
 
 pub mod addresses;
 mod code;
-mod csr;
 mod gate;
 mod notice;
 pub mod provision;
@@ -46,6 +45,7 @@ use crate::{
     credential::{
         authority::{Authority, AuthorityError},
         clients::{Clients, ClientsError},
+        csr::{self, CsrError},
     },
     request::Role,
 };
@@ -54,7 +54,6 @@ use gate::{Expected, Gate, Rate, Verdict};
 use notice::{Identity, Secret};
 use record::{Kept, Record};
 
-pub use csr::CsrError;
 pub use notice::{Console, Device, StandardOutput};
 
 /// What the first administrator is called in the registry.

@@ -12,11 +12,10 @@ use rcgen::KeyPair;
 use tempfile::TempDir;
 
 use super::{
-    csr::tests::request,
     gate::{FAILURES, LOCKED, SHOWN_LIVES},
     *,
 };
-use crate::credential::first_boot;
+use crate::credential::{csr::tests::request, first_boot};
 
 /// What a person reads.
 #[derive(Clone, Default)]

@@ -111,6 +111,14 @@ impl Authority {
         Ok(Self { folder: folder.to_owned(), issuer })
     }
 
+    /// Its certificate in PEM.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn certificate(&self) -> Result<String, AuthorityError> {
+        read(&self.folder.join("ca.pem"))
+    }
+
     /// Issues the server's certificate anew, for `names`.
     ///
     /// # Errors

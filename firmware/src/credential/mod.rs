@@ -2,7 +2,9 @@
 
 pub mod authority;
 pub mod clients;
+pub mod csr;
 pub mod first_boot;
+pub mod stations;
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},

@@ -23,6 +23,8 @@ pub(crate) enum Access {
 
 /// Any registered client.
 pub(crate) const ANYBODY: Access = Access::Roles(&[Role::Administrator, Role::Officer, Role::Station]);
+/// Who gives and takes certificates.
+pub(crate) const ADMINISTRATOR: Access = Access::Roles(&[Role::Administrator]);
 /// Keepers of subjects.
 pub(crate) const OFFICER: Access = Access::Roles(&[Role::Administrator, Role::Officer]);
 /// Who asks for decisions.
@@ -56,6 +58,9 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/subjects/{id}/fingers", "get", OFFICER),
     ("/v1/subjects/{id}/fingers", "post", OFFICER),
     ("/v1/subjects/{id}/fingers/{position}", "delete", OFFICER),
+    ("/v1/stations", "get", ADMINISTRATOR),
+    ("/v1/stations", "post", ADMINISTRATOR),
+    ("/v1/stations/{name}", "delete", ADMINISTRATOR),
     ("/v1/sensors", "get", ANYBODY),
     ("/v1/sensors/{id}/capture", "post", ANYBODY),
     ("/v1/sensors/{id}/test", "post", OFFICER),

@@ -29,7 +29,10 @@ use tracing::{debug, info, warn};
 use crate::{
     claim::Claim,
     config::Limits,
-    credential::clients::{Clients, ClientsError},
+    credential::{
+        clients::{Clients, ClientsError},
+        stations::Stations,
+    },
     memory::Answers,
     panel::FrontPanel,
     sensors::Sensors,
@@ -76,6 +79,8 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// Who is who; replaced when it is read again.
     pub(crate) clients: Arc<RwLock<Clients>>,
+    /// Adds to them and removes from them.
+    pub(crate) stations: Arc<Stations>,
     /// Permits for bodies in memory.
     pub(crate) bodies: Arc<Semaphore>,
     /// The same for what strangers send.
@@ -119,12 +124,13 @@ impl Server {
         services: Services,
     ) -> Result<Self, ServeError> {
         let acceptor = TlsAcceptor::from(Arc::new(tls::config(&pki)?));
-        let clients = Clients::load(&pki)?;
+        let clients = Arc::new(RwLock::new(Clients::load(&pki)?));
         let listener = TcpListener::bind(address).await.map_err(|why| ServeError::Listen { address, why })?;
         let state = State {
             services,
             limits,
-            clients: Arc::new(RwLock::new(clients)),
+            stations: Arc::new(Stations::new(pki.clone(), Arc::clone(&clients))),
+            clients,
             bodies: Arc::new(Semaphore::new(BODIES)),
             small_bodies: Arc::new(Semaphore::new(SMALL_BODIES)),
             claim: None,

@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{claim, decisions, fingers, health, sensors, subjects},
+    api::{claim, decisions, fingers, health, sensors, stations, subjects},
 };
 
 #[derive(OpenApi)]
@@ -27,6 +27,9 @@ use super::{
         fingers::enrol,
         fingers::list,
         fingers::remove,
+        stations::add,
+        stations::list,
+        stations::remove,
         sensors::list,
         sensors::capture,
         sensors::test,

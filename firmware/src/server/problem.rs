@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::{
     claim::ClaimError,
+    credential::{clients::ClientsError, stations::StationError},
     enrol::EnrolError,
     sample::SampleError,
     sensors::CaptureError,
@@ -127,6 +128,28 @@ impl From<ClaimError> for Problem {
             ClaimError::Authority(why) => Self::internal(&why),
             ClaimError::Clients(why) => Self::internal(&why),
             why @ ClaimError::Record(_) => Self::internal(&why),
+        }
+    }
+}
+
+impl From<StationError> for Problem {
+    fn from(why: StationError) -> Self {
+        let detail = why.to_string();
+        let is = |status, slug, title| Self::new(status, slug, title, detail.clone());
+        match why {
+            StationError::Csr(_) => {
+                is(StatusCode::UNPROCESSABLE_ENTITY, "not-a-csr", "The certificate request cannot be used")
+            }
+            StationError::Clients(ClientsError::Exists(_)) => {
+                is(StatusCode::CONFLICT, "name-taken", "The name is taken")
+            }
+            StationError::Clients(ClientsError::Unknown(_)) => {
+                is(StatusCode::NOT_FOUND, "unknown-client", "There is no such client")
+            }
+            StationError::LastAdministrator => {
+                is(StatusCode::CONFLICT, "last-administrator", "The last administrator stays")
+            }
+            why @ (StationError::Clients(_) | StationError::Authority(_)) => Self::internal(&why),
         }
     }
 }

@@ -122,8 +122,10 @@ async fn before_the_claim_nothing_else_is_served_to_anybody() {
     let document = stranger.get("/v1/openapi.json").await.body;
     let mut served = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let at =
-            path.replace("{id}", "0b7a3c52-5a0e-4d8e-9c1a-2f6d7f0e8a11").replace("{position}", "left-thumb");
+        let at = path
+            .replace("{id}", "0b7a3c52-5a0e-4d8e-9c1a-2f6d7f0e8a11")
+            .replace("{position}", "left-thumb")
+            .replace("{name}", "nobody");
         for (method, operation) in methods.as_object().unwrap() {
             let states: Vec<String> = serde_json::from_value(operation["x-states"].clone()).unwrap();
             let name = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();

@@ -14,4 +14,5 @@ mod job;
 mod readers;
 mod roles;
 mod serial_readers;
+mod stations;
 mod wire_speed;

@@ -12,8 +12,10 @@ async fn operations(anybody: &Client) -> Vec<(Method, String, Vec<String>)> {
     let document = anybody.get("/v1/openapi.json").await.body;
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let path =
-            path.replace("{id}", "0b7a3c52-5a0e-4d8e-9c1a-2f6d7f0e8a11").replace("{position}", "left-thumb");
+        let path = path
+            .replace("{id}", "0b7a3c52-5a0e-4d8e-9c1a-2f6d7f0e8a11")
+            .replace("{position}", "left-thumb")
+            .replace("{name}", "nobody");
         for (method, operation) in methods.as_object().unwrap() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let roles: Vec<String> = serde_json::from_value(operation["x-roles"].clone()).unwrap();

@@ -7,6 +7,7 @@ pub(super) mod health;
 mod presented;
 pub(super) mod sample;
 pub(super) mod sensors;
+pub(super) mod stations;
 pub(super) mod subjects;
 
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub(super) fn router(state: State) -> Router {
         .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))
         .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))
         .route("/v1/subjects/{id}/fingers/{position}", delete(fingers::remove))
+        .route("/v1/stations", post(stations::add).get(stations::list))
+        .route("/v1/stations/{name}", delete(stations::remove))
         .route("/v1/sensors", get(sensors::list))
         .route("/v1/sensors/{id}/capture", post(sensors::capture))
         .route("/v1/sensors/{id}/test", post(sensors::test))

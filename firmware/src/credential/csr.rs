@@ -32,14 +32,14 @@ pub enum CsrError {
 
 /// A public key whose holder made the request.
 #[derive(Debug)]
-pub(super) struct ProvenKey {
-    pub(super) key: SubjectPublicKeyInfo,
+pub(crate) struct ProvenKey {
+    pub(crate) key: SubjectPublicKeyInfo,
     /// SHA-256 of the key: what it is known by.
-    pub(super) sha256: [u8; 32],
+    pub(crate) sha256: [u8; 32],
 }
 
 /// Reads a request.
-pub(super) fn proven_key(pem: &str) -> Result<ProvenKey, CsrError> {
+pub(crate) fn proven_key(pem: &str) -> Result<ProvenKey, CsrError> {
     if pem.len() > MOST {
         return Err(CsrError::TooLarge);
     }
@@ -95,7 +95,7 @@ fn split(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use rcgen::{
         CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512,
         PKCS_ED25519, PKCS_RSA_SHA256, SignatureAlgorithm,

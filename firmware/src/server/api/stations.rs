@@ -1,0 +1,114 @@
+//! Stations, officers and administrators: added, listed and removed by administrators.
+
+use axum::{Json, extract::State as Shared, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::At;
+use crate::{
+    credential::{clients::Client, stations::ClientName},
+    request::Role,
+    server::{State, json::Body, problem::Problem},
+};
+
+/// A client to be added.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewStationBody {
+    /// For people, and in the certificate: letters, digits, '.', '_' and '-'.
+    #[schema(min_length = 1, max_length = 64)]
+    pub(crate) name: String,
+    /// What it may do.
+    #[schema(value_type = String, example = "station")]
+    pub(crate) role: Role,
+    /// PKCS#10 in PEM: P-256, P-384, Ed25519, or RSA of 2048 bits or more. Only the key in it is used.
+    #[schema(max_length = 8192)]
+    pub(crate) csr: String,
+}
+
+/// A client.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StationBody {
+    /// For people.
+    pub(crate) name: String,
+    /// What it may do.
+    #[schema(value_type = String, example = "station")]
+    pub(crate) role: Role,
+    /// SHA-256 of its certificate, in hex: what it is known by.
+    pub(crate) sha256: String,
+}
+
+impl From<Client> for StationBody {
+    fn from(client: Client) -> Self {
+        Self { name: client.name, role: client.role, sha256: client.sha256 }
+    }
+}
+
+/// A client that was added.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddedStationBody {
+    /// As it is registered.
+    pub(crate) station: StationBody,
+    /// Its certificate in PEM.
+    pub(crate) certificate: String,
+    /// The certificate of the box's authority in PEM: what it trusts.
+    pub(crate) ca: String,
+}
+
+/// All clients.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StationsBody {
+    /// In the order of their registration.
+    pub(crate) stations: Vec<StationBody>,
+}
+
+/// Adds a station, an officer or an administrator by the key that it holds.
+#[utoipa::path(post, path = "/v1/stations", tag = "stations", request_body = NewStationBody,
+    responses((status = 201, description = "Added", body = AddedStationBody),
+        (status = 400, description = "No name or no body of this form", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The certificate request cannot be used", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn add(
+    Shared(state): Shared<State>,
+    body: Body<NewStationBody>,
+) -> Result<(StatusCode, Json<AddedStationBody>), Problem> {
+    let name =
+        ClientName::try_from(body.name.clone()).map_err(|why| Problem::bad_request(why.to_string()))?;
+    let stations = state.stations.clone();
+    let done = tokio::task::spawn_blocking(move || stations.add(&name, body.role, &body.csr));
+    let added = done.await.map_err(|why| Problem::internal(&why))??;
+    let station = StationBody::from(added.client);
+    tracing::info!(client = station.name, role = %station.role, "client added");
+    Ok((
+        StatusCode::CREATED,
+        Json(AddedStationBody { station, certificate: added.certificate, ca: added.authority }),
+    ))
+}
+
+/// Lists everybody who holds a certificate of this box.
+#[utoipa::path(get, path = "/v1/stations", tag = "stations",
+    responses((status = 200, description = "Everybody", body = StationsBody)))]
+pub(crate) async fn list(Shared(state): Shared<State>) -> Json<StationsBody> {
+    let stations = state.stations.all().into_iter().map(StationBody::from).collect();
+    Json(StationsBody { stations })
+}
+
+/// Removes a client: its certificate is nobody's from its next request on.
+#[utoipa::path(delete, path = "/v1/stations/{name}", tag = "stations", params(("name" = String, Path, description = "The client's name")),
+    responses((status = 204, description = "Removed"),
+        (status = 404, description = "There is no such client", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The last administrator stays", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn remove(
+    Shared(state): Shared<State>,
+    At(name): At<String>,
+) -> Result<StatusCode, Problem> {
+    let stations = state.stations.clone();
+    let gone = name.clone();
+    let done = tokio::task::spawn_blocking(move || stations.remove(&name));
+    done.await.map_err(|why| Problem::internal(&why))??;
+    tracing::info!(client = gone, "client removed");
+    Ok(StatusCode::NO_CONTENT)
+}
