@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::client::Server;
 use crate::exit;
+use crate::pin::Fingerprint;
 
 /// Command-line client of an Authenteon fingerprint appliance.
 #[derive(Debug, Parser)]
@@ -61,6 +62,8 @@ impl Connection {
 pub(crate) enum Command {
     /// Ask the box how it is
     Health,
+    /// Make a box that starts for the first time yours: get its administrator's certificate
+    Claim(Claim),
     /// People whose fingers the box knows (role officer)
     #[command(subcommand)]
     Subject(SubjectCommand),
@@ -99,6 +102,23 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+/// What the console of an unclaimed box shows.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Claim {
+    /// Where the box listens; --server does as well
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<Server>,
+    /// SHA-256 of the box's CA: nothing is sent to a box of another
+    #[arg(long, value_name = "HEX")]
+    pub(crate) ca_sha256: Fingerprint,
+    /// The claim code; - or nothing reads it from standard input
+    #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
+    pub(crate) code: Option<String>,
+    /// Folder for ca.pem, administrator.pem and administrator.key
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@
 //! [`MAX_ANSWER`], and what went wrong on the wire is told apart by what a person would do about it.
 
 use std::error::Error;
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -44,6 +45,12 @@ impl Server {
             Ok(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
             _ => format!("{}:{}", self.host, self.port),
         }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}", self.authority())
     }
 }
 

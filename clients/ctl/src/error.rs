@@ -28,6 +28,9 @@ pub(crate) enum CtlError {
     /// Somebody answers, but it is not the box that `--cacert` vouches for.
     #[error("{server} is not the box expected: {reason}")]
     Untrusted { server: String, reason: String },
+    /// Somebody answers, but it is not the box whose console was read.
+    #[error("{server} is not the box whose CA has the SHA-256 {expected}, and was sent nothing: {reason}")]
+    WrongAuthority { server: String, expected: String, reason: String },
     /// The box refused our certificate while shaking hands.
     #[error("{server} refused the client certificate: {reason}")]
     CertificateRefused { server: String, reason: String },
@@ -61,7 +64,9 @@ impl CtlError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Config { .. } | Self::Missing(_) | Self::Untrusted { .. } => Exit::Config,
+            Self::Config { .. } | Self::Missing(_) | Self::Untrusted { .. } | Self::WrongAuthority { .. } => {
+                Exit::Config
+            }
             Self::Unreachable { .. } | Self::TimedOut { .. } => Exit::Unreachable,
             Self::CertificateRefused { .. } => Exit::NotPermitted,
             Self::Problem(problem) => problem.exit(),
@@ -77,6 +82,10 @@ impl CtlError {
             Self::Untrusted { .. } => {
                 Some("Is --cacert this box's own CA, and does its certificate name this address?")
             }
+            Self::WrongAuthority { .. } => Some(
+                "Read the SHA-256 on the box's console again. If it is right, somebody else answers at \
+                 this address: do not give the code away.",
+            ),
             Self::CertificateRefused { .. } => Some("Use a certificate that this box's own CA issued."),
             Self::TimedOut { .. } => Some("Give it longer with --timeout SECONDS."),
             Self::Sensor(_) => Some("Look at what is there with: authenteonctl sensor list [--local]."),

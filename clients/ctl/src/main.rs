@@ -10,6 +10,7 @@ mod commands;
 mod error;
 mod exit;
 mod outcome;
+mod pin;
 mod problem;
 mod sample;
 mod tls;

@@ -70,6 +70,15 @@ impl Problem {
             (_, "sensor-timeout") => Some("Lay a finger down sooner, or wait longer with --wait SECONDS."),
             (_, "sensor-failed") => Some("Test it with: authenteonctl sensor test READER."),
             (_, "unknown-sensor") => Some("Look at what is there with: authenteonctl sensor list."),
+            (_, "claimed") => Some(
+                "Its administrator can register you. If your own claim was not answered, repeat it with \
+                 the same code and --out.",
+            ),
+            (_, "wrong-code") => Some("Read the code on the box's console again: it may be another by now."),
+            (_, "claim-locked" | "too-many-attempts") => {
+                Some("Wait; a restart of the box lets you try again at once.")
+            }
+            (_, "not-a-csr") => Some("Remove administrator.key, or give another --out."),
             (401, _) => Some(
                 "Give a client certificate that this box has registered: --cert and --key \
                  (on the box: authenteond client add).",

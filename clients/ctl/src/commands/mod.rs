@@ -1,6 +1,7 @@
 //! One file for each group of commands; each turns arguments into requests and answers into an
 //! [`Outcome`].
 
+mod claim;
 #[cfg(feature = "local")]
 mod convert;
 mod decide;
@@ -29,12 +30,14 @@ pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Ou
         connection.timeout = connection.timeout.max(command.patience());
     }
     let identified = connection.cert.is_some();
+    let (server, limit) = (connection.server.clone(), connection.limit());
     let connect = async || {
-        let (tls, limit) = (tls::config(&connection)?, connection.limit());
+        let tls = tls::config(&connection)?;
         Client::connect(connection.server, tls, limit).await
     };
     match command {
         Command::Health => health::run(connect().await?, identified).await,
+        Command::Claim(asked) => claim::run(asked, server, limit).await,
         Command::Subject(command) => subject::run(command, connect).await,
         Command::Finger(command) => finger::run(command, connect).await,
         Command::Verify { subject, image } => decide::verify(subject, &image, connect).await,

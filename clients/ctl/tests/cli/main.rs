@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod box_sensors;
+mod claim;
 #[cfg(feature = "local")]
 mod files;
 mod remote;

@@ -11,11 +11,14 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, IsCa, KeyPair,
+};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -28,7 +31,7 @@ pub(crate) struct Asked {
     pub(crate) with_certificate: bool,
 }
 
-type Answer = fn(&Asked) -> (u16, Vec<u8>);
+type Answer = Arc<dyn Fn(&Asked) -> (u16, Vec<u8>) + Send + Sync>;
 
 /// A certificate authority and what it issued, as files.
 pub(crate) struct Pki {
@@ -54,11 +57,28 @@ impl Pki {
         Self { folder, ca, server }
     }
 
+    /// SHA-256 of the authority, in hex.
+    pub(crate) fn sha256(&self) -> String {
+        Sha256::digest(self.ca.der()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The authority in PEM.
+    pub(crate) fn authority(&self) -> String {
+        self.ca.pem()
+    }
+
+    /// A certificate for the key in a request.
+    pub(crate) fn certify(&self, csr: &str) -> String {
+        let request = CertificateSigningRequestParams::from_pem(csr).unwrap();
+        request.signed_by(&self.ca).unwrap().pem()
+    }
+
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn server_config(&self) -> Arc<ServerConfig> {
+    /// What a server with its certificate and `authority` shows.
+    fn server_config(&self, authority: &Self) -> Arc<ServerConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.ca.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -69,7 +89,8 @@ impl Pki {
             .unwrap()
             .with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
             .with_single_cert(
-                vec![certificate.der().clone()],
+                // With the authority, as the box does: a claim knows it by its SHA-256 only.
+                vec![certificate.der().clone(), authority.ca.der().clone()],
                 PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
             );
         Arc::new(config.unwrap())
@@ -78,7 +99,7 @@ impl Pki {
 
 /// A running box of cardboard.
 pub(crate) struct Cardboard {
-    pub(crate) pki: Pki,
+    pub(crate) pki: Arc<Pki>,
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     /// Dropping it ends the server.
@@ -86,14 +107,29 @@ pub(crate) struct Cardboard {
 }
 
 impl Cardboard {
-    pub(crate) fn start(answer: Answer) -> Self {
-        let pki = Pki::new();
+    pub(crate) fn start(answer: fn(&Asked) -> (u16, Vec<u8>)) -> Self {
+        Self::of(Arc::new(Pki::new()), Arc::new(answer))
+    }
+
+    /// A box with this authority.
+    pub(crate) fn of(pki: Arc<Pki>, answer: Answer) -> Self {
+        let config = pki.server_config(&pki);
+        Self::with(pki, config, answer)
+    }
+
+    /// A box that shows another authority than its own.
+    pub(crate) fn showing(pki: Arc<Pki>, other: &Pki) -> Self {
+        let config = pki.server_config(other);
+        Self::with(pki, config, Arc::new(|_| (200, Vec::new())))
+    }
+
+    fn with(pki: Arc<Pki>, config: Arc<ServerConfig>, answer: Answer) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let acceptor = TlsAcceptor::from(pki.server_config());
+        let acceptor = TlsAcceptor::from(config);
         runtime.spawn(serve(listener, acceptor, answer, asked.clone()));
         Self { pki, address, asked, _runtime: runtime }
     }
@@ -118,12 +154,12 @@ impl Cardboard {
 
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, answer: Answer, asked: Arc<Mutex<Vec<Asked>>>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (acceptor, asked) = (acceptor.clone(), asked.clone());
+        let (acceptor, answer, asked) = (acceptor.clone(), answer.clone(), asked.clone());
         tokio::spawn(async move {
             let Ok(stream) = acceptor.accept(stream).await else { return };
             let with_certificate = stream.get_ref().1.peer_certificates().is_some();
             let service = service_fn(move |request: Request<Incoming>| {
-                let asked = asked.clone();
+                let (answer, asked) = (answer.clone(), asked.clone());
                 async move {
                     let (parts, body) = request.into_parts();
                     let body = body.collect().await?.to_bytes();

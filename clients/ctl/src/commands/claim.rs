@@ -1,0 +1,139 @@
+//! `claim`: make a key, look whether this is the box whose console we read, and only then give the code.
+//!
+//! Invariant: nothing that exists is overwritten, and the key is on the disk before the box is asked: when
+//! the answer is lost, the same command gets it again.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::crypto::aws_lc_rs;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::understand;
+use crate::args::Claim;
+use crate::client::{Client, Server};
+use crate::error::CtlError;
+use crate::outcome::Outcome;
+use crate::pin::Pinned;
+
+/// More than any code has.
+const CODE: u64 = 256;
+
+#[derive(Deserialize)]
+struct Answer {
+    certificate: String,
+    ca: String,
+    device_id: String,
+}
+
+/// Claims a box.
+pub(crate) async fn run(asked: Claim, server: Server, limit: Duration) -> Result<Outcome, CtlError> {
+    let server = asked.url.unwrap_or(server);
+    let [authority, certificate, key] =
+        ["ca.pem", "administrator.pem", "administrator.key"].map(|name| asked.out.join(name));
+    for taken in [&authority, &certificate] {
+        if taken.exists() {
+            let why = format!("{} is there already: take another folder with --out", taken.display());
+            return Err(CtlError::Usage(why));
+        }
+    }
+    let pinned = Pinned::new(asked.ca_sha256);
+    let connected = Client::connect(server.clone(), pinned.config()?, limit).await;
+    let mut client = connected.map_err(|error| match error {
+        CtlError::Untrusted { server, reason } if pinned.authority().is_none() => {
+            let expected = asked.ca_sha256.to_string();
+            CtlError::WrongAuthority { server, expected, reason }
+        }
+        other => other,
+    })?;
+    let code = code(asked.code.as_deref())?;
+    let pair = keep_key(&asked.out, &key)?;
+    let request = CertificateParams::default().serialize_request(&pair).and_then(|request| request.pem());
+    let csr = request.map_err(|error| CtlError::System(error.to_string()))?;
+    let answer = client.post("/v1/system/claim", &json!({"code": code, "csr": csr})).await?;
+    let given: Answer = understand(&answer)?;
+    check(&given, &pair, &pinned)?;
+    write_new(&authority, given.ca.as_bytes(), 0o644)?;
+    write_new(&certificate, given.certificate.as_bytes(), 0o644)?;
+    let text = format!(
+        "claimed box {}\nwrote {}, {} and {}\nNext:\n  authenteonctl --server {server} --cacert {} --cert {} --key {} health\n",
+        given.device_id,
+        authority.display(),
+        certificate.display(),
+        key.display(),
+        authority.display(),
+        certificate.display(),
+        key.display(),
+    );
+    let json = json!({"device_id": given.device_id, "cacert": authority, "cert": certificate, "key": key});
+    Ok(Outcome::done(text, json))
+}
+
+/// The code from the command line, or from standard input so that no list of processes shows it.
+fn code(given: Option<&str>) -> Result<String, CtlError> {
+    let code = match given {
+        Some(code) if code != "-" => code.to_owned(),
+        _ => {
+            let input = io::stdin();
+            if input.is_terminal() {
+                // Whoever cannot see the question can still answer it.
+                let _ = write!(io::stderr().lock(), "Code on the box's console: ");
+            }
+            let mut line = String::new();
+            let read = input.lock().take(CODE).read_line(&mut line);
+            read.map_err(|error| CtlError::System(error.to_string()))?;
+            line
+        }
+    };
+    match code.trim() {
+        "" => Err(CtlError::Missing("no code: give it with --code CODE, or in standard input")),
+        code => Ok(code.to_owned()),
+    }
+}
+
+/// The key of a claim that was not answered, or a new one; on the disk either way.
+fn keep_key(folder: &Path, path: &PathBuf) -> Result<KeyPair, CtlError> {
+    let bad =
+        |reason: &dyn std::fmt::Display| CtlError::File { path: path.clone(), reason: reason.to_string() };
+    match fs::read_to_string(path) {
+        Ok(pem) => return KeyPair::from_pem(&pem).map_err(|error| bad(&error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(bad(&error)),
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| bad(&error))?;
+    let pair = KeyPair::generate().map_err(|error| CtlError::System(error.to_string()))?;
+    write_new(path, pair.serialize_pem().as_bytes(), 0o600)?;
+    Ok(pair)
+}
+
+/// Whether the box has answered with its own authority and a certificate of our key.
+fn check(given: &Answer, pair: &KeyPair, pinned: &Pinned) -> Result<(), CtlError> {
+    let senseless = |reason: &dyn std::fmt::Display| CtlError::Answer(reason.to_string());
+    let authority = CertificateDer::from_pem_slice(given.ca.as_bytes()).map_err(|error| senseless(&error))?;
+    if !pinned.is_expected(&authority) {
+        return Err(senseless(&"the authority in it is not the one that vouches for the box"));
+    }
+    let certificate =
+        CertificateDer::from_pem_slice(given.certificate.as_bytes()).map_err(|error| senseless(&error))?;
+    let key = PrivateKeyDer::try_from(pair.serialize_der()).map_err(|error| senseless(&error))?;
+    let provider = aws_lc_rs::default_provider();
+    CertifiedKey::from_der(vec![certificate], key, &provider).map_err(|error| senseless(&error))?;
+    Ok(())
+}
+
+/// Writes a file that is not there yet, through to the disk.
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CtlError> {
+    let mut options = OpenOptions::new();
+    let written = options.write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|error| CtlError::File { path: path.to_owned(), reason: error.to_string() })
+}

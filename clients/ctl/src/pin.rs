@@ -1,0 +1,161 @@
+//! Trust in a box that nobody has seen before: its authority is the one whose SHA-256 a person read off
+//! the box's own console.
+//!
+//! Invariant: the handshake ends well only with a server whose certificate that authority signed for
+//! servers; so nothing is sent to anybody else. The name in the certificate is not compared: the authority
+//! certifies one server, the box, and the box may not have known its address when it did.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, RootCertStore,
+    SignatureScheme,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use sha2::{Digest, Sha256};
+
+use crate::error::CtlError;
+
+/// SHA-256 of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of this certificate.
+    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
+        Self(Sha256::digest(certificate).into())
+    }
+}
+
+impl std::str::FromStr for Fingerprint {
+    type Err = String;
+
+    /// As the box prints it: with or without blanks and colons between the digits.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits: String = text.chars().filter(|c| !matches!(c, ' ' | ':')).collect();
+        let mut bytes = [0; 32];
+        let bad = || "64 hexadecimal digits, as the box shows them".to_owned();
+        if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(bad());
+        }
+        for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
+            let pair = digits.get(at..at + 2).ok_or_else(bad)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Accepts one authority.
+#[derive(Debug)]
+pub(crate) struct Pinned {
+    expected: Fingerprint,
+    provider: Arc<CryptoProvider>,
+    /// The authority, once it was shown.
+    seen: Mutex<Option<CertificateDer<'static>>>,
+}
+
+impl Pinned {
+    /// For the authority with this SHA-256.
+    pub(crate) fn new(expected: Fingerprint) -> Arc<Self> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        Arc::new(Self { expected, provider, seen: Mutex::default() })
+    }
+
+    /// The configuration for one connection, without a certificate of ours.
+    pub(crate) fn config(self: &Arc<Self>) -> Result<Arc<ClientConfig>, CtlError> {
+        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|error| CtlError::System(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(self.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// The authority that the box has shown, if it is the one expected.
+    pub(crate) fn authority(&self) -> Option<CertificateDer<'static>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether this certificate is the authority expected.
+    pub(crate) fn is_expected(&self, certificate: &CertificateDer<'_>) -> bool {
+        Fingerprint::of(certificate) == self.expected
+    }
+
+    fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.provider.signature_verification_algorithms
+    }
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        server: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let authority = chain.iter().find(|certificate| self.is_expected(certificate));
+        let authority = authority.ok_or(CertificateError::UnknownIssuer)?;
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.clone().into_owned())?;
+        let server = ParsedCertificate::try_from(server)?;
+        verify_server_cert_signed_by_trust_anchor(&server, &roots, chain, now, self.algorithms().all)?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(authority.clone().into_owned());
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        // TLS 1.3 is all that we offer.
+        Err(PeerIncompatible::ServerDoesNotSupportTls12Or13.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, self.algorithms())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms().supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_read_as_the_box_prints_it() {
+        let plain = "00ff".repeat(16);
+        let grouped = vec!["00FF"; 16].join(" ");
+        let colons = vec!["00:ff"; 16].join(":");
+        for text in [&plain, &grouped, &colons] {
+            assert_eq!(text.parse::<Fingerprint>().map(|f| f.to_string()), Ok(plain.clone()), "{text}");
+        }
+        for bad in ["", "00", &"00ff".repeat(15), &"00fg".repeat(16), &"+0ff".repeat(16), &"é".repeat(32)] {
+            assert!(bad.parse::<Fingerprint>().is_err(), "{bad}");
+        }
+    }
+}
