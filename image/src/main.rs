@@ -58,9 +58,11 @@ impl BuildArguments {
             Board::Qemu => "target/image/qemu",
             Board::Pi => "target/image/pi",
         };
+        let out = self.out.unwrap_or_else(|| PathBuf::from(folder));
         Plan {
             board: self.board,
-            out: self.out.unwrap_or_else(|| PathBuf::from(folder)),
+            test_authority: out.join("test-authority"),
+            out,
             release: Release::of_this_tree(self.version, self.keyring.is_none()),
             keyring: self.keyring,
         }

@@ -64,6 +64,9 @@ pub(crate) enum Command {
     Health,
     /// Make a box that starts for the first time yours: get its administrator's certificate
     Claim(Claim),
+    /// Stations, officers and administrators: who holds a certificate of the box (role administrator)
+    #[command(subcommand)]
+    Station(StationCommand),
     /// People whose fingers the box knows (role officer)
     #[command(subcommand)]
     Subject(SubjectCommand),
@@ -119,6 +122,62 @@ pub(crate) struct Claim {
     /// Folder for ca.pem, administrator.pem and administrator.key
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StationCommand {
+    /// Make a key and get a certificate for it
+    Add {
+        /// What it is called: letters, digits, '.', '_' and '-'
+        #[arg(value_parser = client_name)]
+        name: String,
+        /// What it may do
+        #[arg(long, value_enum, default_value = "station")]
+        role: ClientRole,
+        /// Folder for NAME.pem, NAME.key and ca.pem
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+    },
+    /// List everybody
+    List,
+    /// Take a certificate back: it is worth nothing at once
+    Remove {
+        /// What it is called
+        #[arg(value_parser = client_name)]
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// What a holder of a certificate may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClientRole {
+    /// Verify and identify
+    Station,
+    /// Keep subjects and enrol
+    Officer,
+    /// Everything but verify and identify
+    Administrator,
+}
+
+impl ClientRole {
+    /// As the API has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Station => "station",
+            Self::Officer => "officer",
+            Self::Administrator => "administrator",
+        }
+    }
+}
+
+/// It names files here and a path there.
+fn client_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let good = (1..=64).contains(&text.len()) && !text.starts_with('.') && text.chars().all(plain);
+    if good { Ok(text.to_owned()) } else { Err("1 to 64 letters, digits, '.', '_' and '-'".to_owned()) }
 }
 
 #[derive(Debug, Subcommand)]

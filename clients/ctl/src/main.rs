@@ -9,6 +9,7 @@ mod client;
 mod commands;
 mod error;
 mod exit;
+mod keys;
 mod outcome;
 mod pin;
 mod problem;

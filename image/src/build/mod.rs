@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) release: Release,
     /// Certificates whose updates the box takes; a throw-away authority if none.
     pub(crate) keyring: Option<PathBuf>,
+    /// Where the throw-away authority is, or is made.
+    pub(crate) test_authority: PathBuf,
 }
 
 /// What was built.
@@ -71,7 +73,7 @@ pub(crate) fn build(plan: &Plan) -> Result<Built, Failure> {
     let programs = step("daemon and init for aarch64", || toolchain.build())?;
     let packages = step("packages", || debian::packages(&out.join("packages")))?;
     let modules = step("kernel modules", || modules::Modules::open(&packages))?;
-    let keyring = keyring::provide(plan.keyring.as_deref(), &out.join("test-authority"))?;
+    let keyring = keyring::provide(plan.keyring.as_deref(), &plan.test_authority)?;
     let tree = out.join("root");
     step("root", || root::assemble(&tree, &programs, &packages, &modules, &plan.release, &keyring))?;
     let verified = step("squashfs and verity", || verity::make(&tree, &out.join("rootfs.img")))?;

@@ -29,11 +29,13 @@ pub(crate) struct Selection {
 
 /// Builds, boots, tests, and prints a table.
 pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
+    // One authority, so that both boards have one root.
     let plan = |board, folder: &str| Plan {
         board,
         out: selection.out.join(folder),
         release: Release::of_this_tree(None, true),
         keyring: None,
+        test_authority: selection.out.join("test-authority"),
     };
     let built = build(&plan(Board::Qemu, "qemu"))?;
     let bench = Bench::new(&selection.out.join("test"), &built)?;

@@ -3,13 +3,10 @@
 //! Invariant: nothing that exists is overwritten, and the key is on the disk before the box is asked: when
 //! the answer is lost, the same command gets it again.
 
-use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::KeyPair;
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -20,6 +17,7 @@ use super::understand;
 use crate::args::Claim;
 use crate::client::{Client, Server};
 use crate::error::CtlError;
+use crate::keys::{keep_key, request, write_new};
 use crate::outcome::Outcome;
 use crate::pin::Pinned;
 
@@ -55,8 +53,7 @@ pub(crate) async fn run(asked: Claim, server: Server, limit: Duration) -> Result
     })?;
     let code = code(asked.code.as_deref())?;
     let pair = keep_key(&asked.out, &key)?;
-    let request = CertificateParams::default().serialize_request(&pair).and_then(|request| request.pem());
-    let csr = request.map_err(|error| CtlError::System(error.to_string()))?;
+    let csr = request(&pair)?;
     let answer = client.post("/v1/system/claim", &json!({"code": code, "csr": csr})).await?;
     let given: Answer = understand(&answer)?;
     check(&given, &pair, &pinned)?;
@@ -98,21 +95,6 @@ fn code(given: Option<&str>) -> Result<String, CtlError> {
     }
 }
 
-/// The key of a claim that was not answered, or a new one; on the disk either way.
-fn keep_key(folder: &Path, path: &PathBuf) -> Result<KeyPair, CtlError> {
-    let bad =
-        |reason: &dyn std::fmt::Display| CtlError::File { path: path.clone(), reason: reason.to_string() };
-    match fs::read_to_string(path) {
-        Ok(pem) => return KeyPair::from_pem(&pem).map_err(|error| bad(&error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(bad(&error)),
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| bad(&error))?;
-    let pair = KeyPair::generate().map_err(|error| CtlError::System(error.to_string()))?;
-    write_new(path, pair.serialize_pem().as_bytes(), 0o600)?;
-    Ok(pair)
-}
-
 /// Whether the box has answered with its own authority and a certificate of our key.
 fn check(given: &Answer, pair: &KeyPair, pinned: &Pinned) -> Result<(), CtlError> {
     let senseless = |reason: &dyn std::fmt::Display| CtlError::Answer(reason.to_string());
@@ -126,14 +108,4 @@ fn check(given: &Answer, pair: &KeyPair, pinned: &Pinned) -> Result<(), CtlError
     let provider = aws_lc_rs::default_provider();
     CertifiedKey::from_der(vec![certificate], key, &provider).map_err(|error| senseless(&error))?;
     Ok(())
-}
-
-/// Writes a file that is not there yet, through to the disk.
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CtlError> {
-    let mut options = OpenOptions::new();
-    let written = options.write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.map_err(|error| CtlError::File { path: path.to_owned(), reason: error.to_string() })
 }

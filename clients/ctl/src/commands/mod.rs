@@ -10,6 +10,7 @@ mod health;
 #[cfg(feature = "local")]
 mod inspect;
 mod sensor;
+mod station;
 mod subject;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -39,6 +40,7 @@ pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Ou
         Command::Health => health::run(connect().await?, identified).await,
         Command::Claim(asked) => claim::run(asked, server, limit).await,
         Command::Subject(command) => subject::run(command, connect).await,
+        Command::Station(command) => station::run(command, connect).await,
         Command::Finger(command) => finger::run(command, connect).await,
         Command::Verify { subject, image } => decide::verify(subject, &image, connect).await,
         Command::Identify { image } => decide::identify(&image, connect).await,

@@ -8,4 +8,5 @@ mod files;
 mod remote;
 #[cfg(feature = "local")]
 mod sensor;
+mod station;
 mod support;
