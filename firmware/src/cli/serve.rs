@@ -114,7 +114,8 @@ fn claim(config: &Config) -> Result<Option<Arc<Claim>>, Failure> {
     let folder = &config.pki.folder;
     let mut addresses = addresses::of_this_machine();
     let listen = config.server.listen.ip();
-    if !listen.is_unspecified() && !addresses.contains(&listen) {
+    // Loopback is always among the names.
+    if !listen.is_unspecified() && !listen.is_loopback() && !addresses.contains(&listen) {
         addresses.push(listen);
     }
     let (device, made) = first_boot::prepare(folder, &section.server_names(&addresses))?;

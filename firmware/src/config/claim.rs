@@ -37,3 +37,21 @@ impl ClaimSection {
         if bad { Err("DNS names and addresses, without a port") } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_said_stand_for_those_that_are_found() {
+        let addresses = ["192.168.1.5".parse().unwrap()];
+        let found = ClaimSection::default().server_names(&addresses);
+        assert_eq!(found, ["authenteon.local", "localhost", "127.0.0.1", "192.168.1.5"]);
+        let said = ClaimSection { names: vec!["box.example".to_owned()], ..ClaimSection::default() };
+        assert_eq!((said.server_names(&addresses), said.check()), (vec!["box.example".to_owned()], Ok(())));
+        for bad in ["", "bücher.example"] {
+            let section = ClaimSection { names: vec![bad.to_owned()], ..ClaimSection::default() };
+            assert!(section.check().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -185,15 +185,19 @@ fn certificate_params(common_name: &str, days: i64) -> CertificateParams {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);
     params.distinguished_name = name;
-    let now = SystemClock.now();
-    // Valid from the floor on, whatever the clock says: the box's may fall back there any day.
-    params.not_before = moment(FLOOR) - BACKDATED;
+    (params.not_before, params.not_after) = validity(SystemClock.now(), days);
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+/// From when and until when a certificate is valid that is made `now` for so many days.
+fn validity(now: Timestamp, days: i64) -> (OffsetDateTime, OffsetDateTime) {
     // Made by a clock that was never set: the real date is anywhere after the floor, and the certificate
     // must still be valid when the box has lain on a shelf for years.
     let unset = now.since(FLOOR) < CLOCK_SET;
-    params.not_after = moment(now) + Duration::days(if unset { days.max(UNSET_CLOCK_DAYS) } else { days });
-    params.use_authority_key_identifier_extension = true;
-    params
+    let days = if unset { days.max(UNSET_CLOCK_DAYS) } else { days };
+    // Valid from the floor on, whatever the clock says: the box's may fall back there any day.
+    (moment(FLOOR) - BACKDATED, moment(now) + Duration::days(days))
 }
 
 fn moment(moment: Timestamp) -> OffsetDateTime {
@@ -228,6 +232,20 @@ mod tests {
         for key in ["ca.key", "server.key"] {
             let mode = fs::metadata(folder.path().join(key)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_valid_whatever_the_box_s_clock_says_later_and_for_long_if_it_was_never_set() {
+        let year = Duration::days(365);
+        let set = Timestamp::from_millis(FLOOR.millis() + 3 * 365 * 86_400_000);
+        let (from, until) = validity(set, CLIENT_DAYS);
+        assert!(from <= moment(FLOOR), "the clock may fall back");
+        assert_eq!(until, moment(set) + Duration::days(CLIENT_DAYS));
+        // In 1970 the clock of the box shows the floor; a minute later no more.
+        for now in [FLOOR, Timestamp::from_millis(FLOOR.millis() + 60_000)] {
+            let (from, until) = validity(now, SERVER_DAYS);
+            assert!(from <= moment(FLOOR) && until > moment(FLOOR) + year * 15, "{until}");
         }
     }
 
