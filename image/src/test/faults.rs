@@ -99,8 +99,7 @@ const CODE: &str = "7M4K-2QXT-9FHR-VW3D";
 fn provisioned(bench: &Bench) -> Result<(), Failure> {
     let device = bench.new_box("provisioned")?;
     let first = extent(&device.disk, 1)?;
-    let hash: String =
-        Sha256::digest(CODE).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = Sha256::digest(CODE).iter().map(|byte| format!("{byte:02x}")).collect();
     let file = device.folder.join("provision.toml");
     std::fs::write(&file, format!("version = 1\ncode-sha256 = \"{hash}\"\n")).map_err(at(&file))?;
     run(Command::new("mcopy")
