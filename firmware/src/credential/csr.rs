@@ -1,7 +1,7 @@
 //! The key in a certificate request. Everything else in it is ignored: what the administrator is called
 //! and may do is the box's to say.
 //!
-//! Invariant: a [`ProvenKey`] has signed the request, and is of a kind that the box trusts: P-256, P-384,
+//! Invariant: a `ProvenKey` has signed the request, and is of a kind that the box trusts: P-256, P-384,
 //! Ed25519, or RSA of 2048 bits and more.
 
 use rcgen::{PublicKeyData, SubjectPublicKeyInfo};

@@ -38,7 +38,7 @@ impl BootFiles {
     }
 }
 
-/// The partition that a text like [`crate::build::AUTOBOOT`] tells.
+/// The partition that a text like that of `boot_folder.rs` tells.
 pub(crate) fn choose(text: &str, trial: bool) -> Option<u8> {
     let wanted = if trial { "[tryboot]" } else { "[all]" };
     let mut section = "[all]";
