@@ -7,7 +7,9 @@ mod genimage;
 mod host;
 mod layout;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
+
+use authenteon_image::bundle;
 
 use clap::{Parser, Subcommand};
 
@@ -19,7 +21,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 64 wrong usage, 69 a tool is missing on this host.";
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 the bundle cannot be made, 64 wrong usage, 69 a tool is missing on this host.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -31,6 +34,30 @@ enum Command {
         /// As a configuration for genimage.
         #[arg(long)]
         genimage: bool,
+    },
+    /// Make a signed update bundle that this appliance and RAUC accept.
+    Bundle {
+        /// Root file system: squashfs with its verity tree.
+        #[arg(long)]
+        rootfs: PathBuf,
+        /// FAT image with kernel and initramfs.
+        #[arg(long)]
+        boot: PathBuf,
+        /// Which version it brings.
+        #[arg(long)]
+        version: String,
+        /// Which board it is for.
+        #[arg(long)]
+        board: String,
+        /// Private key of the signer (PEM, PKCS #8: P-256, P-384 or RSA).
+        #[arg(long)]
+        key: PathBuf,
+        /// Its certificate (PEM), and after it those between it and the keyring.
+        #[arg(long)]
+        cert: PathBuf,
+        /// Where the bundle goes.
+        #[arg(long)]
+        out: PathBuf,
     },
     /// Say which host tools are missing for making and booting an image, and how to install them.
     Check,
@@ -47,6 +74,15 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Layout { json, genimage } => print_layout(json, genimage),
+        Command::Bundle { rootfs, boot, version, board, key, cert, out } => {
+            match bundle::from_files([&rootfs, &boot, &key, &cert, &out], &board, &version) {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(why) => {
+                    eprintln!("authenteon-image: {why}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         Command::Check => check(),
     }
 }
