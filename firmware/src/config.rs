@@ -5,6 +5,7 @@
 
 mod panel;
 mod sensors;
+mod update;
 
 use std::{
     fs, io,
@@ -20,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use panel::{FrontPanel, PanelPart};
 pub use sensors::{Sensors, SerialModel, SerialPort};
+pub use update::Update;
 
 use crate::policy::{Fpir, Policy};
 
@@ -84,6 +86,8 @@ pub struct Config {
     pub sensors: Sensors,
     /// The front panel, if the box has one.
     pub panel: Option<FrontPanel>,
+    /// Updates of the whole box, if it is updated over the API.
+    pub update: Option<Update>,
     /// The log.
     #[serde(default)]
     pub log: Log,

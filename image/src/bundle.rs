@@ -318,7 +318,7 @@ pub fn from_files(
 fn squashfs(content: &Content<'_>) -> Result<Vec<u8>, BundleError> {
     let failed = |why: backhand::BackhandError| BundleError::Squashfs(why.to_string());
     let mut writer = FilesystemWriter::default();
-    writer.set_kind(Kind::from_const(LE_V4_0).map_err(|why| BundleError::Squashfs(why.to_owned()))?);
+    writer.set_kind(Kind::from_const(LE_V4_0).map_err(BundleError::Squashfs)?);
     writer.set_block_size(128 << 10);
     // The images are compressed inside; gzip is in every reader.
     writer.set_compressor(FilesystemCompressor::new(Compressor::Gzip, None).map_err(failed)?);

@@ -70,6 +70,8 @@ impl Problem {
             (_, "sensor-timeout") => Some("Lay a finger down sooner, or wait longer with --wait SECONDS."),
             (_, "sensor-failed") => Some("Test it with: authenteonctl sensor test READER."),
             (_, "unknown-sensor") => Some("Look at what is there with: authenteonctl sensor list."),
+            (_, "no-updates") => Some("Its configuration needs an [update] section."),
+            (_, "update-state" | "no-room") => Some("Look at it with: authenteonctl update status."),
             (401, _) => Some(
                 "Give a client certificate that this box has registered: --cert and --key \
                  (on the box: authenteond client add).",

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::exit::Failure;
+use super::{exit::Failure, selftest};
 use crate::{
     clock::SystemClock,
     config::{self, Loaded, Log},
@@ -20,6 +20,7 @@ use crate::{
     server::Server,
     services::Services,
     store::SledStore,
+    update::link::Link,
 };
 
 /// Checks a configuration and says what is doubtful.
@@ -55,17 +56,28 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let services = Services::open(Arc::new(store), policy, Arc::new(SystemClock))?;
     let counts = services.counts();
     info!(fingers = counts.fingers, impressions = counts.impressions, "store open");
-    let server = Server::bind(config.server.listen, config.pki.folder, config.limits, services).await?;
+    let pki = config.pki.folder;
+    let server = Server::bind(config.server.listen, pki.clone(), config.limits, services).await?;
     let failed = |why| Failure::io(&why);
     let server = server.with_sensors(Sensors::start(sources).map_err(failed)?);
     let server = match panel {
         Some(panel) => server.with_panel(panel),
         None => server,
     };
+    let link = config.update.as_ref().map(|update| Link::new(update.agent.clone()));
+    let server = match (config.update, &link) {
+        (Some(update), Some(link)) => server.with_updates(update.folder, link.clone()).map_err(failed)?,
+        _ => server,
+    };
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    info!(address = %server.address().map_err(failed)?, "serving over TLS 1.3");
+    let address = server.address().map_err(failed)?;
+    info!(%address, "serving over TLS 1.3");
+    if let Some(link) = link {
+        // Answered by the loop below as any other client is.
+        tokio::spawn(selftest::run(link, address, pki));
+    }
     let reloader = server.reloader();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {

@@ -25,6 +25,8 @@ pub(crate) enum Access {
 pub(crate) const ANYBODY: Access = Access::Roles(&[Role::Officer, Role::Station]);
 /// Keepers of subjects.
 pub(crate) const OFFICER: Access = Access::Roles(&[Role::Officer]);
+/// Who may change the box's own software.
+pub(crate) const UPDATERS: Access = OFFICER;
 /// Who asks for decisions.
 pub(crate) const STATION: Access = Access::Roles(&[Role::Station]);
 
@@ -43,6 +45,10 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/sensors", "get", ANYBODY),
     ("/v1/sensors/{id}/capture", "post", ANYBODY),
     ("/v1/sensors/{id}/test", "post", OFFICER),
+    ("/v1/system/update", "get", UPDATERS),
+    ("/v1/system/update", "post", UPDATERS),
+    ("/v1/system/update", "delete", UPDATERS),
+    ("/v1/system/update/trial", "post", UPDATERS),
     ("/v1/verify", "post", STATION),
     ("/v1/identify", "post", STATION),
 ];

@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{decisions, fingers, health, sensors, subjects},
+    api::{decisions, fingers, health, sensors, subjects, system},
 };
 
 #[derive(OpenApi)]
@@ -29,6 +29,10 @@ use super::{
         sensors::list,
         sensors::capture,
         sensors::test,
+        system::status,
+        system::upload,
+        system::discard,
+        system::trial,
         decisions::verify,
         decisions::identify,
     )

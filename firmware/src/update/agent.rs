@@ -193,15 +193,18 @@ impl Agent {
     /// [`Refusal`]: the disk cannot be read.
     pub fn status(&self) -> Result<Status, Refusal> {
         let boot = &self.settings.boot;
+        let committed = self.bootloader().committed()?;
+        let pending = self.ledger.pending().map_err(io_refusal)?;
         Ok(Status {
             slot: boot.slot,
-            committed: self.bootloader().committed()?,
-            trial: self.on_trial()?,
+            committed,
+            trial: boot.trial && committed != boot.slot,
             board: boot.board.clone(),
             version: boot.version.clone(),
             build: boot.build,
             floor: self.floor().map_err(io_refusal)?,
-            pending: self.ledger.pending().map_err(io_refusal)?,
+            // Between a commit and its bookkeeping what runs is still noted as waiting, and does not.
+            pending: pending.filter(|p| p.slot != boot.slot || committed != boot.slot),
         })
     }
 

@@ -57,9 +57,18 @@ pub fn text(committed: Slot) -> String {
 /// The Pi's `autoboot.txt`, and the same file on machines whose runner models the Pi.
 pub struct Autoboot<'d>(pub &'d dyn Disk);
 
+/// The boot order as it is on the partition.
+struct Order {
+    device: Box<dyn Device>,
+    /// Where the file's one sector is.
+    offset: u64,
+    sector: [u8; SECTOR],
+    /// What it says.
+    slot: Slot,
+}
+
 impl Autoboot<'_> {
-    /// The open partition, where the file's sector is, the sector, and what it says.
-    fn read(&self) -> Result<(Box<dyn Device>, u64, [u8; SECTOR], Slot), BootloaderError> {
+    fn read(&self) -> Result<Order, BootloaderError> {
         let mut device = self.0.open(Part::Autoboot)?;
         let found = fat::find(device.as_mut(), NAME)?;
         let mut sector = [0; SECTOR];
@@ -69,17 +78,17 @@ impl Autoboot<'_> {
             text.len() == found.size as usize && sector.starts_with(text.as_bytes())
         };
         let slot = [Slot::A, Slot::B].into_iter().find(says).ok_or(BootloaderError::Unknown)?;
-        Ok((device, found.offset, sector, slot))
+        Ok(Order { device, offset: found.offset, sector, slot })
     }
 }
 
 impl Bootloader for Autoboot<'_> {
     fn committed(&self) -> Result<Slot, BootloaderError> {
-        self.read().map(|(_, _, _, slot)| slot)
+        self.read().map(|order| order.slot)
     }
 
     fn commit(&self, slot: Slot) -> Result<(), BootloaderError> {
-        let (mut device, offset, mut sector, committed) = self.read()?;
+        let Order { mut device, offset, mut sector, slot: committed } = self.read()?;
         if committed == slot {
             return Ok(());
         }

@@ -77,7 +77,7 @@ fn a_flipped_byte_is_noticed_in_every_block_of_payload_and_tree_and_all_over_the
     let (payload, tree) = (parts.payload.len(), parts.payload.len() + parts.tree.len());
     let mut places: Vec<usize> = (0..tree).step_by(4096).flat_map(|b| [b, b + 17, b + 4095]).collect();
     places.extend((tree..whole.len()).step_by(41));
-    let mut damaged = whole.clone();
+    let mut damaged = whole;
     for at in places {
         damaged[at] ^= 0x40;
         let kind = refused(&the_box, &damaged);
@@ -103,8 +103,7 @@ fn images_that_do_not_fit_or_are_none_are_refused_before_anything_is_written() {
     let ca = Ca::new("ours");
     let the_box = Box_::new(&ca);
     let (root, boot) = images("1.1.0");
-    for (root, boot) in
-        [(vec![1; 300 << 10], boot.clone()), (root.clone(), vec![1; 65 << 10]), (root, vec![1; 511])]
+    for (root, boot) in [(vec![1; 300 << 10], boot), (root.clone(), vec![1; 65 << 10]), (root, vec![1; 511])]
     {
         let content = Content { board: BOARD, version: "1.1.0", root: &root, boot: &boot };
         assert_eq!(refused(&the_box, &write(&content, &ca.signer()).unwrap()), Kind::TooLarge);

@@ -8,3 +8,4 @@ mod remote;
 #[cfg(feature = "local")]
 mod sensor;
 mod support;
+mod updates;
