@@ -7,6 +7,7 @@ mod announce;
 mod claim;
 mod panel;
 mod sensors;
+mod update;
 
 use std::{
     fs, io,
@@ -24,6 +25,7 @@ pub use announce::Announce;
 pub use claim::ClaimSection;
 pub use panel::{FrontPanel, PanelPart};
 pub use sensors::{Sensors, SerialModel, SerialPort};
+pub use update::Update;
 
 use crate::policy::{Fpir, Policy};
 
@@ -92,6 +94,8 @@ pub struct Config {
     pub panel: Option<FrontPanel>,
     /// Whether and how the box is found on the local network.
     pub announce: Option<Announce>,
+    /// Updates of the whole box, if it is updated over the API.
+    pub update: Option<Update>,
     /// The log.
     #[serde(default)]
     pub log: Log,

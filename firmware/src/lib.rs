@@ -25,6 +25,7 @@ pub mod server;
 pub mod services;
 pub mod store;
 pub mod subject;
+pub mod update;
 mod verify;
 
 pub use enrol::{EnrolError, Enrolment};

@@ -2,7 +2,7 @@
 //!
 //! This crate turns a finger on a reader into a [`Frame`]: grey pixels with a resolution, and
 //! nothing else. It knows no templates, no network and no async; the firmware adapts it.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod clock;
 pub mod decode;
@@ -16,6 +16,7 @@ pub mod replay;
 mod rows;
 pub mod selftest;
 pub mod sensor;
+pub mod sys;
 pub mod transport;
 pub mod uru4000;
 pub mod wait;

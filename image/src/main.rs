@@ -15,6 +15,8 @@ mod test;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use authenteon_image::bundle;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
@@ -105,6 +107,30 @@ enum Command {
         #[arg(long, default_value = "target/image")]
         out: PathBuf,
     },
+    /// Make a signed update bundle that this appliance and RAUC accept.
+    Bundle {
+        /// Root file system: squashfs with its verity tree.
+        #[arg(long)]
+        rootfs: PathBuf,
+        /// FAT image with kernel and initramfs.
+        #[arg(long)]
+        boot: PathBuf,
+        /// Which version it brings.
+        #[arg(long)]
+        version: String,
+        /// Which board it is for.
+        #[arg(long)]
+        board: String,
+        /// Private key of the signer (PEM, PKCS #8: P-256, P-384 or RSA).
+        #[arg(long)]
+        key: PathBuf,
+        /// Its certificate (PEM), and after it those between it and the keyring.
+        #[arg(long)]
+        cert: PathBuf,
+        /// Where the bundle goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Say which host tools are missing for making and booting an image, and how to install them.
     Check,
 }
@@ -120,6 +146,15 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Layout { json, genimage } => print_layout(json, genimage),
+        Command::Bundle { rootfs, boot, version, board, key, cert, out } => {
+            match bundle::from_files([&rootfs, &boot, &key, &cert, &out], &board, &version) {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(why) => {
+                    eprintln!("authenteon-image: {why}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         Command::Check => check(),
         Command::Build(arguments) => report(build_disk(arguments)),
         Command::Test { smoke, out } => report(test::test(&Selection { smoke, out })),

@@ -88,6 +88,9 @@ pub(crate) enum Command {
     /// Fingerprint readers: the box's, or this machine's
     #[command(subcommand)]
     Sensor(SensorCommand),
+    /// The box's own software (role officer)
+    #[command(subcommand)]
+    Update(UpdateCommand),
     /// Look into the extraction of a print: every step as a picture
     #[cfg(feature = "local")]
     Inspect {
@@ -178,6 +181,23 @@ fn client_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let good = (1..=64).contains(&text.len()) && !text.starts_with('.') && text.chars().all(plain);
     if good { Ok(text.to_owned()) } else { Err("1 to 64 letters, digits, '.', '_' and '-'".to_owned()) }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UpdateCommand {
+    /// Send a bundle, install it into the slot that does not run, and restart into a trial of it
+    Apply {
+        /// The bundle
+        file: PathBuf,
+        /// Leave it waiting; the box goes on as it is
+        #[arg(long, conflicts_with = "wait")]
+        no_reboot: bool,
+        /// Stay until the new version is kept or rolled back
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Which version runs, which waits, and how far an installation is
+    Status,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -107,8 +107,20 @@ impl Client {
         self.call(Method::DELETE, path, None).await.map(drop)
     }
 
+    /// POST of bytes as they are, with the answer as JSON.
+    pub(crate) async fn upload(&mut self, path: &str, bytes: Vec<u8>) -> Result<Value, CtlError> {
+        let mut request = self.request(Method::POST, path, None)?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.rauc.bundle"));
+        *request.body_mut() = Full::new(Bytes::from(bytes));
+        self.send(request).await
+    }
+
     async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CtlError> {
         let request = self.request(method, path, body)?;
+        self.send(request).await
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Value, CtlError> {
         let exchange = exchange(&mut self.sender, request);
         let (status, body) = tokio::time::timeout(self.limit, exchange)
             .await

@@ -79,6 +79,8 @@ impl Problem {
                 Some("Wait; a restart of the box lets you try again at once.")
             }
             (_, "not-a-csr") => Some("Remove administrator.key, or give another --out."),
+            (_, "no-updates") => Some("Its configuration needs an [update] section."),
+            (_, "update-state" | "no-room") => Some("Look at it with: authenteonctl update status."),
             (401, _) => Some(
                 "Give a client certificate that this box has registered: --cert and --key \
                  (on the box: authenteond client add).",

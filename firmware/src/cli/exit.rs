@@ -7,6 +7,7 @@ use crate::{
     server::ServeError,
     services::OpenError,
     store::StoreError,
+    update::{agent::AgentError, boot::BootError},
 };
 
 pub(super) const USAGE: u8 = 64;
@@ -102,6 +103,27 @@ impl From<OpenError> for Failure {
             OpenError::Store(error) => error.into(),
             OpenError::Audit(_) | OpenError::Template(_) => Self::new(DATA, &error),
         }
+    }
+}
+
+impl From<BootError> for Failure {
+    fn from(error: BootError) -> Self {
+        let code = match &error {
+            BootError::File { why, .. } => code_of(why, IO),
+            BootError::Syntax { .. } => DATA,
+        };
+        Self::new(code, &error)
+    }
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        let code = match &error {
+            AgentError::State(why) => code_of(why, IO),
+            AgentError::Socket(why) => code_of(why, UNAVAILABLE),
+            AgentError::Bootloader(_) => IO,
+        };
+        Self::new(code, &error)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The command line of `authenteond`.
 
+mod agent;
 mod exit;
 mod pki;
+mod selftest;
 mod serve;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -47,6 +49,8 @@ enum Command {
     /// Clients: who holds which certificate. A running daemon sees changes after SIGHUP.
     #[command(subcommand)]
     Client(ClientCommand),
+    /// Install updates for the daemon, as root: it asks over a Unix socket.
+    SystemAgent(agent::AgentArguments),
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -160,6 +164,7 @@ pub fn run() -> ExitCode {
         Command::Validate { config } => serve::validate(&config),
         Command::Pki(command) => pki::pki(command),
         Command::Client(command) => pki::client(command),
+        Command::SystemAgent(arguments) => agent::run(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "authenteond", &mut std::io::stdout());
             Ok(true)

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::exit::Failure;
+use super::{exit::Failure, selftest};
 use crate::{
     announce::announce,
     claim::{Claim, Console, Device, StandardOutput, addresses},
@@ -23,6 +23,7 @@ use crate::{
     server::Server,
     services::Services,
     store::SledStore,
+    update::link::Link,
 };
 
 /// How often an unclaimed box looks at the age of its code and at its addresses.
@@ -62,7 +63,8 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let services = Services::open(Arc::new(store), policy, Arc::new(SystemClock))?;
     let counts = services.counts();
     info!(fingers = counts.fingers, impressions = counts.impressions, "store open");
-    let server = Server::bind(config.server.listen, config.pki.folder, config.limits, services).await?;
+    let pki = config.pki.folder;
+    let server = Server::bind(config.server.listen, pki.clone(), config.limits, services).await?;
     let failed = |why| Failure::io(&why);
     let server = match &claim {
         Some(claim) => server.with_claim(Arc::clone(claim)),
@@ -72,6 +74,11 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let server = match panel {
         Some(panel) => server.with_panel(panel),
         None => server,
+    };
+    let link = config.update.as_ref().map(|update| Link::new(update.agent.clone()));
+    let server = match (config.update, &link) {
+        (Some(update), Some(link)) => server.with_updates(update.folder, link.clone()).map_err(failed)?,
+        _ => server,
     };
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -86,6 +93,10 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     if let Some(claim) = claim.filter(|claim| claim.unprovisioned()) {
         claim.announce(Box::new(move || reachable_at(address)));
         tokio::spawn(keep_announcing(claim));
+    }
+    if let Some(link) = link {
+        // Answered by the loop below as any other client is.
+        tokio::spawn(selftest::run(link, address, pki));
     }
     let reloader = server.reloader();
     tokio::spawn(async move {

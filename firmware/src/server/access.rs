@@ -27,6 +27,8 @@ pub(crate) const ANYBODY: Access = Access::Roles(&[Role::Administrator, Role::Of
 pub(crate) const ADMINISTRATOR: Access = Access::Roles(&[Role::Administrator]);
 /// Keepers of subjects.
 pub(crate) const OFFICER: Access = Access::Roles(&[Role::Administrator, Role::Officer]);
+/// Who may change the box's own software.
+pub(crate) const UPDATERS: Access = ADMINISTRATOR;
 /// Who asks for decisions.
 pub(crate) const STATION: Access = Access::Roles(&[Role::Station]);
 
@@ -64,6 +66,10 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/sensors", "get", ANYBODY),
     ("/v1/sensors/{id}/capture", "post", ANYBODY),
     ("/v1/sensors/{id}/test", "post", OFFICER),
+    ("/v1/system/update", "get", UPDATERS),
+    ("/v1/system/update", "post", UPDATERS),
+    ("/v1/system/update", "delete", UPDATERS),
+    ("/v1/system/update/trial", "post", UPDATERS),
     ("/v1/verify", "post", STATION),
     ("/v1/identify", "post", STATION),
 ];

@@ -11,6 +11,7 @@ mod json;
 mod openapi;
 mod problem;
 mod tls;
+mod updates;
 
 use std::{
     io,
@@ -37,7 +38,10 @@ use crate::{
     panel::FrontPanel,
     sensors::Sensors,
     services::Services,
+    update::link::Link,
 };
+
+use updates::Updates;
 
 pub use openapi::document as openapi_document;
 pub use tls::TlsError;
@@ -95,6 +99,8 @@ pub(crate) struct State {
     pub(crate) panel: Option<Arc<FrontPanel>>,
     /// A request that is repeated must not ask for another finger.
     pub(crate) answers: Arc<Mutex<Answers>>,
+    /// Updates of the box, if it is updated this way.
+    pub(crate) updates: Option<Arc<Updates>>,
 }
 
 impl State {
@@ -138,6 +144,7 @@ impl Server {
             sensors: Sensors::none(),
             panel: None,
             answers: Arc::new(Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE))),
+            updates: None,
         };
         Ok(Self { listener, acceptor, state, pki })
     }
@@ -161,6 +168,15 @@ impl Server {
     pub fn with_panel(mut self, panel: FrontPanel) -> Self {
         self.state.panel = Some(Arc::new(panel));
         self
+    }
+
+    /// With updates: bundles go to `folder`, and the agent at `link` installs them.
+    ///
+    /// # Errors
+    /// The folder cannot be made or cleared.
+    pub fn with_updates(mut self, folder: PathBuf, link: Link) -> io::Result<Self> {
+        self.state.updates = Some(Arc::new(Updates::open(folder, link)?));
+        Ok(self)
     }
 
     /// The address that it listens on.

@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{claim, decisions, fingers, health, sensors, stations, subjects},
+    api::{claim, decisions, fingers, health, sensors, stations, subjects, system},
 };
 
 #[derive(OpenApi)]
@@ -33,6 +33,10 @@ use super::{
         sensors::list,
         sensors::capture,
         sensors::test,
+        system::status,
+        system::upload,
+        system::discard,
+        system::trial,
         decisions::verify,
         decisions::identify,
     )

@@ -1,7 +1,10 @@
 //! The whole daemon as its clients meet it: the real binary with its own authority and store, on a free
-//! port of this machine, asked over TLS. Nothing in here reaches into the library but `readers`.
+//! port of this machine, asked over TLS. Nothing in here reaches into the library but `readers` and `updates`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+#[path = "../update/support.rs"]
+#[expect(dead_code, reason = "the tests of updates themselves use all of it")]
+mod boxes;
 mod support;
 
 mod bad_bodies;
@@ -15,4 +18,5 @@ mod readers;
 mod roles;
 mod serial_readers;
 mod stations;
+mod updates;
 mod wire_speed;

@@ -12,6 +12,7 @@ mod inspect;
 mod sensor;
 mod station;
 mod subject;
+mod update;
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -25,16 +26,22 @@ use crate::error::CtlError;
 use crate::outcome::Outcome;
 use crate::tls;
 
+/// A bundle on its way over a slow line.
+const UPLOAD_SECONDS: u64 = 600;
+
 /// Runs the command that was asked for; only those that ask the box connect to it.
 pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Outcome, CtlError> {
     if let Command::Sensor(command) = &command {
         connection.timeout = connection.timeout.max(command.patience());
     }
+    if let Command::Update(_) = &command {
+        connection.timeout = connection.timeout.max(UPLOAD_SECONDS);
+    }
     let identified = connection.cert.is_some();
     let (server, limit) = (connection.server.clone(), connection.limit());
     let connect = async || {
         let tls = tls::config(&connection)?;
-        Client::connect(connection.server, tls, limit).await
+        Client::connect(connection.server.clone(), tls, limit).await
     };
     match command {
         Command::Health => health::run(connect().await?, identified).await,
@@ -45,6 +52,7 @@ pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Ou
         Command::Verify { subject, image } => decide::verify(subject, &image, connect).await,
         Command::Identify { image } => decide::identify(&image, connect).await,
         Command::Sensor(command) => sensor::run(command, connect).await,
+        Command::Update(command) => update::run(command, connect).await,
         #[cfg(feature = "local")]
         Command::Inspect { image, out } => inspect::run(&image, &out),
         #[cfg(feature = "local")]

@@ -10,3 +10,4 @@ mod remote;
 mod sensor;
 mod station;
 mod support;
+mod updates;

@@ -9,6 +9,7 @@ pub(super) mod sample;
 pub(super) mod sensors;
 pub(super) mod stations;
 pub(super) mod subjects;
+pub(super) mod system;
 
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub(super) fn router(state: State) -> Router {
         .route("/v1/sensors", get(sensors::list))
         .route("/v1/sensors/{id}/capture", post(sensors::capture))
         .route("/v1/sensors/{id}/test", post(sensors::test))
+        .route("/v1/system/update", get(system::status).post(system::upload).delete(system::discard))
+        .route("/v1/system/update/trial", post(system::trial))
         .route("/v1/verify", post(decisions::verify))
         .route("/v1/identify", post(decisions::identify))
         .method_not_allowed_fallback(|| async {

@@ -1,0 +1,173 @@
+//! The one bundle that is being taken in or installed, and how far it is.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{body::Body, http::StatusCode};
+use http_body_util::BodyExt;
+use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
+use tracing::{info, warn};
+
+use super::problem::Problem;
+use crate::update::{bundle::LARGEST, install::Progress, link::Link, protocol::Request};
+
+/// What comes in has this name until it is whole, and then the other.
+const PART: &str = "incoming.part";
+const WHOLE: &str = "incoming.raucb";
+/// The store goes on writing: so much of the disk is left to it.
+const SPARED: u64 = 16 << 20;
+
+/// What is being done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Idle,
+    Receiving,
+    Installing(Option<Progress>),
+    Failed(String),
+}
+
+/// The daemon's side of updates.
+pub(crate) struct Updates {
+    folder: PathBuf,
+    link: Link,
+    phase: Arc<Mutex<Phase>>,
+}
+
+impl Updates {
+    /// Bundles go to `folder`; the agent is at `link`. What a former run left there is removed.
+    pub(crate) fn open(folder: PathBuf, link: Link) -> io::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        for name in [PART, WHOLE] {
+            remove(&folder.join(name))?;
+        }
+        Ok(Self { folder, link, phase: Arc::new(Mutex::new(Phase::Idle)) })
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.lock().clone()
+    }
+
+    /// Forgets why the last bundle failed.
+    pub(crate) fn forget(&self) {
+        let mut phase = self.lock();
+        if matches!(*phase, Phase::Failed(_)) {
+            *phase = Phase::Idle;
+        }
+    }
+
+    /// Takes the one place for a bundle.
+    pub(crate) fn receive(&self) -> Result<Receiving, Problem> {
+        let mut phase = self.lock();
+        if matches!(*phase, Phase::Receiving | Phase::Installing(_)) {
+            let detail = "another bundle is being installed: ask again when it is done";
+            return Err(Problem::new(StatusCode::CONFLICT, "update-state", "Not now", detail));
+        }
+        *phase = Phase::Receiving;
+        Ok(Receiving { folder: self.folder.clone(), link: self.link.clone(), phase: Arc::clone(&self.phase) })
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why),
+        _ => Ok(()),
+    }
+}
+
+/// The place of a bundle that comes in; free again when it is dropped before the end.
+pub(crate) struct Receiving {
+    folder: PathBuf,
+    link: Link,
+    phase: Arc<Mutex<Phase>>,
+}
+
+fn set(phase: &Mutex<Phase>, to: Phase) {
+    *phase.lock().unwrap_or_else(PoisonError::into_inner) = to;
+}
+
+impl Receiving {
+    /// Writes the body to the update folder as it comes.
+    pub(crate) async fn take(
+        &self,
+        mut body: Body,
+        announced: Option<u64>,
+        pause: Duration,
+    ) -> Result<(), Problem> {
+        let failed = |why: io::Error| Problem::internal(&why);
+        let full = || {
+            let detail = "the box has no room for this bundle: make room and send it again";
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", "No room", detail)
+        };
+        let space = rustix::fs::statvfs(&self.folder).map_err(|why| failed(why.into()))?;
+        let room = (space.f_bavail * space.f_frsize).saturating_sub(SPARED);
+        if announced.is_some_and(|length| length > room) {
+            return Err(full());
+        }
+        let mut file = File::create(self.folder.join(PART)).await.map_err(failed)?;
+        let mut length = 0;
+        loop {
+            let frame = timeout(pause, body.frame()).await.map_err(|_| {
+                let detail = "send the bundle without pauses";
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body took too long", detail)
+            })?;
+            let Some(frame) = frame else { break };
+            let frame = frame.map_err(|_| Problem::bad_request("the body ended early"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            length += data.len() as u64;
+            if length > LARGEST {
+                return Err(Problem::too_large(usize::try_from(LARGEST).unwrap_or(usize::MAX)));
+            }
+            if length > room {
+                return Err(full());
+            }
+            file.write_all(&data).await.map_err(failed)?;
+        }
+        file.flush().await.map_err(failed)?;
+        fs::rename(self.folder.join(PART), self.folder.join(WHOLE)).map_err(failed)
+    }
+
+    /// Lets the agent install it, on a thread of its own that outlives the request.
+    pub(crate) fn install(self) {
+        set(&self.phase, Phase::Installing(None));
+        tokio::task::spawn_blocking(move || {
+            let path = self.folder.join(WHOLE);
+            let tell = &mut |progress| set(&self.phase, Phase::Installing(Some(progress)));
+            match self.link.ask(&Request::Install { path: path.clone() }, tell) {
+                Ok(_) => {
+                    info!("an update waits for its trial");
+                    set(&self.phase, Phase::Idle);
+                }
+                Err(why) => {
+                    warn!(%why, "the update was not installed");
+                    set(&self.phase, Phase::Failed(why.to_string()));
+                }
+            }
+            if let Err(why) = remove(&path) {
+                warn!(%why, "the bundle stays behind");
+            }
+        });
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if *phase == Phase::Receiving {
+            *phase = Phase::Idle;
+            // The next one overwrites it where this fails.
+            let _ = remove(&self.folder.join(PART));
+        }
+    }
+}
