@@ -64,6 +64,8 @@ impl BuildArguments {
         Plan {
             board: self.board,
             test_authority: out.join("test-authority"),
+            packages: out.join("packages"),
+            without_daemon: false,
             out,
             release: Release::of_this_tree(self.version, self.keyring.is_none()),
             keyring: self.keyring,
@@ -103,6 +105,9 @@ enum Command {
         /// Only that it boots, is claimed, enrols and verifies.
         #[arg(long)]
         smoke: bool,
+        /// How often the power is cut during an update.
+        #[arg(long, default_value_t = 20)]
+        cuts: u32,
         /// Where everything goes.
         #[arg(long, default_value = "target/image")]
         out: PathBuf,
@@ -157,7 +162,7 @@ fn main() -> ExitCode {
         }
         Command::Check => check(),
         Command::Build(arguments) => report(build_disk(arguments)),
-        Command::Test { smoke, out } => report(test::test(&Selection { smoke, out })),
+        Command::Test { smoke, out, cuts } => report(test::test(&Selection { smoke, out, cuts })),
         Command::Boot { build, port, disk, append } => report(boot(build, port, disk, append)),
     }
 }

@@ -30,6 +30,9 @@ pub(super) struct AgentArguments {
     /// Where bundles lie, and nowhere else.
     #[arg(long, default_value = "/data/update")]
     folder: PathBuf,
+    /// A file that is made when a version on trial is kept.
+    #[arg(long, default_value = "/run/authenteon/committed")]
+    committed: PathBuf,
     /// A file that exists once the clock has been set.
     #[arg(long, default_value = "/run/authenteon/clock-synchronised")]
     synchronised: PathBuf,
@@ -50,6 +53,7 @@ pub(super) fn run(arguments: AgentArguments) -> Result<bool, Failure> {
         keyring: arguments.keyring,
         state: arguments.state,
         folder: arguments.folder,
+        committed: arguments.committed,
         trial: Duration::from_secs(arguments.trial_seconds),
     };
     let machine = Box::new(ThisMachine { synchronised: arguments.synchronised });

@@ -27,6 +27,8 @@ use tracing::{error, info};
 
 use crate::update::{link::Link, protocol::Request};
 
+/// Seconds that the agent gets to start.
+const AGENT_STARTS: u32 = 30;
 /// The box gets this long to answer itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -56,7 +58,16 @@ pub(super) async fn run(link: Link, address: SocketAddr, pki: std::path::PathBuf
         let link = link.clone();
         tokio::task::spawn_blocking(move || link.ask(&request, &mut |_| {}))
     };
-    match ask(Request::Status {}).await {
+    let mut status = ask(Request::Status {}).await;
+    // Daemon and agent start at the same moment.
+    for _ in 0..AGENT_STARTS {
+        if matches!(status, Ok(Ok(_))) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        status = ask(Request::Status {}).await;
+    }
+    match status {
         Ok(Ok(status)) if status.trial => {}
         Ok(Ok(_)) => return,
         Ok(Err(why)) => return error!(%why, "the update agent does not say whether this is a trial"),

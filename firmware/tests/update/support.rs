@@ -204,6 +204,7 @@ impl Box_ {
             keyring: self.path("keyring.pem"),
             state: self.path("state"),
             folder: self.path("update"),
+            committed: self.folder.path().join("committed"),
             trial: Duration::from_secs(180),
         };
         Agent::new(settings, disk, Box::new(self.machine.clone())).unwrap()

@@ -28,7 +28,7 @@ pub(super) fn provide(given: Option<&Path>, folder: &Path) -> Result<PathBuf, Fa
 }
 
 /// An authority for tests, with a signer: `ca.pem`, `signer.pem`, `signer.key`. One that is there stays.
-fn throw_away(folder: &Path) -> Result<PathBuf, Failure> {
+pub(crate) fn throw_away(folder: &Path) -> Result<PathBuf, Failure> {
     let authority = folder.join("ca.pem");
     if authority.exists() {
         return Ok(authority);

@@ -28,6 +28,7 @@ use crate::{
 };
 #[cfg(test)]
 pub(crate) use boot_folder::AUTOBOOT;
+pub(crate) use keyring::throw_away;
 pub(crate) use release::Release;
 
 /// What to build.
@@ -43,6 +44,10 @@ pub(crate) struct Plan {
     pub(crate) keyring: Option<PathBuf>,
     /// Where the throw-away authority is, or is made.
     pub(crate) test_authority: PathBuf,
+    /// Where Debian's packages are, or are put.
+    pub(crate) packages: PathBuf,
+    /// For tests of what does not come up: the root has no daemon.
+    pub(crate) without_daemon: bool,
 }
 
 /// What was built.
@@ -71,11 +76,15 @@ pub(crate) fn build(plan: &Plan) -> Result<Built, Failure> {
     let out = &out.canonicalize().map_err(at(out))?;
     let toolchain = toolchain::find()?;
     let programs = step("daemon and init for aarch64", || toolchain.build())?;
-    let packages = step("packages", || debian::packages(&out.join("packages")))?;
+    let packages = step("packages", || debian::packages(&plan.packages))?;
     let modules = step("kernel modules", || modules::Modules::open(&packages))?;
     let keyring = keyring::provide(plan.keyring.as_deref(), &plan.test_authority)?;
     let tree = out.join("root");
     step("root", || root::assemble(&tree, &programs, &packages, &modules, &plan.release, &keyring))?;
+    if plan.without_daemon {
+        let daemon = tree.join("usr/bin/authenteond");
+        fs::remove_file(&daemon).map_err(at(&daemon))?;
+    }
     let verified = step("squashfs and verity", || verity::make(&tree, &out.join("rootfs.img")))?;
     let initramfs = out.join("initramfs.img");
     step("initramfs", || initramfs::make(&initramfs, &programs.init, &modules, plan.board))?;

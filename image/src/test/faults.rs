@@ -32,7 +32,7 @@ pub(super) fn all(bench: &Bench, claimed: &mut Option<Claimed>, table: &mut Tabl
     Ok(())
 }
 
-fn flip(disk: &Path, offset: u64) -> Result<(), Failure> {
+pub(super) fn flip(disk: &Path, offset: u64) -> Result<(), Failure> {
     let file = File::options().read(true).write(true).open(disk).map_err(at(disk))?;
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset).map_err(at(disk))?;

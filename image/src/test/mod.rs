@@ -7,6 +7,7 @@ mod clients;
 mod faults;
 mod smoke;
 mod table;
+mod updates;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub(crate) struct Selection {
     pub(crate) smoke: bool,
     /// Where everything goes.
     pub(crate) out: PathBuf,
+    /// How often the power is cut during an update.
+    pub(crate) cuts: u32,
 }
 
 /// Builds, boots, tests, and prints a table.
@@ -36,6 +39,8 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
         release: Release::of_this_tree(None, true),
         keyring: None,
         test_authority: selection.out.join("test-authority"),
+        packages: selection.out.join("packages"),
+        without_daemon: false,
     };
     let built = build(&plan(Board::Qemu, "qemu"))?;
     let bench = Bench::new(&selection.out.join("test"), &built)?;
@@ -50,6 +55,8 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
     let mut claimed = smoke::all(&bench, &mut table)?;
     if !selection.smoke {
         faults::all(&bench, &mut claimed, &mut table)?;
+        let bundles = updates::bundles(&plan(Board::Qemu, "qemu"), &selection.out)?;
+        updates::all(&claimed, &bundles, selection.cuts, &mut table);
         let pi = build(&plan(Board::Pi, "pi"))?;
         smoke::raspi(&bench, &pi, &mut table)?;
     }

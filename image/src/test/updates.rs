@@ -1,0 +1,264 @@
+//! Updates: one that is good, those that are refused, those that do not come up, and power that goes in
+//! between. After each the finger that was enrolled before must be accepted.
+
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::{
+    box_under_test::PATIENCE,
+    clients::{Answer, Person},
+    faults::flip,
+    smoke::Claimed,
+    table::Table,
+};
+use crate::{
+    board::Board,
+    build::{self, Built, Plan, Release},
+    failure::{Failure, at},
+    machine::{Ended, Machine, extent},
+};
+use authenteon_image::bundle;
+
+/// Versions on trial are given up after so long here, and not after three minutes.
+const TRIAL: &str = "authenteon.trial=40";
+const ROOT_B: u8 = 6;
+
+/// Bundles to try.
+pub(super) struct Bundles {
+    good: PathBuf,
+    without_daemon: PathBuf,
+    older: PathBuf,
+    of_another_board: PathBuf,
+    of_a_stranger: PathBuf,
+    unsigned: PathBuf,
+    truncated: PathBuf,
+}
+
+/// Builds the versions and makes bundles of them.
+pub(super) fn bundles(plan: &Plan, out: &Path) -> Result<Bundles, Failure> {
+    let folder = out.join("bundles");
+    std::fs::create_dir_all(&folder).map_err(at(&folder))?;
+    let version = |version: &str, without_daemon| {
+        let plan = Plan {
+            out: out.join(format!("qemu-{version}")),
+            release: Release { version: version.to_owned(), ..plan.release.clone() },
+            without_daemon,
+            ..plan.clone()
+        };
+        build::build(&plan)
+    };
+    let (next, broken) = (version("0.2.0", false)?, version("0.3.0", true)?);
+    let stranger = folder.join("stranger");
+    build::throw_away(&stranger)?;
+    let board = Board::Qemu.name();
+    let make = |built: &Built, authority: &Path, board: &str, version: &str, name: &str| {
+        let path = folder.join(name);
+        let (key, certificate) = (authority.join("signer.key"), authority.join("signer.pem"));
+        bundle::from_files([&built.root, &built.boot, &key, &certificate, &path], board, version)
+            .map_err(|why| Failure::Wrong(format!("{name}: {why}")))?;
+        Ok::<PathBuf, Failure>(path)
+    };
+    let own = &plan.test_authority;
+    let good = make(&next, own, board, "0.2.0", "good.raucb")?;
+    let whole = std::fs::read(&good).map_err(at(&good))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).map_err(at(&path))?;
+        Ok::<PathBuf, Failure>(path)
+    };
+    // The last eight bytes are the length of the signature: none.
+    let unsigned = [&whole[..whole.len().saturating_sub(8)], &[0; 8]].concat();
+    Ok(Bundles {
+        without_daemon: make(&broken, own, board, "0.3.0", "without-daemon.raucb")?,
+        older: make(&next, own, board, "0.0.9", "older.raucb")?,
+        of_another_board: make(&next, own, "rpi4", "0.2.0", "another-board.raucb")?,
+        of_a_stranger: make(&next, &stranger, board, "0.2.0", "stranger.raucb")?,
+        unsigned: write("unsigned.raucb", &unsigned)?,
+        truncated: write("truncated.raucb", &whole[..whole.len() / 2])?,
+        good,
+    })
+}
+
+pub(super) fn all(claimed: &Option<Claimed>, bundles: &Bundles, cuts: u32, table: &mut Table) {
+    let Some(claimed) = claimed else { return };
+    table.check("bundles cut, unsigned, of a stranger, older, of another board: refused", || {
+        refused(claimed, bundles)
+    });
+    let updated =
+        table.check("an update is tried, passes its self-test and is kept", || good(claimed, bundles));
+    table.check("an older version is refused after the update, the version floor rose", || match &updated {
+        Some(updated) => downgrade(updated, bundles),
+        None => Err(Failure::Wrong("there is no updated box".to_owned())),
+    });
+    table.check("a version without a daemon is given up, and the one before is back", || {
+        broken(claimed, bundles)
+    });
+    table.check("a root that rots before its trial restarts by itself, and the one before is back", || {
+        rotten(claimed, bundles)
+    });
+    table.check("a second start during a trial goes back to the version before", || {
+        second_start(claimed, bundles)
+    });
+    table.check(
+        &format!("{cuts} power cuts during an installation: the box starts, the finger is known"),
+        || power(claimed, bundles, cuts),
+    );
+}
+
+fn administrator(claimed: &Claimed) -> Person<'_> {
+    Person { folder: &claimed.device.folder, name: Some("administrator") }
+}
+
+fn apply(claimed: &Claimed, machine: &Machine, bundle: &Path, more: &[&str]) -> Result<Answer, Failure> {
+    let path = bundle.display().to_string();
+    administrator(claimed).call(machine, &[&["update", "apply", &path], more].concat())
+}
+
+fn status(claimed: &Claimed, machine: &Machine) -> Result<Value, Failure> {
+    administrator(claimed).call(machine, &["update", "status"])?.expect(0, "asking for the state of updates")
+}
+
+/// The box runs this version, for good, and knows its people.
+fn runs(claimed: &Claimed, machine: &mut Machine, version: &str) -> Result<(), Failure> {
+    machine.wait_live(PATIENCE)?;
+    let began = Instant::now();
+    loop {
+        let status = status(claimed, machine)?;
+        if status["version"] == version && status["state"] != "trial" {
+            break;
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(machine.fault(&format!("it does not run {version} for good: {status}")));
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+    claimed.verifies(machine)
+}
+
+fn refused(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
+    let twin = claimed.twin("refused")?;
+    let mut machine = twin.device.start("")?;
+    machine.wait_live(PATIENCE)?;
+    for (bundle, word) in [
+        (&bundles.truncated, "bundle"),
+        (&bundles.unsigned, "bundle"),
+        (&bundles.of_a_stranger, "sign"),
+        (&bundles.of_another_board, "rpi4"),
+        (&bundles.older, "0.0.9"),
+    ] {
+        let answer = apply(&twin, &machine, bundle, &[])?;
+        let name = bundle.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if answer.code == 0 || !answer.said.contains(word) {
+            return Err(machine.fault(&format!("{name} ended with code {}: {}", answer.code, answer.said)));
+        }
+    }
+    runs(&twin, &mut machine, &running())
+}
+
+/// The version of the disk that is tested.
+fn running() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// Installs and restarts into the trial; gives the machine on trial.
+fn tried(claimed: &Claimed, bundle: &Path) -> Result<Machine, Failure> {
+    let mut machine = claimed.device.start(TRIAL)?;
+    machine.wait_live(PATIENCE)?;
+    apply(claimed, &machine, bundle, &[])?.expect(0, "applying the update")?;
+    let ended = machine.wait(PATIENCE)?;
+    if ended != (Ended::Restart { trial: true }) {
+        return Err(machine.fault(&format!("it did not restart into a trial but ended by {ended:?}")));
+    }
+    claimed.device.start_as(true, TRIAL)
+}
+
+fn good(claimed: &Claimed, bundles: &Bundles) -> Result<Claimed, Failure> {
+    let twin = claimed.twin("updated")?;
+    let mut machine = tried(&twin, &bundles.good)?;
+    runs(&twin, &mut machine, "0.2.0")?;
+    machine.cut();
+    let mut machine = twin.device.start("")?;
+    runs(&twin, &mut machine, "0.2.0")?;
+    Ok(twin)
+}
+
+fn downgrade(updated: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
+    let mut machine = updated.device.start("")?;
+    machine.wait_live(PATIENCE)?;
+    let answer = apply(updated, &machine, &bundles.older, &[])?;
+    if answer.code == 0 || !answer.said.contains("0.2.0") {
+        return Err(machine.fault(&format!("it ended with code {}: {}", answer.code, answer.said)));
+    }
+    Ok(())
+}
+
+/// The trial ends by itself in a restart, and the version before is there again.
+fn given_up(claimed: &Claimed, mut trial: Machine) -> Result<(), Failure> {
+    let ended = trial.wait(PATIENCE)?;
+    if ended != (Ended::Restart { trial: false }) {
+        return Err(trial.fault(&format!("the trial ended by {ended:?}")));
+    }
+    let mut machine = claimed.device.start("")?;
+    runs(claimed, &mut machine, &running())
+}
+
+fn broken(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
+    let twin = claimed.twin("broken")?;
+    let trial = tried(&twin, &bundles.without_daemon)?;
+    given_up(&twin, trial)
+}
+
+fn rotten(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
+    let twin = claimed.twin("rotten")?;
+    let mut machine = twin.device.start("")?;
+    machine.wait_live(PATIENCE)?;
+    apply(&twin, &machine, &bundles.good, &["--no-reboot"])?.expect(0, "installing the update")?;
+    machine.cut();
+    flip(&twin.device.disk, extent(&twin.device.disk, ROOT_B)?.from + 9)?;
+    let trial = twin.device.start_as(true, TRIAL)?;
+    given_up(&twin, trial)
+}
+
+fn second_start(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
+    let twin = claimed.twin("second-start")?;
+    let trial = tried(&twin, &bundles.without_daemon)?;
+    thread::sleep(Duration::from_secs(3));
+    // The power goes during the trial: the firmware forgets that there was one.
+    trial.cut();
+    let mut machine = twin.device.start("")?;
+    runs(&twin, &mut machine, &running())
+}
+
+/// Cuts at moments spread over an installation, each on the disk that the last one left.
+fn power(claimed: &Claimed, bundles: &Bundles, cuts: u32) -> Result<(), Failure> {
+    let twin = claimed.twin("power")?;
+    let mut machine = twin.device.start("")?;
+    machine.wait_live(PATIENCE)?;
+    let began = Instant::now();
+    apply(&twin, &machine, &bundles.good, &["--no-reboot"])?.expect(0, "installing the update")?;
+    let whole = began.elapsed();
+    machine.cut();
+    for cut in 0..cuts {
+        let mut machine = twin.device.start("")?;
+        machine.wait_live(PATIENCE)?;
+        // Golden ratio: moments that lie apart however many there are.
+        let moment = whole.mul_f64((0.5 + f64::from(cut) * 0.618_034).fract());
+        thread::scope(|scope| {
+            let (twin, machine) = (&twin, &machine);
+            // It fails when the power goes, or has ended before.
+            scope.spawn(move || apply(twin, machine, &bundles.good, &["--no-reboot"]));
+            thread::sleep(moment);
+            machine.kill();
+        });
+        let mut machine = twin.device.start("")?;
+        runs(&twin, &mut machine, &running()).map_err(|why| {
+            Failure::Wrong(format!("cut {cut}, after {:.1} s: {why}", moment.as_secs_f64()))
+        })?;
+    }
+    Ok(())
+}
