@@ -50,6 +50,19 @@ async fn settled(client: &Client) -> Value {
     }
 }
 
+/// Somebody who may update the box, known to it.
+async fn administrator(daemon: &Daemon) -> Client {
+    daemon.add_client("boss", "administrator");
+    daemon.hang_up();
+    let boss = Client::named(daemon, "boss");
+    let began = Instant::now();
+    while boss.get("/v1/stations").await.status == 401 {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    boss
+}
+
 fn empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).unwrap().next().is_none()
 }
@@ -57,14 +70,14 @@ fn empty(folder: &Path) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_box_without_the_section_is_not_updated_this_way() {
     let daemon = Daemon::start();
-    let officer = Client::named(&daemon, "officer");
+    let boss = administrator(&daemon).await;
     for (method, path) in [
         (Method::GET, "/v1/system/update"),
         (Method::POST, "/v1/system/update"),
         (Method::DELETE, "/v1/system/update"),
         (Method::POST, "/v1/system/update/trial"),
     ] {
-        let answer = officer.ask(&method, path, None).await;
+        let answer = boss.ask(&method, path, None).await;
         assert_eq!((answer.status, answer.problem()), (404, "no-updates"), "{method} {path}");
     }
 }
@@ -74,33 +87,33 @@ async fn a_bundle_is_taken_in_installed_tried_and_discarded() {
     let ca = Ca::new("ours");
     let the_box = Box_::new(&ca);
     let (daemon, _agent) = daemon(&the_box);
-    let officer = Client::named(&daemon, "officer");
-    assert_eq!(officer.get("/v1/system/update").await.body["state"], "idle");
+    let boss = administrator(&daemon).await;
+    assert_eq!(boss.get("/v1/system/update").await.body["state"], "idle");
 
     // A bad one says why, and leaves nothing behind.
     let path = "/v1/system/update";
-    let answer = officer.ask(&Method::POST, path, Some(bundle(&Ca::new("theirs"), "1.1.0"))).await;
+    let answer = boss.ask(&Method::POST, path, Some(bundle(&Ca::new("theirs"), "1.1.0"))).await;
     assert_eq!(answer.status, 202, "{:?}", answer.body);
-    let state = settled(&officer).await;
+    let state = settled(&boss).await;
     assert_eq!(state["state"], "failed");
     assert!(state["error"].as_str().unwrap().contains("does not trust"), "{state}");
     until(|| empty(&the_box.path("update")));
 
-    let answer = officer.ask(&Method::POST, path, Some(bundle(&ca, "1.1.0"))).await;
+    let answer = boss.ask(&Method::POST, path, Some(bundle(&ca, "1.1.0"))).await;
     assert_eq!(answer.status, 202, "{:?}", answer.body);
-    let state = settled(&officer).await;
+    let state = settled(&boss).await;
     assert_eq!((&state["state"], &state["pending"]), (&"ready".into(), &"1.1.0".into()));
     assert!(state["error"].is_null() && the_box.holds("b", "1.1.0"));
     until(|| empty(&the_box.path("update")));
 
-    assert_eq!(officer.ask(&Method::DELETE, path, None).await.status, 204);
-    assert_eq!(officer.get(path).await.body["state"], "idle");
-    let answer = officer.ask(&Method::POST, "/v1/system/update/trial", None).await;
+    assert_eq!(boss.ask(&Method::DELETE, path, None).await.status, 204);
+    assert_eq!(boss.get(path).await.body["state"], "idle");
+    let answer = boss.ask(&Method::POST, "/v1/system/update/trial", None).await;
     assert_eq!((answer.status, answer.problem()), (409, "update-state"));
 
-    officer.ask(&Method::POST, path, Some(bundle(&ca, "1.2.0"))).await;
-    assert_eq!(settled(&officer).await["state"], "ready");
-    assert_eq!(officer.ask(&Method::POST, "/v1/system/update/trial", None).await.status, 202);
+    boss.ask(&Method::POST, path, Some(bundle(&ca, "1.2.0"))).await;
+    assert_eq!(settled(&boss).await["state"], "ready");
+    assert_eq!(boss.ask(&Method::POST, "/v1/system/update/trial", None).await.status, 202);
     until(|| the_box.machine.trials.load(Ordering::SeqCst) == 1);
 }
 
@@ -112,8 +125,8 @@ async fn a_daemon_on_trial_tests_itself_and_is_kept() {
     the_box.start(Slot::B, true, "1.1.0");
     let (daemon, agent) = daemon(&the_box);
     until(|| ask(&agent, &Request::Status {}).unwrap().committed == Slot::B);
-    let officer = Client::named(&daemon, "officer");
-    let state = officer.get("/v1/system/update").await.body;
+    let boss = administrator(&daemon).await;
+    let state = boss.get("/v1/system/update").await.body;
     assert_eq!(
         (&state["state"], &state["slot"], &state["floor"]),
         (&"idle".into(), &"b".into(), &"1.1.0".into())
