@@ -50,6 +50,19 @@ pub(crate) struct Plan {
     pub(crate) without_daemon: bool,
 }
 
+impl Plan {
+    /// The same with whole paths: programs are called in other folders.
+    fn absolute(&self) -> Result<Self, Failure> {
+        let whole = |path: &Path| std::path::absolute(path).map_err(at(path));
+        Ok(Self {
+            out: whole(&self.out)?,
+            test_authority: whole(&self.test_authority)?,
+            packages: whole(&self.packages)?,
+            ..self.clone()
+        })
+    }
+}
+
 /// What was built.
 #[derive(Debug, Clone)]
 pub(crate) struct Built {
@@ -67,6 +80,7 @@ pub(crate) struct Built {
 
 /// Builds, and says each step with its seconds.
 pub(crate) fn build(plan: &Plan) -> Result<Built, Failure> {
+    let plan = &plan.absolute()?;
     let missing = host::missing();
     if !missing.is_empty() {
         return Err(Failure::Missing(missing));
