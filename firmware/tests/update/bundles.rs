@@ -6,7 +6,7 @@ use authenteon::update::protocol::Kind;
 use authenteon_image::bundle::{Content, Signer, write};
 use proptest::prelude::*;
 
-use crate::support::{BOARD, BUILD, Box_, Ca, bundle, bundle_for, images, parts};
+use crate::support::{BOARD, BUILD, Box_, Ca, bundle, bundle_for, images, long, parts};
 
 /// The bundle is refused for this reason and not a byte of any slot has changed.
 fn refused(the_box: &Box_, bundle: &[u8]) -> Kind {
@@ -139,7 +139,7 @@ fn a_certificate_expires_only_by_a_clock_that_was_set() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if std::env::var_os("AUTHENTEON_LONG").is_some() { 2000 } else { 64 }))]
+    #![proptest_config(ProptestConfig::with_cases(if long() { 2000 } else { 64 }))]
 
     #[test]
     fn no_change_anywhere_in_the_signature_gets_another_bundle_in(

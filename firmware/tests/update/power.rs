@@ -15,7 +15,7 @@ use authenteon::update::{
     slots::{Device, Disk, Part, SECTOR, Slot},
 };
 
-use crate::support::{Box_, Ca, ask, bundle};
+use crate::support::{Box_, Ca, ask, bundle, long};
 
 /// Random numbers of a seed: a run that fails can be run again.
 struct Seeded(u64);
@@ -138,10 +138,6 @@ impl Failing {
     }
 }
 
-fn long() -> bool {
-    std::env::var_os("AUTHENTEON_LONG").is_some()
-}
-
 fn committed(the_box: &Box_) -> Slot {
     ask(&the_box.agent(), &Request::Status {}).unwrap().committed
 }
@@ -224,7 +220,7 @@ fn a_boot_order_that_is_damaged_is_an_error_and_never_a_panic() {
     let places: Vec<usize> =
         (0..64).chain(510..516).chain(65 * 512..65 * 512 + 64).chain(100 * 512..100 * 512 + 70).collect();
     let (mut fine, mut bad) = (0, 0);
-    for _ in 0..if long() { 20_000 } else { 1500 } {
+    for _ in 0..if long() { 20_000 } else { 500 } {
         let mut fat = good.clone();
         for _ in 0..=random.next(4) {
             let place = places[random.next(places.len())];

@@ -149,6 +149,11 @@ impl Machine for Noted {
     }
 }
 
+/// Whether the full counts are asked for (`tests/run --long`).
+pub(crate) fn long() -> bool {
+    std::env::var("AUTHENTEON_LONG").is_ok_and(|value| value == "yes")
+}
+
 /// A box.
 pub(crate) struct Box_ {
     pub(crate) folder: TempDir,
@@ -159,7 +164,10 @@ pub(crate) struct Box_ {
 impl Box_ {
     /// Version 1.0.0 in slot A, committed; nothing in slot B.
     pub(crate) fn new(ca: &Ca) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // In memory where there is such a folder: the tests' own cuts decide what is kept, not a slow disk.
+        let memory = std::path::Path::new("/dev/shm");
+        let folder =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let at = |name: &str| folder.path().join(name);
         let (mut root, mut boot) = images("1.0.0");
         root.resize(ROOT_SIZE, 0);
