@@ -2,7 +2,10 @@
 
 use std::{io, path::Path, process::Command};
 
-use crate::host::{self, Tool};
+use crate::{
+    host::{self, Tool},
+    sbom::SbomError,
+};
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,9 @@ pub(crate) enum Failure {
         /// Why.
         why: io::Error,
     },
+    /// The bill of materials cannot be made.
+    #[error("the bill of materials: {0}")]
+    Sbom(#[from] SbomError),
     /// What was made is not what it must be.
     #[error("{0}")]
     Wrong(String),

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::layout::{Content, EXTENDED_PARTITION, PARTITIONS, Partition, Slot};
 
 /// Disk signature, so that two builds give the same bytes: "AUTH".
-const DISK_SIGNATURE: u32 = 0x4155_5448;
+pub(crate) const DISK_SIGNATURE: u32 = 0x4155_5448;
 
 /// The configuration for a disk image called `image`.
 #[must_use]

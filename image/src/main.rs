@@ -7,13 +7,20 @@
 mod board;
 mod build;
 mod failure;
+mod flash;
 mod genimage;
 mod host;
 mod layout;
 mod machine;
+mod sbom;
 mod test;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use authenteon_image::bundle;
 
@@ -22,7 +29,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     board::Board,
     build::{Plan, Release},
-    failure::Failure,
+    failure::{Failure, at},
+    flash::Product,
     machine::{Ended, Machine, Setup},
     test::Selection,
 };
@@ -83,6 +91,9 @@ enum Command {
         /// As a configuration for genimage.
         #[arg(long)]
         genimage: bool,
+        /// For the flashable disk of this board, as `buildroot/` makes it.
+        #[arg(long, value_enum, requires = "genimage")]
+        board: Option<Product>,
     },
     /// Build a disk.
     Build(BuildArguments),
@@ -136,6 +147,21 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Write down what the appliance ships of Rust, as a CycloneDX bill of materials.
+    Sbom {
+        /// Where it goes.
+        #[arg(long)]
+        out: PathBuf,
+        /// Package of a program that is shipped.
+        #[arg(long = "package", default_values = ["authenteon", "authenteon-init"])]
+        packages: Vec<String>,
+        /// What it is compiled for.
+        #[arg(long, default_value = "aarch64-unknown-linux-gnu")]
+        target: String,
+        /// Folder of the workspace.
+        #[arg(long, default_value = ".")]
+        workspace: PathBuf,
+    },
     /// Say which host tools are missing for making and booting an image, and how to install them.
     Check,
 }
@@ -150,7 +176,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Layout { json, genimage } => print_layout(json, genimage),
+        Command::Layout { json, genimage, board } => print_layout(json, genimage, board),
         Command::Bundle { rootfs, boot, version, board, key, cert, out } => {
             match bundle::from_files([&rootfs, &boot, &key, &cert, &out], &board, &version) {
                 Ok(_) => ExitCode::SUCCESS,
@@ -160,6 +186,9 @@ fn main() -> ExitCode {
                 }
             }
         }
+        Command::Sbom { out, packages, target, workspace } => {
+            report(write_sbom(&out, packages, target, workspace))
+        }
         Command::Check => check(),
         Command::Build(arguments) => report(build_disk(arguments)),
         Command::Test { smoke, out, cuts } => report(test::test(&Selection { smoke, out, cuts })),
@@ -168,8 +197,10 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
-fn print_layout(json: bool, genimage: bool) -> ExitCode {
-    if genimage {
+fn print_layout(json: bool, genimage: bool, board: Option<Product>) -> ExitCode {
+    if let Some(product) = board {
+        print!("{}", flash::config(product));
+    } else if genimage {
         print!("{}", genimage::config("authenteon.img"));
     } else if json {
         match serde_json::to_string_pretty(&layout::PARTITIONS) {
@@ -216,12 +247,23 @@ fn report(done: Result<(), Failure>) -> ExitCode {
     }
 }
 
+fn write_sbom(out: &Path, packages: Vec<String>, target: String, workspace: PathBuf) -> Result<(), Failure> {
+    let moment = match std::env::var("SOURCE_DATE_EPOCH").map(|text| text.parse()) {
+        Ok(Ok(moment)) => Some(moment),
+        Ok(Err(_)) => return Err(sbom::SbomError::Moment.into()),
+        Err(_) => None,
+    };
+    let text = sbom::text(&sbom::Request { workspace, packages, target, moment })?;
+    fs::write(out, text).map_err(at(out))
+}
+
 #[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
 fn build_disk(arguments: BuildArguments) -> Result<(), Failure> {
     let built = build::build(&arguments.plan())?;
     println!("disk      {}", built.disk.display());
     println!("root      {} (squashfs {} bytes)", built.root.display(), built.squashfs_bytes);
     println!("boot      {}", built.boot.display());
+    println!("bill      {}", built.bill.display());
     println!("root hash {}", built.root_hash);
     Ok(())
 }

@@ -24,7 +24,7 @@ use std::{
 use crate::{
     board::Board,
     failure::{Failure, at},
-    host,
+    host, sbom,
 };
 #[cfg(test)]
 pub(crate) use boot_folder::AUTOBOOT;
@@ -72,6 +72,8 @@ pub(crate) struct Built {
     pub(crate) root: PathBuf,
     /// FAT image of a slot's boot folder.
     pub(crate) boot: PathBuf,
+    /// What is in it of Rust (CycloneDX).
+    pub(crate) bill: PathBuf,
     /// Bytes of the squashfs alone.
     pub(crate) squashfs_bytes: u64,
     /// Root of the tree of hashes.
@@ -90,6 +92,8 @@ pub(crate) fn build(plan: &Plan) -> Result<Built, Failure> {
     let out = &out.canonicalize().map_err(at(out))?;
     let toolchain = toolchain::find()?;
     let programs = step("daemon and init for aarch64", || toolchain.build())?;
+    let bill = out.join("authenteon.cdx.json");
+    step("bill of materials", || write_bill(&bill, &plan.release))?;
     let packages = step("packages", || debian::packages(&plan.packages))?;
     let modules = step("kernel modules", || modules::Modules::open(&packages))?;
     let keyring = keyring::provide(plan.keyring.as_deref(), &plan.test_authority)?;
@@ -110,9 +114,21 @@ pub(crate) fn build(plan: &Plan) -> Result<Built, Failure> {
         disk,
         root: verified.image,
         boot,
+        bill,
         squashfs_bytes: verified.squashfs_bytes,
         root_hash: verified.root_hash,
     })
+}
+
+/// Every crate of the programs that are shipped, with its version, checksum and licence.
+fn write_bill(path: &Path, release: &Release) -> Result<(), Failure> {
+    let text = sbom::text(&sbom::Request {
+        workspace: toolchain::repository(),
+        packages: ["authenteon", "authenteon-init"].map(str::to_owned).to_vec(),
+        target: toolchain::TARGET.to_owned(),
+        moment: i64::try_from(release.moment).ok(),
+    })?;
+    fs::write(path, text).map_err(at(path))
 }
 
 fn step<T>(what: &str, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {

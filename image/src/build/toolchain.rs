@@ -111,7 +111,11 @@ impl Toolchain {
             .current_dir(repository())
             .env("CARGO_TARGET_DIR", target);
         // Paths of this host are not in what is shipped.
-        let flags = format!("{flags} --remap-path-prefix={}=authenteon", repository().display());
+        let mut flags = format!("{flags} --remap-path-prefix={}=authenteon", repository().display());
+        let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+        if let Some(home) = home.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cargo"))) {
+            flags += &format!(" --remap-path-prefix={}=cargo", home.display());
+        }
         command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS", flags.trim());
         match self {
             Self::Debian => {
