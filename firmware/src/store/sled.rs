@@ -66,6 +66,8 @@ impl SledStore {
             Table::ALL.map(|table| db.open_tree(table.name()).map_err(from_sled));
         let trees = [subjects?, fingers?, audit?];
         let data = File::open(folder.join("db")).map_err(fails)?;
+        // sled writes it once and never makes it durable: power that goes soon after leaves it empty.
+        File::open(folder.join("conf")).and_then(|file| file.sync_all()).map_err(fails)?;
         let folder = File::open(folder).map_err(fails)?;
         let length = data.metadata().map_err(fails)?.len();
         let store = Self { trees, db, writer: Mutex::new(Files { data, folder, length }) };
