@@ -31,7 +31,7 @@ use crate::{
     build::{Plan, Release},
     failure::{Failure, at},
     flash::Product,
-    machine::{Ended, Machine, Setup},
+    machine::{Ended, Machine, Network, Setup},
     test::Selection,
 };
 
@@ -116,6 +116,9 @@ enum Command {
         /// Only that it boots, is claimed, enrols and verifies.
         #[arg(long)]
         smoke: bool,
+        /// Not the updates, nor the Pi's layout.
+        #[arg(long, conflicts_with = "smoke")]
+        without_updates: bool,
         /// How often the power is cut during an update.
         #[arg(long, default_value_t = 20)]
         cuts: u32,
@@ -191,7 +194,9 @@ fn main() -> ExitCode {
         }
         Command::Check => check(),
         Command::Build(arguments) => report(build_disk(arguments)),
-        Command::Test { smoke, out, cuts } => report(test::test(&Selection { smoke, out, cuts })),
+        Command::Test { smoke, without_updates, out, cuts } => {
+            report(test::test(&Selection { faults: !smoke, updates: !smoke && !without_updates, out, cuts }))
+        }
         Command::Boot { build, port, disk, append } => report(boot(build, port, disk, append)),
     }
 }
@@ -276,8 +281,15 @@ fn boot(arguments: BuildArguments, port: u16, disk: Option<PathBuf>, append: Str
         None => build::build(&plan)?.disk,
     };
     let folder = plan.out.join("machine");
-    let setup =
-        Setup { board: plan.board, disk, folder, port: Some(port), kernel_arguments: append, clock: None };
+    let setup = Setup {
+        board: plan.board,
+        disk,
+        folder,
+        port: Some(port),
+        kernel_arguments: append,
+        clock: None,
+        network: Network::Offers,
+    };
     let mut trial = false;
     loop {
         let mut machine = Machine::start(&setup, trial)?;

@@ -56,6 +56,12 @@ use record::{Kept, Record};
 
 pub use notice::{Console, Device, StandardOutput};
 
+/// Whether the box whose authority is in `folder` belongs to somebody, asked by who does not serve it.
+#[must_use]
+pub fn is_claimed(folder: &Path) -> bool {
+    record::exists(folder)
+}
+
 /// What the first administrator is called in the registry.
 pub const NAME: &str = "administrator";
 

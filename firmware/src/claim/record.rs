@@ -14,6 +14,12 @@ use crate::{credential::write_private, request::hex};
 /// Its name.
 const FILE: &str = "claimed.toml";
 
+/// Whether the authority in a folder belongs to somebody. What cannot be found out counts as claimed.
+pub(super) fn exists(folder: &Path) -> bool {
+    // A link that leads nowhere is there all the same.
+    !matches!(fs::symlink_metadata(folder.join(FILE)), Err(why) if why.kind() == io::ErrorKind::NotFound)
+}
+
 /// What was claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

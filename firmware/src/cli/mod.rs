@@ -1,7 +1,9 @@
 //! The command line of `authenteond`.
 
 mod agent;
+mod console;
 mod exit;
+mod network;
 mod pki;
 mod selftest;
 mod serve;
@@ -51,6 +53,10 @@ enum Command {
     Client(ClientCommand),
     /// Install updates for the daemon, as root: it asks over a Unix socket.
     SystemAgent(agent::AgentArguments),
+    /// Answer what is typed at the box's own console: status, restart, factory reset.
+    Console(console::ConsoleArguments),
+    /// Say which address the box takes, by the files on its card, for the script that sets it.
+    Network(network::NetworkArguments),
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -165,6 +171,8 @@ pub fn run() -> ExitCode {
         Command::Pki(command) => pki::pki(command),
         Command::Client(command) => pki::client(command),
         Command::SystemAgent(arguments) => agent::run(arguments),
+        Command::Console(arguments) => console::run(&arguments),
+        Command::Network(arguments) => network::run(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "authenteond", &mut std::io::stdout());
             Ok(true)

@@ -23,7 +23,7 @@ use crate::{
     server::Server,
     services::Services,
     store::SledStore,
-    update::link::Link,
+    update::{boot::Boot, link::Link},
 };
 
 /// How often an unclaimed box looks at the age of its code and at its addresses.
@@ -76,6 +76,7 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
         None => server,
     };
     let link = config.update.as_ref().map(|update| Link::new(update.agent.clone()));
+    let server = server.of_a_test_image(config.update.as_ref().is_some_and(of_a_test_image));
     let server = match (config.update, &link) {
         (Some(update), Some(link)) => server.with_updates(update.folder, link.clone()).map_err(failed)?,
         _ => server,
@@ -143,6 +144,18 @@ fn claim(config: &Config) -> Result<Option<Arc<Claim>>, Failure> {
         warn!("nobody has claimed this box; it serves nothing else until somebody does");
     }
     Ok(Some(Arc::new(claim)))
+}
+
+/// Whether init said so. What it wrote and cannot be read is no reason not to serve.
+fn of_a_test_image(update: &config::Update) -> bool {
+    match update.boot.as_deref().map(Boot::read) {
+        Some(Ok(boot)) => boot.test,
+        Some(Err(why)) => {
+            error!(%why, "what init says of this start is not known");
+            false
+        }
+        None => false,
+    }
 }
 
 /// Where a person can reach a server that listens on `address`.

@@ -12,4 +12,6 @@ pub struct Update {
     pub folder: PathBuf,
     /// The socket of `authenteond system-agent`.
     pub agent: PathBuf,
+    /// What init said of this start (`boot.json`): health tells of an image that is for tests.
+    pub boot: Option<PathBuf>,
 }

@@ -101,6 +101,8 @@ pub(crate) struct State {
     pub(crate) answers: Arc<Mutex<Answers>>,
     /// Updates of the box, if it is updated this way.
     pub(crate) updates: Option<Arc<Updates>>,
+    /// Whether the image that runs is for tests.
+    pub(crate) test_image: bool,
 }
 
 impl State {
@@ -145,6 +147,7 @@ impl Server {
             panel: None,
             answers: Arc::new(Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE))),
             updates: None,
+            test_image: false,
         };
         Ok(Self { listener, acceptor, state, pki })
     }
@@ -177,6 +180,13 @@ impl Server {
     pub fn with_updates(mut self, folder: PathBuf, link: Link) -> io::Result<Self> {
         self.state.updates = Some(Arc::new(Updates::open(folder, link)?));
         Ok(self)
+    }
+
+    /// Says in its health that the image which runs is for tests: anybody can sign updates of it.
+    #[must_use]
+    pub fn of_a_test_image(mut self, test: bool) -> Self {
+        self.state.test_image = test;
+        self
     }
 
     /// The address that it listens on.

@@ -11,6 +11,7 @@ mod bad_bodies;
 mod bad_samples;
 mod commands;
 mod connections;
+mod console;
 mod demo;
 mod first_boot;
 mod job;

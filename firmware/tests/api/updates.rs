@@ -83,6 +83,25 @@ async fn a_box_without_the_section_is_not_updated_this_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_for_tests_says_so_in_its_health_and_another_one_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let boot = folder.path().join("boot.json");
+    for test in [true, false] {
+        let told = serde_json::json!({
+            "slot": "a", "trial": false, "board": "qemu-virt", "version": "1.0.0", "build": 1, "test": test,
+            "devices": {"autoboot": "1", "boot-a": "2", "boot-b": "3", "rootfs-a": "5", "rootfs-b": "6"},
+        });
+        std::fs::write(&boot, told.to_string()).unwrap();
+        let (update, agent) = (folder.path().join("update"), folder.path().join("none.sock"));
+        let section = format!("[update]\nfolder = {update:?}\nagent = {agent:?}\nboot = {boot:?}\n");
+        let daemon = Daemon::with(&section);
+        let live = Client::stranger(&daemon).get("/v1/health/live").await.body;
+        assert_eq!(live["image"].as_str().is_some_and(|image| image.starts_with("TEST")), test, "{live}");
+        assert_eq!(live["status"], "live");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_is_taken_in_installed_tried_and_discarded() {
     let ca = Ca::new("ours");
     let the_box = Box_::new(&ca);

@@ -11,7 +11,9 @@ mod disk;
 mod handover;
 mod modules;
 mod parameters;
+mod prepare;
 mod provision;
+mod reset;
 mod watchdog;
 
 use std::{
@@ -104,10 +106,14 @@ fn boot() -> Result<std::convert::Infallible, BootError> {
         .map_err(|why| BootError::Io { what: "the root cannot be mounted", why: why.into() })?;
     handover::switch(Path::new(ROOT)).map_err(on("the root cannot be entered"))?;
 
+    prepare::read_ahead();
+
     // From here on the system tells what is wrong, and serves as far as it can.
     let release = fs::read("/etc/authenteon/release.json").map_err(on("/etc/authenteon/release.json"))?;
     let release: Release = serde_json::from_slice(&release).map_err(BootError::Release)?;
     let data = data::bring_up(partitions.get(&7).map(std::path::PathBuf::as_path));
+    let data = reset_if_asked(data);
+    let mounted = data == data::Data::Mounted;
     if let Some((from, to)) = clock::raise(release.build, Path::new("/data/system/clock")) {
         eprintln!("init: the clock stood at {from} and was moved to {to}; it is not synchronised");
     }
@@ -122,15 +128,29 @@ fn boot() -> Result<std::convert::Infallible, BootError> {
     BootReport::new(&parameters, &release, &data, watchdog, &partitions)
         .write(folder)
         .map_err(on("the report of the boot"))?;
+    prepare::all(folder, mounted, parameters.trial);
     let kind = if release.test { " (TEST image: its update key is no secret)" } else { "" };
     eprintln!(
         "init: authenteon {}{kind}, slot {:?}{}, data {}",
         release.version,
         parameters.slot,
         if parameters.trial { " on trial" } else { "" },
-        if data == data::Data::Mounted { "mounted" } else { "NOT mounted" },
+        if mounted { "mounted" } else { "NOT mounted" },
     );
     Err(BootError::Io { what: "/sbin/init", why: Command::new("/sbin/init").exec() })
+}
+
+/// A factory reset that was asked for. What could not be removed is not served to anybody.
+fn reset_if_asked(data: data::Data) -> data::Data {
+    if data != data::Data::Mounted {
+        return data;
+    }
+    match reset::finish(Path::new("/data")) {
+        Ok(true) => eprintln!("init: factory reset done: nothing of the former owner is left on this box"),
+        Ok(false) => {}
+        Err(why) => return data::Data::Damaged { why: format!("the factory reset was not done: {why}") },
+    }
+    data
 }
 
 /// Mounts `/dev`, `/proc` and `/sys`, and takes the console.

@@ -9,6 +9,7 @@ mod partitions;
 
 use std::{
     fs::{self, File},
+    io::Write,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -23,6 +24,18 @@ use crate::{
 pub(crate) use console::Console;
 use firmware::BootFiles;
 pub(crate) use partitions::{Extent, extent};
+
+/// What a machine's network socket leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// A network that offers an address.
+    #[default]
+    Offers,
+    /// One where this host looks for the box at a fixed address.
+    At(&'static str),
+    /// There is no socket.
+    None,
+}
 
 /// How a machine is started.
 #[derive(Clone, Debug)]
@@ -39,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) kernel_arguments: String,
     /// What the clock shows at the start, instead of the time.
     pub(crate) clock: Option<&'static str>,
+    /// Its network.
+    pub(crate) network: Network,
 }
 
 /// A machine that runs.
@@ -78,7 +93,7 @@ impl Machine {
         let errors = out.try_clone().map_err(at(&console))?;
         let mut command = qemu(setup, &files, port, trial);
         let started = Instant::now();
-        let child = command.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().map_err(|why| {
+        let child = command.stdin(Stdio::piped()).stdout(out).stderr(errors).spawn().map_err(|why| {
             Failure::Program {
                 program: "qemu-system-aarch64".to_owned(),
                 status: why.to_string(),
@@ -86,6 +101,13 @@ impl Machine {
             }
         })?;
         Ok(Self { setup: setup.clone(), child, started, port, console: Console::new(console) })
+    }
+
+    /// Types a line on its console.
+    pub(crate) fn type_line(&mut self, line: &str) -> Result<(), Failure> {
+        let keyboard = self.child.stdin.as_mut();
+        let typed = keyboard.map_or(Ok(()), |to| to.write_all(format!("{line}\n").as_bytes()));
+        typed.map_err(at(Path::new("the console")))
     }
 
     /// How long it has run.
@@ -130,13 +152,18 @@ impl Machine {
     }
 
     /// Waits until 3411 answers, and gives the time since the start.
+    ///
+    /// It is asked anew while earlier requests are still open: one that comes before there is a network is
+    /// answered a second late, and that second is not the machine's.
     pub(crate) fn wait_live(&mut self, patience: Duration) -> Result<Duration, Failure> {
         let url = format!("https://127.0.0.1:{}/v1/health/live", self.port);
-        while !is_live(&url) {
+        let mut open = Requests::default();
+        while !open.is_answered() {
             if self.age() > patience || self.has_ended()? {
                 return Err(self.fault(&format!("3411 did not answer within {} s", patience.as_secs())));
             }
-            thread::sleep(Duration::from_millis(50));
+            open.ask(&url);
+            thread::sleep(Duration::from_millis(200));
         }
         Ok(self.age())
     }
@@ -176,12 +203,45 @@ impl Drop for Machine {
     }
 }
 
-/// Whether anything speaks HTTP over TLS there; who it is, the tests ask elsewhere.
-fn is_live(url: &str) -> bool {
-    Command::new("curl")
-        .args(["--silent", "--insecure", "--max-time", "2", "--output", "/dev/null", "--fail", url])
-        .status()
-        .is_ok_and(|status| status.success())
+/// Requests whose answer is not there yet. Whether anything speaks HTTP over TLS is asked, not who it is.
+#[derive(Default)]
+struct Requests(Vec<Child>);
+
+impl Requests {
+    /// As many as are asked while one waits.
+    const MOST: usize = 10;
+
+    fn ask(&mut self, url: &str) {
+        if self.0.len() >= Self::MOST {
+            return;
+        }
+        let arguments = ["--silent", "--insecure", "--max-time", "2", "--output", "/dev/null", "--fail", url];
+        // A request that could not be made is made again.
+        self.0.extend(Command::new("curl").args(arguments).spawn());
+    }
+
+    fn is_answered(&mut self) -> bool {
+        let mut answered = false;
+        self.0.retain_mut(|request| match request.try_wait() {
+            Ok(None) => true,
+            Ok(Some(status)) => {
+                answered |= status.success();
+                false
+            }
+            Err(_) => false,
+        });
+        answered
+    }
+}
+
+impl Drop for Requests {
+    fn drop(&mut self) {
+        for request in &mut self.0 {
+            // It may have ended by itself.
+            let _ = request.kill();
+            let _ = request.wait();
+        }
+    }
 }
 
 fn free_port() -> Result<u16, Failure> {
@@ -198,10 +258,19 @@ fn qemu(setup: &Setup, files: &BootFiles, port: u16, trial: bool) -> Command {
         u8::from(trial),
         setup.kernel_arguments
     );
-    let network = format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:3411");
+    let address = if let Network::At(address) = setup.network { address } else { "" };
+    let network = format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-{address}:3411");
+    // Unsafe only if this host loses its power: what the machine wrote stays when its process is killed.
     let disk = setup.disk.display();
     command.args(["-nographic", "-no-reboot"]).arg("-kernel").arg(&files.kernel);
-    command.arg("-initrd").arg(&files.initramfs).args(["-append", line.trim(), "-netdev", &network]);
+    command.arg("-initrd").arg(&files.initramfs).args(["-append", line.trim()]);
+    if setup.network != Network::None {
+        let device = match setup.board {
+            Board::Qemu => "virtio-net-device,netdev=net",
+            Board::Pi => "usb-net,netdev=net",
+        };
+        command.args(["-netdev", &network, "-device", device]);
+    }
     if let Some(clock) = setup.clock {
         command.args(["-rtc", &format!("base={clock}")]);
     }
@@ -216,14 +285,14 @@ fn qemu(setup: &Setup, files: &BootFiles, port: u16, trial: bool) -> Command {
                 "cortex-a72",
             ])
             .args(["-smp", "2", "-m", "512", "-nodefaults", "-serial", "stdio"])
-            .args(["-drive", &format!("if=none,id=disk,format=raw,file={disk}")])
-            .args(["-device", "virtio-blk-device,drive=disk", "-device", "virtio-net-device,netdev=net"])
+            .args(["-drive", &format!("if=none,id=disk,format=raw,cache=unsafe,file={disk}")])
+            .args(["-device", "virtio-blk-device,drive=disk"])
             .args(["-device", "virtio-rng-device", "-device", "i6300esb", "-action", "watchdog=reset"]),
         Board::Pi => command
             .args(["-M", "raspi3b", "-serial", "stdio", "-monitor", "none"])
             .arg("-dtb")
             .arg(setup.folder.join("bcm2837-rpi-3-b.dtb"))
-            .args(["-drive", &format!("if=sd,format=raw,file={disk}"), "-device", "usb-net,netdev=net"]),
+            .args(["-drive", &format!("if=sd,format=raw,cache=unsafe,file={disk}")]),
     };
     command
 }

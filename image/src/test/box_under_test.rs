@@ -11,7 +11,7 @@ use crate::{
     board::Board,
     build::Built,
     failure::{Failure, at, run},
-    machine::{Machine, Setup},
+    machine::{Machine, Network, Setup, extent},
 };
 
 /// Emulated machines on a busy host are slow.
@@ -43,7 +43,7 @@ impl Bench {
         fs::create_dir_all(&folder).map_err(at(&folder))?;
         let own = folder.join("disk.img");
         copy(disk, &own)?;
-        Ok(TestBox { board, folder, disk: own, clock: None })
+        Ok(TestBox { board, folder, disk: own, clock: None, network: Network::Offers })
     }
 }
 
@@ -59,6 +59,7 @@ pub(super) struct TestBox {
     pub(super) disk: PathBuf,
     /// What its clock shows at the start, instead of the time.
     pub(super) clock: Option<&'static str>,
+    pub(super) network: Network,
 }
 
 impl TestBox {
@@ -76,8 +77,29 @@ impl TestBox {
             port: None,
             kernel_arguments: kernel_arguments.to_owned(),
             clock: self.clock,
+            network: self.network,
         };
         Machine::start(&setup, trial)
+    }
+
+    /// The same box, of other people.
+    pub(super) fn in_folder(&self, name: &str) -> Result<Self, Failure> {
+        let folder = self.folder.with_file_name(name);
+        fs::create_dir_all(&folder).map_err(at(&folder))?;
+        Ok(Self { folder, disk: self.disk.clone(), ..*self })
+    }
+
+    /// Puts a file onto its first partition, as an administrator does with the card in a reader.
+    pub(super) fn put(&self, name: &str, text: &str) -> Result<(), Failure> {
+        let first = extent(&self.disk, 1)?;
+        let file = self.folder.join(name);
+        fs::write(&file, text).map_err(at(&file))?;
+        run(Command::new("mcopy")
+            .args(["-o", "-i"])
+            .arg(format!("{}@@{}", self.disk.display(), first.from))
+            .arg(&file)
+            .arg(format!("::{name}")))
+        .map(drop)
     }
 
     /// Another box with a copy of this one's disk, which must be off.
@@ -94,6 +116,6 @@ impl TestBox {
                 fs::copy(&path, &to).map_err(at(&path))?;
             }
         }
-        Ok(Self { board: self.board, folder, disk, clock: None })
+        Ok(Self { board: self.board, folder, disk, clock: None, network: Network::Offers })
     }
 }

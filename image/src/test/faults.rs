@@ -1,18 +1,25 @@
 //! What boxes live through: a root that rots, a card that breaks, a clock that forgot.
 
-use std::{fs::File, os::unix::fs::FileExt, path::Path, process::Command, thread, time::Duration};
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use sha2::{Digest, Sha256};
 
 use super::{
     Bench,
     box_under_test::PATIENCE,
+    clients::{Person, print},
     smoke::{self, Claimed},
     table::Table,
 };
 use crate::{
-    failure::{Failure, at, run},
-    machine::{Ended, Extent, extent},
+    failure::{Failure, at},
+    machine::{Ended, Extent, Network, extent},
 };
 
 const ROOT_A: u8 = 5;
@@ -28,7 +35,13 @@ pub(super) fn all(bench: &Bench, claimed: &mut Option<Claimed>, table: &mut Tabl
     table.check("a clock at 1970 is moved to the day of the image, and certificates are good", || {
         clock(bench)
     });
-    table.check("a claim code of the administrator's own choice, by provision.toml", || provisioned(bench));
+    table.check("a claim code and an address by provision.toml, another address by network.toml", || {
+        provisioned(bench)
+    });
+    table.check("a factory reset at the console: another box, that knows nobody", || reset(claimed));
+    table.check("without a network the box waits for one and starts nothing over and over", || {
+        without_network(bench)
+    });
     Ok(())
 }
 
@@ -95,18 +108,19 @@ fn clock(bench: &Bench) -> Result<(), Failure> {
 
 /// A code of 80 bits and its SHA-256, as an administrator would choose them.
 const CODE: &str = "7M4K-2QXT-9FHR-VW3D";
+/// How the client program ends when the certificate is not of the authority that it trusts.
+const NOT_THE_BOX: i32 = 78;
+/// One that the network does not offer.
+const ADDRESS: &str = "10.0.2.77";
 
 fn provisioned(bench: &Bench) -> Result<(), Failure> {
-    let device = bench.new_box("provisioned")?;
-    let first = extent(&device.disk, 1)?;
+    let mut device = bench.new_box("provisioned")?;
     let hash: String = Sha256::digest(CODE).iter().map(|byte| format!("{byte:02x}")).collect();
-    let file = device.folder.join("provision.toml");
-    std::fs::write(&file, format!("version = 1\ncode-sha256 = \"{hash}\"\n")).map_err(at(&file))?;
-    run(Command::new("mcopy")
-        .arg("-i")
-        .arg(format!("{}@@{}", device.disk.display(), first.from))
-        .arg(&file)
-        .arg("::provision.toml"))?;
+    let text = format!(
+        "version = 1\naddress = \"{ADDRESS}/24\"\ngateway = \"10.0.2.2\"\ncode-sha256 = \"{hash}\"\n"
+    );
+    device.put("provision.toml", &text)?;
+    device.network = Network::At(ADDRESS);
     let mut machine = device.start("")?;
     machine.wait_live(PATIENCE)?;
     machine.wait_for("init: provision.toml is there", PATIENCE)?;
@@ -114,5 +128,73 @@ fn provisioned(bench: &Bench) -> Result<(), Failure> {
     let digest = machine.console.after("--ca-sha256").unwrap_or_default();
     let digest = digest.split_whitespace().next().unwrap_or_default().to_owned();
     smoke::claim_with(&device, &machine, &digest, CODE)?;
+    smoke::enrol(&device, &machine)?;
+    machine.cut();
+    // The card's file counts only until the claim; the address stays.
+    device.put("provision.toml", "version = 1\naddress = \"10.0.2.99/24\"\n")?;
+    device.start("")?.wait_live(PATIENCE)?;
+    // What is not understood is said, and the address that was kept is taken.
+    device.put("network.toml", "version = 1\naddress = \"10.0.2.99\"\n")?;
+    let mut machine = device.start("")?;
+    machine.wait_for("network.toml is not followed: address has the form", PATIENCE)?;
+    machine.wait_live(PATIENCE)?;
+    machine.cut();
+    // An administrator with the card in hand moves a claimed box.
+    device.put("network.toml", "version = 1\naddress = \"10.0.2.88/24\"\n")?;
+    device.network = Network::At("10.0.2.88");
+    device.start("")?.wait_live(PATIENCE).map(drop)
+}
+
+/// No network: the box waits for one, with the same daemon, and its finger readers work.
+fn without_network(bench: &Bench) -> Result<(), Failure> {
+    let mut device = bench.new_box("no-network")?;
+    device.network = Network::None;
+    let mut machine = device.start("authenteon.log=console")?;
+    machine.wait_for("serving over TLS 1.3", PATIENCE)?;
+    machine.wait_for("connect the network", PATIENCE)?;
+    thread::sleep(Duration::from_secs(10));
+    let started = machine.console.text().matches("serving over TLS 1.3").count();
+    if machine.has_ended()? || started != 1 {
+        return Err(machine.fault(&format!("the daemon was started {started} times")));
+    }
+    Ok(())
+}
+
+/// Whoever is at the console makes it a box as it was bought.
+fn reset(claimed: &Claimed) -> Result<(), Failure> {
+    let twin = claimed.twin("reset")?;
+    let mut machine = twin.device.start("")?;
+    machine.wait_live(PATIENCE)?;
+    claimed.verifies(&machine)?;
+    // It reads what is typed a little after it serves.
+    let began = Instant::now();
+    while !machine.console.text().contains("Type ERASE-") {
+        if began.elapsed() > PATIENCE {
+            return Err(machine.fault("nobody answers at the console"));
+        }
+        machine.type_line("reset")?;
+        thread::sleep(Duration::from_secs(3));
+    }
+    let asked = machine.console.after("Type ").unwrap_or_default();
+    machine.type_line(asked.split_whitespace().next().unwrap_or_default())?;
+    let ended = machine.wait(PATIENCE)?;
+    if ended != (Ended::Restart { trial: false }) {
+        return Err(machine.fault(&format!("it ended by {ended:?}")));
+    }
+    let mut machine = twin.device.start("")?;
+    machine.wait_for("factory reset done", PATIENCE)?;
+    machine.wait_live(PATIENCE)?;
+    let desk = Person { folder: &twin.device.folder, name: Some("desk") };
+    let answer = desk.call(&machine, &["verify", &twin.subject, &print(125, 4)])?;
+    if answer.code != NOT_THE_BOX {
+        return Err(machine.fault(&format!("the former owner's station: code {}", answer.code)));
+    }
+    let device = twin.device.in_folder("reset-anew")?;
+    smoke::claim(&device, &mut machine)?;
+    let administrator = Person { folder: &device.folder, name: Some("administrator") };
+    let subjects = administrator.call(&machine, &["subject", "list"])?.expect(0, "listing subjects")?;
+    if subjects.to_string().contains(&twin.subject) {
+        return Err(machine.fault(&format!("it still knows {subjects}")));
+    }
     smoke::enrol(&device, &machine).map(drop)
 }

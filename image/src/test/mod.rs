@@ -9,12 +9,15 @@ mod smoke;
 mod table;
 mod updates;
 
-use std::path::PathBuf;
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+};
 
 use crate::{
     board::Board,
     build::{Plan, Release, build},
-    failure::Failure,
+    failure::{Failure, at},
 };
 use box_under_test::Bench;
 use table::Table;
@@ -22,12 +25,35 @@ use table::Table;
 /// What to test.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
-    /// Only that it boots, is claimed, enrols and verifies.
-    pub(crate) smoke: bool,
+    /// What boxes live through, beyond that they boot, are claimed, enrol and verify.
+    pub(crate) faults: bool,
+    /// Updates, and the Pi's layout.
+    pub(crate) updates: bool,
     /// Where everything goes.
     pub(crate) out: PathBuf,
     /// How often the power is cut during an update.
     pub(crate) cuts: u32,
+}
+
+/// Two files hold the same bytes.
+fn same(one: &Path, other: &Path) -> Result<(), Failure> {
+    let open = |path: &Path| std::fs::File::open(path).map(BufReader::new).map_err(at(path));
+    let (mut first, mut second) = (open(one)?, open(other)?);
+    let mut from = 0;
+    loop {
+        let (a, b) = (first.fill_buf().map_err(at(one))?, second.fill_buf().map_err(at(other))?);
+        let length = a.len().min(b.len());
+        if a[..length] != b[..length] || a.is_empty() != b.is_empty() {
+            let name = one.file_name().unwrap_or_default().display();
+            return Err(Failure::Wrong(format!("{name}: the builds differ behind byte {from}")));
+        }
+        if length == 0 {
+            return Ok(());
+        }
+        first.consume(length);
+        second.consume(length);
+        from += length;
+    }
 }
 
 /// Builds, boots, tests, and prints a table.
@@ -43,6 +69,8 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
         without_daemon: false,
     };
     let built = build(&plan(Board::Qemu, "qemu"))?;
+    // Now, so that no check is charged for it.
+    clients::program()?;
     let bench = Bench::new(&selection.out.join("test"), &built)?;
     let mut table = Table::default();
     table.figure("squashfs", format!("{:.1} MB", built.squashfs_bytes as f64 / 1e6));
@@ -53,8 +81,16 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
         )));
     }
     let mut claimed = smoke::all(&bench, &mut table)?;
-    if !selection.smoke {
+    if selection.faults {
         faults::all(&bench, &mut claimed, &mut table)?;
+        table.check("a second build is the same: root, initramfs, boot folder, disk", || {
+            let again = build(&plan(Board::Qemu, "qemu-again"))?;
+            [(&built.root, &again.root), (&built.boot, &again.boot), (&built.disk, &again.disk)]
+                .into_iter()
+                .try_for_each(|(one, other)| same(one, other))
+        });
+    }
+    if selection.updates {
         let bundles = updates::bundles(&plan(Board::Qemu, "qemu"), &selection.out)?;
         updates::all(&claimed, &bundles, selection.cuts, &mut table);
         let pi = build(&plan(Board::Pi, "pi"))?;

@@ -53,6 +53,14 @@ pub(super) fn all(bench: &Bench, table: &mut Table) -> Result<Option<Claimed>, F
     let Some(subject) = claimed else { return Ok(None) };
     let claimed = Claimed { device, subject };
     table.check("the right finger is accepted over 3411, a wrong one is not", || claimed.verifies(&machine));
+    table.check("health says that an image is for tests", || {
+        let administrator = Person { folder: &claimed.device.folder, name: Some("administrator") };
+        let health = administrator.call(&machine, &["health"])?.expect(0, "asking for its health")?;
+        match health["live"]["image"].as_str() {
+            Some(image) if image.starts_with("TEST") => Ok(()),
+            _ => Err(machine.fault(&format!("it says {health}"))),
+        }
+    });
     table.check("the memory of the daemon is reported", || {
         machine.wait_for("report: authenteond VmRSS", PATIENCE)
     });

@@ -32,6 +32,12 @@ impl Table {
         done.ok()
     }
 
+    /// Adds what was checked beside.
+    pub(super) fn append(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        self.figures.extend(other.figures);
+    }
+
     /// Notes a figure.
     pub(super) fn figure(&mut self, name: &str, value: String) {
         self.figures.push((name.to_owned(), value));

@@ -84,8 +84,20 @@ pub(super) fn bundles(plan: &Plan, out: &Path) -> Result<Bundles, Failure> {
     })
 }
 
+/// The power cuts beside everything else, which mostly waits for trials to be given up.
 pub(super) fn all(claimed: &Option<Claimed>, bundles: &Bundles, cuts: u32, table: &mut Table) {
     let Some(claimed) = claimed else { return };
+    let mut beside = Table::default();
+    thread::scope(|scope| {
+        let name = format!("{cuts} power cuts during an installation: the box starts, the finger is known");
+        let beside = &mut beside;
+        scope.spawn(move || beside.check(&name, || power(claimed, bundles, cuts)));
+        one_by_one(claimed, bundles, table);
+    });
+    table.append(beside);
+}
+
+fn one_by_one(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
     table.check("bundles cut, unsigned, of a stranger, older, of another board: refused", || {
         refused(claimed, bundles)
     });
@@ -104,10 +116,6 @@ pub(super) fn all(claimed: &Option<Claimed>, bundles: &Bundles, cuts: u32, table
     table.check("a second start during a trial goes back to the version before", || {
         second_start(claimed, bundles)
     });
-    table.check(
-        &format!("{cuts} power cuts during an installation: the box starts, the finger is known"),
-        || power(claimed, bundles, cuts),
-    );
 }
 
 fn administrator(claimed: &Claimed) -> Person<'_> {
@@ -234,7 +242,8 @@ fn second_start(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
     runs(&twin, &mut machine, &running())
 }
 
-/// Cuts at moments spread over an installation, each on the disk that the last one left.
+/// Cuts at moments spread over an installation, each on the disk that the last one left: the start that
+/// shows that a cut did no harm is the one that the next cut ends.
 fn power(claimed: &Claimed, bundles: &Bundles, cuts: u32) -> Result<(), Failure> {
     let twin = claimed.twin("power")?;
     let mut machine = twin.device.start("")?;
@@ -242,10 +251,7 @@ fn power(claimed: &Claimed, bundles: &Bundles, cuts: u32) -> Result<(), Failure>
     let began = Instant::now();
     apply(&twin, &machine, &bundles.good, &["--no-reboot"])?.expect(0, "installing the update")?;
     let whole = began.elapsed();
-    machine.cut();
     for cut in 0..cuts {
-        let mut machine = twin.device.start("")?;
-        machine.wait_live(PATIENCE)?;
         // Golden ratio: moments that lie apart however many there are.
         let moment = whole.mul_f64((0.5 + f64::from(cut) * 0.618_034).fract());
         thread::scope(|scope| {
@@ -255,7 +261,8 @@ fn power(claimed: &Claimed, bundles: &Bundles, cuts: u32) -> Result<(), Failure>
             thread::sleep(moment);
             machine.kill();
         });
-        let mut machine = twin.device.start("")?;
+        machine.cut();
+        machine = twin.device.start("")?;
         runs(&twin, &mut machine, &running()).map_err(|why| {
             Failure::Wrong(format!("cut {cut}, after {:.1} s: {why}", moment.as_secs_f64()))
         })?;

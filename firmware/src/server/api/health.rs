@@ -9,6 +9,9 @@ use crate::server::{
     access::{OPERATIONAL, UNPROVISIONED},
 };
 
+/// What an image says whose updates anybody can sign.
+const TEST_IMAGE: &str = "TEST: the key of its updates is no secret";
+
 /// The box answers.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Live {
@@ -18,6 +21,9 @@ pub(crate) struct Live {
     /// `unprovisioned` until the box is claimed, then `operational`.
     #[schema(example = "operational")]
     pub(crate) state: String,
+    /// `TEST: ...` if the image is for tests; not there otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<String>,
 }
 
 /// The box does its work.
@@ -42,7 +48,8 @@ pub(crate) struct Ready {
 #[utoipa::path(get, path = "/v1/health/live", tag = "health", responses((status = 200, description = "It does", body = Live)))]
 pub(crate) async fn live(Shared(state): Shared<State>) -> Json<Live> {
     let now = if state.unprovisioned() { UNPROVISIONED } else { OPERATIONAL };
-    Json(Live { status: "live".to_owned(), state: now.to_owned() })
+    let image = state.test_image.then(|| TEST_IMAGE.to_owned());
+    Json(Live { status: "live".to_owned(), state: now.to_owned(), image })
 }
 
 /// Whether the box does its work, and how much is enrolled.
