@@ -9,6 +9,7 @@ use std::{
 
 use hyper::Method;
 use rcgen::{CertificateParams, KeyPair};
+use rustix::process::{Pid, Signal, kill_process};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -281,6 +282,23 @@ fn appears(path: &Path) {
     }
 }
 
+/// Lets a process run for a moment, and holds it.
+fn run_for(child: &std::process::Child, moment: Duration) {
+    let process = Pid::from_child(child);
+    kill_process(process, Signal::CONT).unwrap();
+    std::thread::sleep(moment);
+    kill_process(process, Signal::STOP).unwrap();
+}
+
+/// Lets a process run moment by moment until something is so: who looks may be slower than it.
+fn step_until(child: &std::process::Child, done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not come to be so");
+        run_for(child, Duration::from_micros(200));
+    }
+}
+
 #[test]
 fn a_power_cut_at_any_moment_of_the_first_start_leaves_nothing_or_all() {
     let folder = tempfile::tempdir().unwrap();
@@ -292,8 +310,8 @@ fn a_power_cut_at_any_moment_of_the_first_start_leaves_nothing_or_all() {
         match round % 4 {
             // What an earlier cut left is thrown away first, so that its place may be empty for a moment.
             0 | 1 if !unfinished.exists() => {
-                appears(&unfinished);
-                std::thread::sleep(Duration::from_micros(300 * round));
+                step_until(&child, || unfinished.exists() || pki.exists());
+                run_for(&child, Duration::from_micros(150 * round));
             }
             3 => appears(&pki),
             _ => std::thread::sleep(Duration::from_millis(4 * round)),
