@@ -5,6 +5,7 @@
 
 mod announce;
 mod claim;
+mod clock;
 mod panel;
 mod sensors;
 mod update;
@@ -23,6 +24,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use announce::Announce;
 pub use claim::ClaimSection;
+pub use clock::ClockSection;
 pub use panel::{FrontPanel, PanelPart};
 pub use sensors::{Sensors, SerialModel, SerialPort};
 pub use update::Update;
@@ -96,6 +98,8 @@ pub struct Config {
     pub announce: Option<Announce>,
     /// Updates of the whole box, if it is updated over the API.
     pub update: Option<Update>,
+    /// Whether and where somebody tells how the clock is.
+    pub clock: Option<ClockSection>,
     /// The log.
     #[serde(default)]
     pub log: Log,

@@ -1,4 +1,4 @@
-//! What a person at the box's console can ask for: nobody logs in there, and there are three words.
+//! What a person at the box's console can ask for: nobody logs in there, and there are four words.
 //!
 //! Who can type is in the room. Invariant: the box forgets its owner only after a word was typed back that was
 //! shown moments before, so that neither noise on the line nor a cat on the keyboard does it.
@@ -17,6 +17,8 @@ pub enum Action {
     Status,
     /// Restart.
     Restart,
+    /// Forget what time it was, and restart.
+    Clock,
     /// Forget the owner at the next start, and restart.
     Reset,
 }
@@ -44,6 +46,7 @@ impl Console {
             "" => (Action::Answer, String::new()),
             "status" => (Action::Status, String::new()),
             "restart" => (Action::Restart, "the box restarts".to_owned()),
+            "clock" => (Action::Clock, "the box forgets what time it was, and restarts".to_owned()),
             "reset" => {
                 let word = format!("ERASE-{number:05}");
                 let text = format!(
@@ -55,7 +58,7 @@ impl Console {
                 (Action::Answer, text)
             }
             _ => {
-                let text = "status   how this box is\nrestart  start it anew\nreset    forget its owner and all fingers";
+                let text = "status   how this box is\nrestart  start it anew\nclock    forget a wrong time, and start anew\nreset    forget its owner and all fingers";
                 (Action::Answer, text.to_owned())
             }
         }
@@ -96,6 +99,7 @@ mod tests {
         let mut console = Console::default();
         assert_eq!(console.line("status", SECOND, 0).0, Action::Status);
         assert_eq!(console.line("restart", SECOND, 0).0, Action::Restart);
+        assert_eq!(console.line("clock", SECOND, 0).0, Action::Clock);
         assert!(console.line("help", SECOND, 0).1.contains("reset"));
         assert_eq!(console.line("", SECOND, 0), (Action::Answer, String::new()));
     }

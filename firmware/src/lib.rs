@@ -18,6 +18,7 @@ mod enrol;
 mod identify;
 mod memory;
 pub mod network;
+pub mod network_time;
 pub mod panel;
 pub mod policy;
 pub mod request;

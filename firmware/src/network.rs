@@ -1,4 +1,5 @@
-//! The box's place in the network: what the administrator says of it, or what the network offers.
+//! The box's place in the network, and who tells it the time: what the administrator says of them, or what
+//! the network offers.
 //!
 //! Three files may speak, the first that does is followed: `network.toml` on the card, at every start;
 //! `provision.toml` on the card, while nobody has claimed the box; and what an earlier `provision.toml` said,
@@ -11,7 +12,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::claim::provision::{self, Network, Provision, ProvisionError};
+use crate::{
+    claim::provision::{self, Network, Provision, ProvisionError},
+    network_time::servers::TimeServer,
+};
 
 /// Of the administrator's, at every start.
 const NETWORK: &str = "network.toml";
@@ -30,12 +34,12 @@ pub struct Files {
 }
 
 /// What the box does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Takes the address that the network offers.
-    Offered,
-    /// Takes this one.
-    Fixed(Network),
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Takes this address; without one, that which the network offers.
+    pub fixed: Option<Network>,
+    /// Asks these for the time; without any, those that the network offers.
+    pub time: Vec<TimeServer>,
 }
 
 /// A file that is not followed, and why.
@@ -56,13 +60,13 @@ impl Plan {
         let kept = files.kept.join(NETWORK);
         if !files.claimed {
             let told = match provision::read(&files.card.join(PROVISION)) {
-                Ok(told) => told.and_then(|told| told.network),
+                Ok(told) => told.map(Self::from).unwrap_or_default(),
                 Err(why) => {
                     refused.push(NotFollowed { file: PROVISION, why });
-                    None
+                    Self::default()
                 }
             };
-            if let Err(why) = keep(&kept, told.as_ref()) {
+            if let Err(why) = keep(&kept, &told) {
                 refused.push(NotFollowed { file: PROVISION, why: why.into() });
             }
         }
@@ -73,42 +77,54 @@ impl Plan {
                     let why = "a claim code belongs into provision.toml";
                     refused.push(NotFollowed { file, why: ProvisionError::Network(why) });
                 }
-                Ok(Some(Provision { network, .. })) => {
-                    return (network.map_or(Self::Offered, Self::Fixed), refused);
-                }
+                Ok(Some(told)) => return (told.into(), refused),
                 Err(why) => refused.push(NotFollowed { file, why }),
             }
         }
-        (Self::Offered, refused)
+        (Self::default(), refused)
+    }
+}
+
+impl From<Provision> for Plan {
+    fn from(told: Provision) -> Self {
+        Self { fixed: told.network, time: told.time }
     }
 }
 
 /// One word and its value a line, for a script.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Fixed(network) = self else { return writeln!(f, "kind=offered") };
-        writeln!(f, "kind=fixed\naddress={}", network.address)?;
-        if let Some(gateway) = network.gateway {
-            writeln!(f, "gateway={gateway}")?;
+        match &self.fixed {
+            None => writeln!(f, "kind=offered")?,
+            Some(network) => {
+                writeln!(f, "kind=fixed\naddress={}", network.address)?;
+                if let Some(gateway) = network.gateway {
+                    writeln!(f, "gateway={gateway}")?;
+                }
+                network.dns.iter().try_for_each(|server| writeln!(f, "dns={server}"))?;
+            }
         }
-        network.dns.iter().try_for_each(|server| writeln!(f, "dns={server}"))
+        self.time.iter().try_for_each(|server| writeln!(f, "time={server}"))
     }
 }
 
 /// Keeps what was told, or that nothing was.
-fn keep(path: &Path, told: Option<&Network>) -> io::Result<()> {
-    let Some(network) = told else {
+fn keep(path: &Path, told: &Plan) -> io::Result<()> {
+    if *told == Plan::default() {
         return match fs::remove_file(path) {
             Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why),
             _ => Ok(()),
         };
-    };
-    let mut text = format!("version = 1\naddress = \"{}\"\n", network.address);
-    if let Some(gateway) = network.gateway {
-        text += &format!("gateway = \"{gateway}\"\n");
     }
-    let dns: Vec<String> = network.dns.iter().map(|server| format!("\"{server}\"")).collect();
-    text += &format!("dns = [{}]\n", dns.join(", "));
+    let mut text = "version = 1\n".to_owned();
+    if let Some(network) = &told.fixed {
+        text += &format!("address = \"{}\"\n", network.address);
+        if let Some(gateway) = network.gateway {
+            text += &format!("gateway = \"{gateway}\"\n");
+        }
+        text += &format!("dns = [{}]\n", list(&network.dns));
+    }
+    text += &format!("time = [{}]\n", list(&told.time));
     if fs::read_to_string(path).is_ok_and(|there| there == text) {
         return Ok(());
     }
@@ -116,6 +132,11 @@ fn keep(path: &Path, told: Option<&Network>) -> io::Result<()> {
     fs::write(&part, text)?;
     fs::File::open(&part)?.sync_all()?;
     fs::rename(&part, path)
+}
+
+/// As TOML has it: neither addresses nor names hold anything that would have to be escaped.
+fn list(of: &[impl fmt::Display]) -> String {
+    of.iter().map(|one| format!("\"{one}\"")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -169,6 +190,21 @@ mod tests {
     }
 
     #[test]
+    fn time_servers_are_told_with_or_without_an_address_and_kept_after_the_claim() {
+        let folder = tempfile::tempdir().unwrap();
+        let unclaimed = files(folder.path(), false);
+        let time = "time = [\"ntp.example.com\", \"10.0.2.4:1123\"]\n";
+        for (text, address) in [(format!("version = 1\n{time}"), false), (format!("{ADDRESS}{time}"), true)] {
+            put(&unclaimed, PROVISION, &text);
+            for files in [&unclaimed, &files(folder.path(), true)] {
+                let (plan, refused) = plan(files);
+                assert!(plan.ends_with("time=ntp.example.com\ntime=10.0.2.4:1123\n"), "{plan}");
+                assert_eq!((plan.contains("address=10.0.2.77/24"), refused), (address, 0));
+            }
+        }
+    }
+
+    #[test]
     fn the_cards_network_file_comes_first_and_may_say_that_the_network_offers() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path(), false);
@@ -188,7 +224,7 @@ mod tests {
         for bad in ["address = ", "version = 1\naddress = \"10.0.2.77/24; reboot\"\n", &code] {
             put(&files, NETWORK, bad);
             let (plan, refused) = Plan::read(&files);
-            assert!(matches!(plan, Plan::Fixed(_)), "{bad}");
+            assert!(plan.fixed.is_some(), "{bad}");
             assert_eq!(refused.len(), 1);
             assert!(refused[0].to_string().starts_with("network.toml is not followed: "), "{}", refused[0]);
         }

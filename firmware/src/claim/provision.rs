@@ -16,6 +16,8 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::network_time::servers::{MOST as MOST_TIME_SERVERS, TimeServer};
+
 /// Bytes of the file.
 const MOST: u64 = 64 << 10;
 /// Name servers: resolvers look at no more.
@@ -52,6 +54,8 @@ pub enum ProvisionError {
 pub struct Provision {
     /// A fixed place in the network, instead of the one that is offered there.
     pub network: Option<Network>,
+    /// Who knows the time, instead of those that the network offers.
+    pub time: Vec<TimeServer>,
     /// SHA-256 of the claim code that the administrator chose.
     pub code_sha256: Option<[u8; 32]>,
 }
@@ -124,6 +128,8 @@ struct Written {
     gateway: Option<IpAddr>,
     #[serde(default)]
     dns: Vec<IpAddr>,
+    #[serde(default)]
+    time: Vec<String>,
     code_sha256: Option<String>,
 }
 
@@ -168,7 +174,14 @@ pub fn parse(bytes: &[u8]) -> Result<Provision, ProvisionError> {
             .ok_or_else(|| ProvisionError::Syntax("code-sha256 has 64 hexadecimal digits".to_owned()))
     };
     let code_sha256 = written.code_sha256.as_ref().map(digest).transpose()?;
-    Ok(Provision { network, code_sha256 })
+    if written.time.len() > MOST_TIME_SERVERS {
+        return Err(ProvisionError::Network("time has at most four servers"));
+    }
+    let server = |text: &String| {
+        text.parse::<TimeServer>().map_err(|why| ProvisionError::Syntax(format!("time: {why}")))
+    };
+    let time = written.time.iter().map(server).collect::<Result<_, _>>()?;
+    Ok(Provision { network, time, code_sha256 })
 }
 
 fn network(written: &Written) -> Result<Option<Network>, ProvisionError> {
@@ -210,7 +223,7 @@ mod tests {
     use super::*;
 
     const WHOLE: &str = "version = 1\naddress = \"192.168.1.5/24\"\ngateway = \"192.168.1.1\"\n\
-        dns = [\"192.168.1.1\", \"2001:db8::53\"]\n\
+        dns = [\"192.168.1.1\", \"2001:db8::53\"]\ntime = [\"ntp.example.com\"]\n\
         code-sha256 = \"00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF\"\n";
 
     fn why(text: &str) -> String {
@@ -223,10 +236,14 @@ mod tests {
         let network = parsed.network.clone().unwrap();
         assert_eq!(network.address.to_string(), "192.168.1.5/24");
         assert_eq!((network.gateway.unwrap().to_string(), network.dns.len()), ("192.168.1.1".to_owned(), 2));
+        assert_eq!(parsed.time[0].to_string(), "ntp.example.com");
         assert_eq!(parsed.code_sha256.unwrap()[..3], [0x00, 0x11, 0x22]);
         let marked = [b"\xEF\xBB\xBF", WHOLE.replace('\n', "\r\n").as_bytes()].concat();
         assert_eq!(parse(&marked).unwrap(), parsed, "as another system's editor writes it");
-        assert_eq!(parse(b"version = 1").unwrap(), Provision { network: None, code_sha256: None });
+        assert_eq!(
+            parse(b"version = 1").unwrap(),
+            Provision { network: None, time: Vec::new(), code_sha256: None }
+        );
     }
 
     #[test]
@@ -250,6 +267,8 @@ mod tests {
             ("version = 1\naddress = \"10.0.0.5/24\"\ngateway = \"10.0.0.5\"", "another address"),
             ("version = 1\naddress = \"10.0.0.5/24\"\ngateway = \"2001:db8::1\"", "same network"),
             ("version = 1\naddress = \"10.0.0.5/24\"\ndns = [\"0.0.0.0\"]", "dns"),
+            ("version = 1\ntime = [\"$(reboot)\"]", "ntp.example.com"),
+            ("version = 1\ntime = [\"a\", \"b\", \"c\", \"d\", \"e\"]", "four"),
         ] {
             let said = why(text);
             assert!(said.contains(word), "{text:?}: {said}");

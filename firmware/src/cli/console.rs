@@ -12,7 +12,9 @@ use std::{
 use super::exit::Failure;
 use crate::{
     claim::{self, addresses},
+    clock::{Clock, SystemClock},
     console::{Action, Console},
+    network_time::report::{Report, Standing},
     update::boot::Boot,
 };
 
@@ -33,6 +35,12 @@ pub(super) struct ConsoleArguments {
     /// The authority's folder.
     #[arg(long, default_value = "/data/authenteon/pki")]
     pki: PathBuf,
+    /// Made for whoever remembers the time: forget it.
+    #[arg(long, default_value = "/run/authenteon/clock-forget")]
+    forget: PathBuf,
+    /// What is known of the time.
+    #[arg(long, default_value = "/run/authenteon/clock.json")]
+    clock: PathBuf,
     /// What restarts the box.
     #[arg(long, default_value = "/sbin/reboot")]
     reboot: PathBuf,
@@ -53,6 +61,10 @@ pub(super) fn run(arguments: &ConsoleArguments) -> Result<bool, Failure> {
         match action {
             Action::Answer => {}
             Action::Status => writeln!(output, "{}", status(arguments)).map_err(failed)?,
+            Action::Clock => match fs::write(&arguments.forget, "") {
+                Ok(()) => restart(&arguments.reboot).map_err(failed)?,
+                Err(why) => writeln!(output, "nothing was changed: {why}").map_err(failed)?,
+            },
             Action::Restart => restart(&arguments.reboot).map_err(failed)?,
             Action::Reset => match ask_for_reset(&arguments.state) {
                 Ok(()) => restart(&arguments.reboot).map_err(failed)?,
@@ -63,11 +75,16 @@ pub(super) fn run(arguments: &ConsoleArguments) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// A line, as far as one may be long; none at the end.
+/// A line, as far as one may be long, and the rest of it passed over; none at the end.
 fn line(input: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut bytes = Vec::new();
     if input.by_ref().take(LONGEST).read_until(b'\n', &mut bytes)? == 0 {
         return Ok(None);
+    }
+    let mut rest = bytes.clone();
+    while rest.len() as u64 == LONGEST && !rest.ends_with(b"\n") {
+        rest.clear();
+        input.by_ref().take(LONGEST).read_until(b'\n', &mut rest)?;
     }
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
@@ -91,6 +108,15 @@ fn status(arguments: &ConsoleArguments) -> String {
     let addresses: Vec<String> = addresses::of_this_machine().iter().map(ToString::to_string).collect();
     let addresses = if addresses.is_empty() { "none yet".to_owned() } else { addresses.join(", ") };
     lines.push(format!("address   {addresses}"));
+    let now = SystemClock.now();
+    let report = Report::read(&arguments.clock);
+    lines.push(match report {
+        Ok(Report { standing: Standing::Synchronised, server: Some(server), .. }) => {
+            format!("time      {now}, by {server}")
+        }
+        Ok(Report { why: Some(why), .. }) => format!("time      {now}, NOT synchronised: {why}"),
+        _ => format!("time      {now}, NOT synchronised"),
+    });
     lines.join("\n")
 }
 

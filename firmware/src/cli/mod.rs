@@ -1,6 +1,7 @@
 //! The command line of `authenteond`.
 
 mod agent;
+mod clock;
 mod console;
 mod exit;
 mod network;
@@ -57,6 +58,8 @@ enum Command {
     Console(console::ConsoleArguments),
     /// Say which address the box takes, by the files on its card, for the script that sets it.
     Network(network::NetworkArguments),
+    /// Keep the clock by what time servers say, as root: it gives up every right but that one.
+    Clock(clock::ClockArguments),
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -173,6 +176,7 @@ pub fn run() -> ExitCode {
         Command::SystemAgent(arguments) => agent::run(arguments),
         Command::Console(arguments) => console::run(&arguments),
         Command::Network(arguments) => network::run(arguments),
+        Command::Clock(arguments) => clock::run(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "authenteond", &mut std::io::stdout());
             Ok(true)

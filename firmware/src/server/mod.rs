@@ -103,6 +103,8 @@ pub(crate) struct State {
     pub(crate) updates: Option<Arc<Updates>>,
     /// Whether the image that runs is for tests.
     pub(crate) test_image: bool,
+    /// Where it is told how the clock is.
+    pub(crate) clock_report: Option<PathBuf>,
 }
 
 impl State {
@@ -148,6 +150,7 @@ impl Server {
             answers: Arc::new(Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE))),
             updates: None,
             test_image: false,
+            clock_report: None,
         };
         Ok(Self { listener, acceptor, state, pki })
     }
@@ -186,6 +189,13 @@ impl Server {
     #[must_use]
     pub fn of_a_test_image(mut self, test: bool) -> Self {
         self.state.test_image = test;
+        self
+    }
+
+    /// Tells in its health how the clock is, by what `authenteond clock` writes there.
+    #[must_use]
+    pub fn with_clock_report(mut self, report: Option<PathBuf>) -> Self {
+        self.state.clock_report = report;
         self
     }
 

@@ -22,6 +22,8 @@ impl Keyboard {
             .arg("console")
             .args(["--boot".as_ref(), folder.join("boot.json").as_os_str()])
             .args(["--state".as_ref(), folder.as_os_str(), "--pki".as_ref(), folder.as_os_str()])
+            .args(["--clock".as_ref(), folder.join("clock.json").as_os_str()])
+            .args(["--forget".as_ref(), folder.join("forget").as_os_str()])
             .args(["--reboot".as_ref(), reboot.as_os_str()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -66,15 +68,26 @@ fn a_reset_is_asked_for_durably_when_the_word_was_typed_back_and_not_before() {
 }
 
 #[test]
+fn a_wrong_time_is_forgotten_when_somebody_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut person = Keyboard::at(folder.path());
+    person.types("clock");
+    assert!(person.shows(1).contains("forgets what time it was"));
+    assert!(!person.child.wait().unwrap().success());
+    assert!(folder.path().join("forget").exists() && folder.path().join("restarted").exists());
+}
+
+#[test]
 fn the_state_is_told_and_a_line_without_end_is_no_word() {
     let folder = tempfile::tempdir().unwrap();
     let mut person = Keyboard::at(folder.path());
     person.types("status");
-    let said = person.shows(3);
+    let said = person.shows(4);
+    assert!(said.contains("NOT synchronised"), "{said}");
     assert!(said.contains("version   not known") && said.contains("nobody's yet"), "{said}");
     fs::write(folder.path().join("claimed.toml"), "").unwrap();
     person.types("status");
-    assert!(person.shows(3).contains("owner     claimed"));
+    assert!(person.shows(4).contains("owner     claimed"));
     person.types(&"x".repeat(100_000));
     person.types("\nrestart");
     drop(person.child.stdin.take());

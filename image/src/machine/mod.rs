@@ -31,6 +31,8 @@ pub(crate) enum Network {
     /// A network that offers an address.
     #[default]
     Offers,
+    /// The same; and what listens on this host's loopback, the box reaches at 10.0.2.2.
+    Host,
     /// One where this host looks for the box at a fixed address.
     At(&'static str),
     /// There is no socket.
@@ -259,7 +261,8 @@ fn qemu(setup: &Setup, files: &BootFiles, port: u16, trial: bool) -> Command {
         setup.kernel_arguments
     );
     let address = if let Network::At(address) = setup.network { address } else { "" };
-    let network = format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-{address}:3411");
+    let restrict = if setup.network == Network::Host { "off" } else { "on" };
+    let network = format!("user,id=net,restrict={restrict},hostfwd=tcp:127.0.0.1:{port}-{address}:3411");
     // Unsafe only if this host loses its power: what the machine wrote stays when its process is killed.
     let disk = setup.disk.display();
     command.args(["-nographic", "-no-reboot"]).arg("-kernel").arg(&files.kernel);

@@ -16,6 +16,7 @@ use super::{
     clients::{Person, print},
     smoke::{self, Claimed},
     table::Table,
+    time,
 };
 use crate::{
     failure::{Failure, at},
@@ -32,9 +33,7 @@ pub(super) fn all(bench: &Bench, claimed: &mut Option<Claimed>, table: &mut Tabl
     table.check("a damaged data partition is left as it is, said on the console, and no loop", || {
         damaged(claimed)
     });
-    table.check("a clock at 1970 is moved to the day of the image, and certificates are good", || {
-        clock(bench)
-    });
+    time::all(bench, table);
     table.check("a claim code and an address by provision.toml, another address by network.toml", || {
         provisioned(bench)
     });
@@ -94,16 +93,6 @@ fn digest(disk: &Path, part: Extent) -> Result<[u8; 32], Failure> {
     let mut content = vec![0; usize::try_from(part.length).unwrap_or(0)];
     file.read_exact_at(&mut content, part.from).map_err(at(disk))?;
     Ok(Sha256::digest(&content).into())
-}
-
-fn clock(bench: &Bench) -> Result<(), Failure> {
-    let mut device = bench.new_box("clock")?;
-    device.clock = Some("1970-01-02");
-    let mut machine = device.start("")?;
-    machine.wait_live(PATIENCE)?;
-    machine.wait_for("init: the clock stood at", PATIENCE)?;
-    smoke::claim(&device, &mut machine)?;
-    smoke::enrol(&device, &machine).map(drop)
 }
 
 /// A code of 80 bits and its SHA-256, as an administrator would choose them.

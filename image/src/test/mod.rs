@@ -7,6 +7,7 @@ mod clients;
 mod faults;
 mod smoke;
 mod table;
+mod time;
 mod updates;
 
 use std::{

@@ -4,9 +4,13 @@ use axum::{Json, extract::State as Shared};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::server::{
-    State,
-    access::{OPERATIONAL, UNPROVISIONED},
+use crate::{
+    clock::{Clock, SystemClock, Timestamp},
+    network_time::report::{Report, Standing},
+    server::{
+        State,
+        access::{OPERATIONAL, UNPROVISIONED},
+    },
 };
 
 /// What an image says whose updates anybody can sign.
@@ -42,6 +46,44 @@ pub(crate) struct Ready {
     /// Templates at rest are `not encrypted` in this version.
     #[schema(example = "not encrypted")]
     pub(crate) at_rest: String,
+    /// How the clock is; not there where the host looks after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) clock: Option<ClockBody>,
+}
+
+/// How the clock is.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ClockBody {
+    /// `synchronised`, or `unsynchronised`: it shows what the box remembers, or has run by itself for a day.
+    #[schema(example = "synchronised")]
+    pub(crate) state: String,
+    /// What it shows.
+    #[schema(value_type = String, example = "2026-11-23T08:30:00Z")]
+    pub(crate) now: Timestamp,
+    /// The time server that was followed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<String>,
+    /// When that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) at: Option<Timestamp>,
+    /// How far the clock was behind it then, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) offset_ms: Option<i64>,
+    /// Why no server is followed now, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
+}
+
+impl ClockBody {
+    fn new(report: Report, now: Timestamp) -> Self {
+        let state = match report.standing {
+            Standing::Synchronised => "synchronised",
+            Standing::Unsynchronised => "unsynchronised",
+        };
+        let Report { at, server, offset_ms, why, .. } = report;
+        Self { state: state.to_owned(), now, server, at, offset_ms, why }
+    }
 }
 
 /// Whether the box answers, and whether it was claimed.
@@ -62,5 +104,11 @@ pub(crate) async fn ready(Shared(state): Shared<State>) -> Json<Ready> {
         impressions: counts.impressions,
         liveness: "not assessed".to_owned(),
         at_rest: "not encrypted".to_owned(),
+        clock: state.clock_report.as_deref().map(|path| {
+            // Nothing is written before somebody has looked for a server.
+            let report = Report::read(path);
+            let report = report.unwrap_or_else(|_| Report::unsynchronised("no time server was asked yet"));
+            ClockBody::new(report, SystemClock.now())
+        }),
     })
 }
