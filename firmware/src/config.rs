@@ -82,7 +82,7 @@ pub struct Config {
     /// Certificates.
     pub pki: Folder,
     /// The store.
-    pub store: Folder,
+    pub store: StoreSection,
     /// Thresholds.
     #[serde(default)]
     pub policy: PolicyValues,
@@ -128,6 +128,17 @@ impl Default for Server {
 pub struct Folder {
     /// Where it is.
     pub folder: PathBuf,
+}
+
+/// The store.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StoreSection {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Whether 16 MiB of the disk are kept, to be given up when it is full.
+    #[serde(default)]
+    pub ballast: bool,
 }
 
 /// Thresholds as people write them.

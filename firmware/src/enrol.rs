@@ -107,6 +107,7 @@ impl Services {
         if !(least..=most).contains(&samples.len()) {
             return Err(EnrolError::SampleCount { got: samples.len(), least, most });
         }
+        self.inner.room_for_people()?;
         // Before the work, and again under the lock.
         self.check_free(subject, position)?;
         let views = self.views(samples)?;

@@ -20,7 +20,7 @@ use crate::{
     policy::Policy,
     request::Caller,
     sample::SampleError,
-    store::{Change, Store, StoreError, Table},
+    store::{Change, Room, Store, StoreError, Table},
     subject::{FingerPosition, FingerSummary, NewSubject, Subject, SubjectId, SubjectName},
 };
 
@@ -162,11 +162,18 @@ impl Services {
         Counts { fingers: gallery.fingers(), impressions: gallery.impressions() }
     }
 
+    /// Bytes that are free on the store's disk, where that is known.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.inner.store.room().ok().and_then(|(_, free)| free)
+    }
+
     /// Makes a subject.
     ///
     /// # Errors
     /// [`SubjectError::Store`].
     pub fn create_subject(&self, by: &Caller, new: NewSubject) -> Result<Subject, SubjectError> {
+        self.inner.room_for_people()?;
         let id = SubjectId::random();
         let record = SubjectRecord { name: new.name, created: self.inner.clock.now(), fingers: Vec::new() };
         self.inner.commit(by, vec![put_subject(id, &record)?], Event::SubjectCreated { subject: id })?;
@@ -238,6 +245,11 @@ impl Inner {
     pub(crate) fn subject(&self, id: SubjectId) -> Result<Option<SubjectRecord>, StoreError> {
         let value = self.store.get(Table::Subjects, id.as_bytes())?;
         value.map(|value| parse_subject(id, &value)).transpose()
+    }
+
+    /// Refuses what would fill the disk.
+    pub(crate) fn room_for_people(&self) -> Result<(), StoreError> {
+        if self.store.room()?.0 < Room::Everything { Err(StoreError::Full) } else { Ok(()) }
     }
 
     /// Commits changes with the record that tells of them.

@@ -80,6 +80,7 @@ impl Problem {
             }
             (_, "not-a-csr") => Some("Remove administrator.key, or give another --out."),
             (_, "no-updates") => Some("Its configuration needs an [update] section."),
+            (_, "store-full") => Some("health says how much is free; remove subjects who are gone."),
             (_, "update-state" | "no-room") => Some("Look at it with: authenteonctl update status."),
             (401, _) => Some(
                 "Give a client certificate that this box has registered: --cert and --key \

@@ -50,7 +50,16 @@ pub(super) fn serve(path: &Path) -> Result<bool, Failure> {
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|why| Failure::io(&why))?;
-    runtime.block_on(run(loaded))
+    let console = loaded.config.claim.as_ref().and_then(|section| section.console.clone());
+    let done = runtime.block_on(run(loaded));
+    if let (Err(failure), Some(console)) = (&done, console) {
+        // Nobody reads the log of a box that does not serve.
+        let text = format!("authenteon: FAILED, nothing is served: {}\n", failure.why);
+        if let Err(why) = Device(console).show(&text) {
+            error!(%why, "the console does not take why");
+        }
+    }
+    done
 }
 
 async fn run(loaded: Loaded) -> Result<bool, Failure> {
@@ -59,7 +68,7 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let panel = panel(&loaded)?;
     let config = loaded.config;
     let claim = claim(&config)?;
-    let store = SledStore::open(&config.store.folder)?;
+    let store = SledStore::open_with(&config.store.folder, config.store.ballast)?;
     let services = Services::open(Arc::new(store), policy, Arc::new(SystemClock))?;
     let counts = services.counts();
     info!(fingers = counts.fingers, impressions = counts.impressions, "store open");

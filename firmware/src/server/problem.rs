@@ -16,6 +16,7 @@ use crate::{
     sample::SampleError,
     sensors::CaptureError,
     services::{DecideError, SubjectError},
+    store::StoreError,
 };
 
 /// A problem as a client sees it.
@@ -100,11 +101,22 @@ impl IntoResponse for Problem {
     }
 }
 
+impl From<StoreError> for Problem {
+    fn from(why: StoreError) -> Self {
+        match why {
+            StoreError::Full => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "store-full", "The disk is full", why.to_string())
+            }
+            other => Self::internal(&other),
+        }
+    }
+}
+
 impl From<SubjectError> for Problem {
     fn from(why: SubjectError) -> Self {
         match why {
             SubjectError::Unknown => Self::unknown_subject(),
-            SubjectError::Store(why) => Self::internal(&why),
+            SubjectError::Store(why) => why.into(),
         }
     }
 }
@@ -196,7 +208,7 @@ impl From<DecideError> for Problem {
                 why.to_string(),
             ),
             DecideError::Sample(why) => why.into(),
-            DecideError::Store(why) => Self::internal(&why),
+            DecideError::Store(why) => why.into(),
         }
     }
 }
@@ -220,7 +232,7 @@ impl From<EnrolError> for Problem {
                 unprocessable("inconsistent-samples", "The samples do not resemble each other")
             }
             EnrolError::Sample { index, why } => Self::from(why).of_sample(index),
-            EnrolError::Store(why) => Self::internal(&why),
+            EnrolError::Store(why) => why.into(),
         }
     }
 }

@@ -186,6 +186,26 @@ fn a_deleted_subject_or_finger_matches_no_more() {
 }
 
 #[test]
+fn on_a_full_disk_nobody_is_enrolled_those_enrolled_are_decided_on_and_subjects_can_be_removed() {
+    let store = Arc::new(MemoryStore::new());
+    let services = services(store.clone());
+    let (ada, bob) = (subject(&services, "Ada"), subject(&services, "Bob"));
+    enrol(&services, ada, 125).unwrap();
+    store.set_room(Room::Decisions);
+    let full = StoreError::Full;
+    let name = SubjectName::try_from("Eve".to_owned()).unwrap();
+    let created = services.create_subject(&caller(), NewSubject { name });
+    assert_eq!(created, Err(SubjectError::Store(full.clone())));
+    assert_eq!(enrol(&services, bob, 126), Err(EnrolError::Store(full.clone())));
+    assert_eq!(verify(&services, ada, print(125, 4)).unwrap(), ACCEPTED(ada));
+    store.set_room(Room::Nothing);
+    assert_eq!(verify(&services, ada, print(127, 1)), Err(DecideError::Store(full)));
+    services.delete_subject(&caller(), bob).unwrap();
+    store.set_room(Room::Everything);
+    assert_eq!(verify(&services, ada, print(128, 1)).unwrap(), NOT_MATCHED);
+}
+
+#[test]
 fn everything_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let open = || services(Arc::new(SledStore::open(folder.path()).unwrap()));

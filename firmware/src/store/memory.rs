@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Change, Entries, Entry, Store, StoreError, Table};
+use super::{Change, Entries, Entry, Room, Store, StoreError, Table, makes_room};
 
 /// Values by table and key.
 type Everything = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
@@ -15,6 +15,7 @@ type Everything = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 #[derive(Default)]
 pub struct MemoryStore {
     entries: Mutex<Everything>,
+    room: Mutex<Option<Room>>,
 }
 
 impl MemoryStore {
@@ -22,6 +23,11 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// From now on there is room for this.
+    pub fn set_room(&self, room: Room) {
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Some(room);
     }
 }
 
@@ -47,7 +53,15 @@ impl Store for MemoryStore {
         Ok(of_table.next().map(|((_, key), value)| (key.clone(), value.clone())))
     }
 
+    fn room(&self) -> Result<(Room, Option<u64>), StoreError> {
+        let room = *self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((room.unwrap_or(Room::Everything), None))
+    }
+
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        if self.room()?.0 == Room::Nothing && !makes_room(changes) {
+            return Err(StoreError::Full);
+        }
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             match change {

@@ -4,14 +4,18 @@
 //! Invariant: a batch is applied whole or not at all, and [`Store::commit`] returns only when it will
 //! survive the loss of power.
 
+mod format;
 mod memory;
 mod record;
 mod sled;
+mod space;
 
 #[cfg(test)]
 mod contract;
 
-pub use self::{memory::MemoryStore, sled::SledStore};
+pub use self::{memory::MemoryStore, sled::SledStore, space::Room};
+
+use std::io;
 
 /// The kinds of facts, each in its own ordered key space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,7 +76,10 @@ pub enum StoreError {
     #[error("the store is in use by another process")]
     InUse,
     /// The disk is full.
-    #[error("the disk is full: make room, then try again; nothing was changed")]
+    #[error(
+        "the disk of this box is full: remove subjects who are gone, or move to a larger disk; nothing was changed, \
+         and what is enrolled goes on working"
+    )]
     Full,
     /// What was read is not what was written.
     #[error("the store is damaged at {place}: restore it from a backup")]
@@ -83,12 +90,28 @@ pub enum StoreError {
     /// Written by a later version.
     #[error("the store was written by a later version ({version}): update this program")]
     Newer {
-        /// The record's version.
-        version: u8,
+        /// The version of the store or of the record.
+        version: u32,
     },
     /// The system refused.
     #[error("the store cannot be read or written: {0}")]
     Io(String),
+}
+
+fn io_error(why: &io::Error) -> StoreError {
+    let text = why.to_string();
+    match why.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+        io::ErrorKind::WouldBlock => StoreError::InUse,
+        // sled 0.34 wraps the failed lock into a text.
+        _ if text.contains("could not acquire lock") => StoreError::InUse,
+        _ => StoreError::Io(text),
+    }
+}
+
+/// Changes that take something away are how a full disk gets room again.
+fn makes_room(changes: &[Change]) -> bool {
+    changes.iter().any(|change| matches!(change, Change::Delete { .. }))
 }
 
 /// A store.
@@ -111,9 +134,15 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn last(&self, table: Table) -> Result<Option<Entry>, StoreError>;
 
+    /// What there is room for, and how many bytes are free where that is known.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn room(&self) -> Result<(Room, Option<u64>), StoreError>;
+
     /// Applies changes in order, all or none, and makes them durable.
     ///
     /// # Errors
-    /// [`StoreError`]; then none of them is applied.
+    /// [`StoreError`]; then none of them is applied. [`StoreError::Full`] before the disk is full.
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
 }

@@ -27,7 +27,7 @@ pub(super) fn open(table: Table, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, S
         return Err(damaged());
     }
     if version > VERSION {
-        return Err(StoreError::Newer { version });
+        return Err(StoreError::Newer { version: version.into() });
     }
     let (found, value) = rest.split_first_chunk::<DIGEST>().ok_or_else(damaged)?;
     if *found == digest(table, key, value) { Ok(value.to_vec()) } else { Err(damaged()) }

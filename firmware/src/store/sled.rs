@@ -18,7 +18,10 @@ use std::{
 
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
 
-use super::{Change, Entries, Entry, Store, StoreError, Table, record};
+use super::{
+    Change, Entries, Entry, Room, Store, StoreError, Table, format, io_error, makes_room, record,
+    space::Space,
+};
 
 /// Bytes of pages that sled keeps in memory. The search never reads sled, so little helps.
 const CACHE: u64 = 64 << 20;
@@ -32,6 +35,7 @@ pub struct SledStore {
     trees: [sled::Tree; Table::ALL.len()],
     db: sled::Db,
     writer: Mutex<Files>,
+    space: Space,
 }
 
 /// Our own descriptors, for fsync.
@@ -47,9 +51,19 @@ impl SledStore {
     /// # Errors
     /// [`StoreError`].
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_with(folder, false)
+    }
+
+    /// The same; with `ballast`, some of the disk is kept to be given up when it is full.
+    ///
+    /// # Errors
+    /// [`StoreError`]. A store of a later version keeps every byte.
+    pub fn open_with(folder: &Path, ballast: bool) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(|why| io_error(&why))?;
+        format::check(folder)?;
         let patience = Instant::now() + HANDOVER;
         loop {
-            match Self::open_at_once(folder) {
+            match Self::open_at_once(folder, ballast) {
                 Err(StoreError::InUse) if Instant::now() < patience => {
                     thread::sleep(Duration::from_millis(5));
                 }
@@ -58,9 +72,9 @@ impl SledStore {
         }
     }
 
-    fn open_at_once(folder: &Path) -> Result<Self, StoreError> {
+    fn open_at_once(folder: &Path, ballast: bool) -> Result<Self, StoreError> {
         let fails = |why: io::Error| io_error(&why);
-        std::fs::create_dir_all(folder).map_err(fails)?;
+        let space = Space::open(folder, ballast).map_err(fails)?;
         let db = sled::Config::default().path(folder).cache_capacity(CACHE).open().map_err(from_sled)?;
         let [subjects, fingers, audit] =
             Table::ALL.map(|table| db.open_tree(table.name()).map_err(from_sled));
@@ -70,7 +84,7 @@ impl SledStore {
         File::open(folder.join("conf")).and_then(|file| file.sync_all()).map_err(fails)?;
         let folder = File::open(folder).map_err(fails)?;
         let length = data.metadata().map_err(fails)?.len();
-        let store = Self { trees, db, writer: Mutex::new(Files { data, folder, length }) };
+        let store = Self { trees, db, writer: Mutex::new(Files { data, folder, length }), space };
         store.make_durable(&mut store.writer.lock().unwrap_or_else(PoisonError::into_inner))?;
         Ok(store)
     }
@@ -122,7 +136,15 @@ impl Store for SledStore {
         Ok(Some((key.to_vec(), value)))
     }
 
+    fn room(&self) -> Result<(Room, Option<u64>), StoreError> {
+        let fails = |why: io::Error| io_error(&why);
+        Ok((self.space.room().map_err(fails)?, Some(self.space.free().map_err(fails)?)))
+    }
+
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        if self.room()?.0 == Room::Nothing && !makes_room(changes) {
+            return Err(StoreError::Full);
+        }
         let mut files = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.trees
             .as_slice()
@@ -162,17 +184,6 @@ fn from_sled(why: sled::Error) -> StoreError {
     }
 }
 
-fn io_error(why: &io::Error) -> StoreError {
-    let text = why.to_string();
-    match why.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
-        io::ErrorKind::WouldBlock => StoreError::InUse,
-        // sled 0.34 wraps the failed lock into a text.
-        _ if text.contains("could not acquire lock") => StoreError::InUse,
-        _ => StoreError::Io(text),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +196,27 @@ mod tests {
         SledStore::open(folder.path()).unwrap().commit(&[put(b"one")]).unwrap();
         let store = SledStore::open(folder.path()).unwrap();
         assert_eq!(store.get(Table::Subjects, b"k").unwrap().as_deref(), Some(b"one".as_slice()));
+    }
+
+    #[test]
+    fn a_store_of_a_later_version_is_refused_and_keeps_every_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(SledStore::open(folder.path()).unwrap());
+        std::fs::write(folder.path().join("format"), "authenteon-store 2\n").unwrap();
+        let bytes = || {
+            let mut files: Vec<_> = std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.is_file())
+                .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+                .collect();
+            files.sort();
+            files
+        };
+        let before = bytes();
+        let why = SledStore::open_with(folder.path(), true).err().unwrap();
+        assert_eq!(why, StoreError::Newer { version: 2 });
+        assert!(before.len() > 2 && bytes() == before);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{
     box_under_test::PATIENCE,
     clients::{Person, print},
     smoke::{self, Claimed},
+    storage,
     table::Table,
     time,
 };
@@ -26,14 +27,13 @@ use crate::{
 const ROOT_A: u8 = 5;
 const DATA: u8 = 7;
 
-pub(super) fn all(bench: &Bench, claimed: &mut Option<Claimed>, table: &mut Table) -> Result<(), Failure> {
-    let Some(claimed) = claimed else { return Ok(()) };
-    smoke::boot_times(claimed, table);
+pub(super) fn all(bench: &Bench, claimed: &Claimed, table: &mut Table) {
     table.check("a flipped byte in the root restarts the box, and nothing answers", || flipped_byte(claimed));
     table.check("a damaged data partition is left as it is, said on the console, and no loop", || {
         damaged(claimed)
     });
     time::all(bench, table);
+    storage::all(claimed, table);
     table.check("a claim code and an address by provision.toml, another address by network.toml", || {
         provisioned(bench)
     });
@@ -41,7 +41,6 @@ pub(super) fn all(bench: &Bench, claimed: &mut Option<Claimed>, table: &mut Tabl
     table.check("without a network the box waits for one and starts nothing over and over", || {
         without_network(bench)
     });
-    Ok(())
 }
 
 pub(super) fn flip(disk: &Path, offset: u64) -> Result<(), Failure> {

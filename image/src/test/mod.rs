@@ -3,9 +3,11 @@
 //! Invariant: a check passes by what the box did, seen from outside: its port, its console, its disk.
 
 mod box_under_test;
+mod card;
 mod clients;
 mod faults;
 mod smoke;
+mod storage;
 mod table;
 mod time;
 mod updates;
@@ -13,6 +15,8 @@ mod updates;
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
+    thread,
+    time::Instant,
 };
 
 use crate::{
@@ -72,6 +76,7 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
     let built = build(&plan(Board::Qemu, "qemu"))?;
     // Now, so that no check is charged for it.
     clients::program()?;
+    let began = Instant::now();
     let bench = Bench::new(&selection.out.join("test"), &built)?;
     let mut table = Table::default();
     table.figure("squashfs", format!("{:.1} MB", built.squashfs_bytes as f64 / 1e6));
@@ -81,22 +86,41 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
             built.squashfs_bytes
         )));
     }
-    let mut claimed = smoke::all(&bench, &mut table)?;
-    if selection.faults {
-        faults::all(&bench, &mut claimed, &mut table)?;
-        table.check("a second build is the same: root, initramfs, boot folder, disk", || {
-            let again = build(&plan(Board::Qemu, "qemu-again"))?;
-            [(&built.root, &again.root), (&built.boot, &again.boot), (&built.disk, &again.disk)]
-                .into_iter()
-                .try_for_each(|(one, other)| same(one, other))
+    if let Some(claimed) = smoke::all(&bench, &mut table)? {
+        if selection.faults {
+            // Before anything runs beside.
+            smoke::boot_times(&claimed, &mut table);
+        }
+        let bundles = match selection.updates {
+            true => Some(updates::bundles(&plan(Board::Qemu, "qemu"), &selection.out)?),
+            false => None,
+        };
+        // The power cuts beside everything else, which mostly waits.
+        let beside = thread::scope(|scope| {
+            let cuts = bundles
+                .as_ref()
+                .map(|bundles| scope.spawn(|| updates::power_cuts(&claimed, bundles, selection.cuts)));
+            if selection.faults {
+                faults::all(&bench, &claimed, &mut table);
+                table.check("a second build is the same: root, initramfs, boot folder, disk", || {
+                    let again = build(&plan(Board::Qemu, "qemu-again"))?;
+                    [(&built.root, &again.root), (&built.boot, &again.boot), (&built.disk, &again.disk)]
+                        .into_iter()
+                        .try_for_each(|(one, other)| same(one, other))
+                });
+            }
+            if let Some(bundles) = &bundles {
+                updates::one_by_one(&claimed, bundles, &mut table);
+            }
+            cuts.map(|cuts| cuts.join().map_err(|_| Failure::Wrong("the power cuts did not end".to_owned())))
         });
+        if let Some(beside) = beside {
+            table.append(beside?);
+            let pi = build(&plan(Board::Pi, "pi"))?;
+            smoke::raspi(&bench, &pi, &mut table)?;
+        }
     }
-    if selection.updates {
-        let bundles = updates::bundles(&plan(Board::Qemu, "qemu"), &selection.out)?;
-        updates::all(&claimed, &bundles, selection.cuts, &mut table);
-        let pi = build(&plan(Board::Pi, "pi"))?;
-        smoke::raspi(&bench, &pi, &mut table)?;
-    }
+    table.figure("all of it, without compiling (s)", smoke::seconds(Some(began.elapsed())));
     table.print();
     table.verdict()
 }

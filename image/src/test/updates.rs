@@ -27,6 +27,8 @@ use authenteon_image::bundle;
 /// Versions on trial are given up after so long here, and not after three minutes.
 const TRIAL: &str = "authenteon.trial=40";
 const ROOT_B: u8 = 6;
+/// The version whose root holds another keyring.
+const ROTATED: &str = "0.2.5";
 
 /// Bundles to try.
 pub(super) struct Bundles {
@@ -37,24 +39,31 @@ pub(super) struct Bundles {
     of_a_stranger: PathBuf,
     unsigned: PathBuf,
     truncated: PathBuf,
+    /// Signed by the old key, and holds another keyring.
+    with_another_keyring: PathBuf,
+    /// Of a later version, signed by the old key and by the new one.
+    later_by_the_old_key: PathBuf,
+    later_by_the_new_key: PathBuf,
 }
 
 /// Builds the versions and makes bundles of them.
 pub(super) fn bundles(plan: &Plan, out: &Path) -> Result<Bundles, Failure> {
     let folder = out.join("bundles");
     std::fs::create_dir_all(&folder).map_err(at(&folder))?;
-    let version = |version: &str, without_daemon| {
+    let stranger = folder.join("stranger");
+    let other_keyring = build::throw_away(&stranger)?;
+    let version = |version: &str, without_daemon, keyring: Option<&PathBuf>| {
         let plan = Plan {
             out: out.join(format!("qemu-{version}")),
             release: Release { version: version.to_owned(), ..plan.release.clone() },
             without_daemon,
+            keyring: keyring.cloned(),
             ..plan.clone()
         };
         build::build(&plan)
     };
-    let (next, broken) = (version("0.2.0", false)?, version("0.3.0", true)?);
-    let stranger = folder.join("stranger");
-    build::throw_away(&stranger)?;
+    let (next, broken) = (version("0.2.0", false, None)?, version("0.3.0", true, None)?);
+    let rotated = version(ROTATED, false, Some(&other_keyring))?;
     let board = Board::Qemu.name();
     let make = |built: &Built, authority: &Path, board: &str, version: &str, name: &str| {
         let path = folder.join(name);
@@ -77,6 +86,9 @@ pub(super) fn bundles(plan: &Plan, out: &Path) -> Result<Bundles, Failure> {
         without_daemon: make(&broken, own, board, "0.3.0", "without-daemon.raucb")?,
         older: make(&next, own, board, "0.0.9", "older.raucb")?,
         of_another_board: make(&next, own, "rpi4", "0.2.0", "another-board.raucb")?,
+        with_another_keyring: make(&rotated, own, board, ROTATED, "another-keyring.raucb")?,
+        later_by_the_old_key: make(&next, own, board, "0.2.6", "old-key.raucb")?,
+        later_by_the_new_key: make(&next, &stranger, board, "0.2.6", "new-key.raucb")?,
         of_a_stranger: make(&next, &stranger, board, "0.2.0", "stranger.raucb")?,
         unsigned: write("unsigned.raucb", &unsigned)?,
         truncated: write("truncated.raucb", &whole[..whole.len() / 2])?,
@@ -84,20 +96,16 @@ pub(super) fn bundles(plan: &Plan, out: &Path) -> Result<Bundles, Failure> {
     })
 }
 
-/// The power cuts beside everything else, which mostly waits for trials to be given up.
-pub(super) fn all(claimed: &Option<Claimed>, bundles: &Bundles, cuts: u32, table: &mut Table) {
-    let Some(claimed) = claimed else { return };
-    let mut beside = Table::default();
-    thread::scope(|scope| {
-        let name = format!("{cuts} power cuts during an installation: the box starts, the finger is known");
-        let beside = &mut beside;
-        scope.spawn(move || beside.check(&name, || power(claimed, bundles, cuts)));
-        one_by_one(claimed, bundles, table);
-    });
-    table.append(beside);
+/// The power goes at moments spread over an installation.
+pub(super) fn power_cuts(claimed: &Claimed, bundles: &Bundles, cuts: u32) -> Table {
+    let mut table = Table::default();
+    let name = format!("{cuts} power cuts during an installation: the box starts, the finger is known");
+    table.check(&name, || power(claimed, bundles, cuts));
+    table
 }
 
-fn one_by_one(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
+/// Everything else.
+pub(super) fn one_by_one(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
     table.check("bundles cut, unsigned, of a stranger, older, of another board: refused", || {
         refused(claimed, bundles)
     });
@@ -107,6 +115,10 @@ fn one_by_one(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
         Some(updated) => downgrade(updated, bundles),
         None => Err(Failure::Wrong("there is no updated box".to_owned())),
     });
+    table.check(
+        "another keyring comes by the old key; then the new key counts and the old one does not",
+        || rotated(claimed, bundles),
+    );
     table.check("a version without a daemon is given up, and the one before is back", || {
         broken(claimed, bundles)
     });
@@ -193,6 +205,19 @@ fn good(claimed: &Claimed, bundles: &Bundles) -> Result<Claimed, Failure> {
     let mut machine = twin.device.start("")?;
     runs(&twin, &mut machine, "0.2.0")?;
     Ok(twin)
+}
+
+fn rotated(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
+    let twin = claimed.twin("rotated")?;
+    let mut machine = tried(&twin, &bundles.with_another_keyring)?;
+    runs(&twin, &mut machine, ROTATED)?;
+    let answer = apply(&twin, &machine, &bundles.later_by_the_old_key, &["--no-reboot"])?;
+    if answer.code == 0 || !answer.said.contains("sign") {
+        return Err(machine.fault(&format!("the old key: code {}: {}", answer.code, answer.said)));
+    }
+    apply(&twin, &machine, &bundles.later_by_the_new_key, &["--no-reboot"])?
+        .expect(0, "the new key")
+        .map(drop)
 }
 
 fn downgrade(updated: &Claimed, bundles: &Bundles) -> Result<(), Failure> {

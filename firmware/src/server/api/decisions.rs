@@ -121,7 +121,8 @@ impl DecisionBody {
     responses((status = 200, description = "The decision", body = DecisionBody),
         (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The request_id was used for another request, or the reader is in use", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The sample cannot be used", body = Problem, content_type = "application/problem+json")))]
+        (status = 422, description = "The sample cannot be used", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn verify(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
@@ -142,7 +143,8 @@ pub(crate) async fn verify(
     responses((status = 200, description = "The decision", body = DecisionBody),
         (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The request_id was used for another request, or the reader is in use", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The sample cannot be used", body = Problem, content_type = "application/problem+json")))]
+        (status = 422, description = "The sample cannot be used", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn identify(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,

@@ -62,7 +62,8 @@ pub(crate) struct FingersBody {
         (status = 404, description = "There is no such subject", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Enrolled already, for this subject or another, or the reader is in use", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A sample cannot be used", body = Problem, content_type = "application/problem+json")))]
+        (status = 422, description = "A sample cannot be used", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn enrol(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,

@@ -46,6 +46,10 @@ pub(crate) struct Ready {
     /// Templates at rest are `not encrypted` in this version.
     #[schema(example = "not encrypted")]
     pub(crate) at_rest: String,
+    /// Bytes that are free for the store. With less than 24 MiB nobody is enrolled, with less than 4 MiB there
+    /// are no decisions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) free_bytes: Option<u64>,
     /// How the clock is; not there where the host looks after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) clock: Option<ClockBody>,
@@ -104,6 +108,7 @@ pub(crate) async fn ready(Shared(state): Shared<State>) -> Json<Ready> {
         impressions: counts.impressions,
         liveness: "not assessed".to_owned(),
         at_rest: "not encrypted".to_owned(),
+        free_bytes: state.services.free_bytes(),
         clock: state.clock_report.as_deref().map(|path| {
             // Nothing is written before somebody has looked for a server.
             let report = Report::read(path);

@@ -81,7 +81,8 @@ const LARGEST_PAGE: usize = 1000;
 
 /// Makes a subject.
 #[utoipa::path(post, path = "/v1/subjects", tag = "subjects", request_body = NewSubjectBody,
-    responses((status = 201, description = "Made", body = SubjectBody), (status = 400, description = "Not a subject", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Made", body = SubjectBody), (status = 400, description = "Not a subject", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn create(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
