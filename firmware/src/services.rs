@@ -5,7 +5,9 @@
 //! gallery shows it and before it answers.
 
 use std::{
+    panic::resume_unwind,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread::{self, available_parallelism},
     time::Duration,
 };
 
@@ -20,7 +22,7 @@ use crate::{
     policy::Policy,
     request::Caller,
     sample::SampleError,
-    store::{Change, Room, Store, StoreError, Table},
+    store::{Change, Entry, Room, Store, StoreError, Table},
     subject::{FingerPosition, FingerSummary, NewSubject, Subject, SubjectId, SubjectName},
 };
 
@@ -323,23 +325,44 @@ fn decode_views(mut bytes: &[u8]) -> Result<Vec<Template>, OpenError> {
     Ok(views)
 }
 
+/// Fingers that are read at a time.
+const PAGE: usize = 4096;
+
 fn load_gallery(store: &dyn Store) -> Result<Gallery<FingerKey>, OpenError> {
-    const PAGE: usize = 1000;
     let mut gallery = Gallery::new();
     let mut after: Option<Vec<u8>> = None;
     loop {
         let page = store.scan(Table::Fingers, after.as_deref(), PAGE)?;
-        for (key, value) in &page {
-            let bad = || damaged("a finger's key".to_owned());
-            let (code, subject) = key.split_last().ok_or_else(bad)?;
-            let finger = (subject_of(subject)?, FingerPosition::from_code(*code).ok_or_else(bad)?);
-            gallery.insert(finger, decode_views(value)?.iter().map(Prepared::new).collect());
+        for (finger, views) in prepare(&page)? {
+            gallery.insert(finger, views);
         }
         match page.last() {
             Some((key, _)) => after = Some(key.clone()),
             None => return Ok(gallery),
         }
     }
+}
+
+/// Makes a page ready to be compared with, on all cores: a start waits for nothing longer.
+fn prepare(page: &[Entry]) -> Result<Vec<(FingerKey, Vec<Prepared>)>, OpenError> {
+    let share = page.len().div_ceil(available_parallelism().map_or(1, usize::from)).max(1);
+    thread::scope(|scope| {
+        let parts: Vec<_> =
+            page.chunks(share).map(|part| scope.spawn(|| part.iter().map(prepare_one).collect())).collect();
+        let mut all = Vec::with_capacity(page.len());
+        for part in parts {
+            let part: Result<Vec<_>, OpenError> = part.join().unwrap_or_else(|why| resume_unwind(why));
+            all.extend(part?);
+        }
+        Ok(all)
+    })
+}
+
+fn prepare_one((key, value): &Entry) -> Result<(FingerKey, Vec<Prepared>), OpenError> {
+    let bad = || damaged("a finger's key".to_owned());
+    let (code, subject) = key.split_last().ok_or_else(bad)?;
+    let finger = (subject_of(subject)?, FingerPosition::from_code(*code).ok_or_else(bad)?);
+    Ok((finger, decode_views(value)?.iter().map(Prepared::new).collect()))
 }
 
 /// Three views of a finger that nobody has, as large as real ones.

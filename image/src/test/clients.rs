@@ -19,22 +19,27 @@ pub(super) fn program() -> Result<PathBuf, Failure> {
     if let Some(path) = BUILT.get() {
         return Ok(path.clone());
     }
+    let [path] = built(["authenteonctl"], &["--package", "authenteonctl"])?;
+    Ok(BUILT.get_or_init(|| path).clone())
+}
+
+/// Programs of this workspace, built for this host as cargo is told by `words`.
+pub(super) fn built<const N: usize>(names: [&str; N], words: &[&str]) -> Result<[PathBuf; N], Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let said = run(Command::new(cargo).current_dir(root).args([
-        "build",
-        "--locked",
-        "--package",
-        "authenteonctl",
-        "--message-format=json-render-diagnostics",
-    ]))?;
-    let path = said
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "authenteonctl")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| Failure::Wrong("cargo names no authenteonctl".to_owned()))?;
-    Ok(BUILT.get_or_init(|| path).clone())
+    let mut build = Command::new(cargo);
+    build.current_dir(root).args(["build", "--locked", "--message-format=json-render-diagnostics"]);
+    let said = run(build.args(words))?;
+    let messages: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let mut paths = Vec::new();
+    for name in names {
+        let path = messages
+            .iter()
+            .filter(|message| message["target"]["name"] == name)
+            .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+        paths.push(path.ok_or_else(|| Failure::Wrong(format!("cargo names no {name}")))?);
+    }
+    paths.try_into().map_err(|_| Failure::Wrong("cargo names other programs".to_owned()))
 }
 
 /// What a call ended with.

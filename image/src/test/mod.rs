@@ -6,6 +6,7 @@ mod box_under_test;
 mod card;
 mod clients;
 mod faults;
+mod memory;
 mod smoke;
 mod storage;
 mod table;
@@ -76,6 +77,7 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
     let built = build(&plan(Board::Qemu, "qemu"))?;
     // Now, so that no check is charged for it.
     clients::program()?;
+    let many = if selection.faults { Some(memory::Programs::build()?) } else { None };
     let began = Instant::now();
     let bench = Bench::new(&selection.out.join("test"), &built)?;
     let mut table = Table::default();
@@ -108,6 +110,9 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
                         .into_iter()
                         .try_for_each(|(one, other)| same(one, other))
                 });
+            }
+            if let Some(many) = &many {
+                memory::measure(many, &selection.out, &mut table);
             }
             if let Some(bundles) = &bundles {
                 updates::one_by_one(&claimed, bundles, &mut table);

@@ -12,12 +12,15 @@ use crate::{
         CYLINDER_SIGMA_SPACE, CYLINDER_THRESHOLD, CYLINDER_VALID_SHARE,
     },
 };
-use std::sync::OnceLock;
+use std::{ops::Range, sync::OnceLock};
 
 /// Cells on a side.
 const SIDE: usize = 8;
 /// Layers of relative direction.
 pub(crate) const LAYERS: usize = 6;
+
+/// Layers that are summed: a power of two, those beyond the last add nothing.
+const LANES: usize = 8;
 
 /// A minutia in pixels, y up.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,7 +74,7 @@ pub(crate) fn turn(angle: u8) -> (f32, f32) {
 /// What a neighbour adds to a cell, by squared distance, and to a layer, by relative angle.
 struct Tables {
     space: Vec<f32>,
-    layer: Vec<[f32; LAYERS]>,
+    layer: Vec<[f32; LANES]>,
 }
 
 /// Steps of the space table to a square pixel.
@@ -98,6 +101,9 @@ fn tables() -> &'static Tables {
             .map(|i| {
                 let relative = f64::from(i) * std::f64::consts::TAU / 256.0;
                 std::array::from_fn(|k| {
+                    if k >= LAYERS {
+                        return 0.0;
+                    }
                     let centre = -std::f64::consts::PI + (k as f64 + 0.5) * width;
                     let off = wrap(relative - centre);
                     let edge = |e: f64| libm::erf((off + e) / spread);
@@ -124,7 +130,7 @@ fn one(poses: &[Pose], index: usize, hull: &Hull) -> Option<Cylinder> {
     let m = &poses[index];
     let (s, c) = turn(m.angle);
     let far = CYLINDER_RADIUS + 3.0 * CYLINDER_SIGMA_SPACE;
-    let near: Vec<(f32, f32, &[f32; LAYERS])> = poses
+    let near: Vec<(f32, f32, &[f32; LANES])> = poses
         .iter()
         .enumerate()
         .filter(|&(i, t)| {
@@ -140,39 +146,66 @@ fn one(poses: &[Pose], index: usize, hull: &Hull) -> Option<Cylinder> {
     if near.len() < CYLINDER_MIN_NEIGHBOURS {
         return None;
     }
-    let step = 2.0 * CYLINDER_RADIUS / SIDE as f32;
+    let sums = sums(&near);
     let mut out = Cylinder { layers: [0; LAYERS], valid: 0, minutia: index as u16, angle: m.angle };
     let mut cells = 0u32;
-    for row in 0..SIDE {
-        for column in 0..SIDE {
-            let u = (column as f32 - (SIDE as f32 - 1.0) / 2.0) * step;
-            let v = (row as f32 - (SIDE as f32 - 1.0) / 2.0) * step;
-            if u * u + v * v > CYLINDER_RADIUS * CYLINDER_RADIUS {
-                continue;
-            }
-            cells += 1;
-            if !hull.near(m.x + c * u - s * v, m.y + s * u + c * v) {
-                continue;
-            }
-            let bit = 1u64 << (row * SIDE + column);
-            out.valid |= bit;
-            let mut sums = [0.0f32; LAYERS];
-            for &(x, y, layer) in &near {
-                let d2 = (x - u) * (x - u) + (y - v) * (y - v);
-                if let Some(&space) = tables.space.get((d2 * SPACE_STEPS + 0.5) as usize) {
-                    for (sum, part) in sums.iter_mut().zip(layer) {
-                        *sum += space * part;
-                    }
-                }
-            }
-            for (layer, &sum) in out.layers.iter_mut().zip(&sums) {
-                if sum >= CYLINDER_THRESHOLD {
-                    *layer |= bit;
-                }
+    for (cell, sums) in sums.iter().enumerate() {
+        let (u, v) = (centre(cell % SIDE), centre(cell / SIDE));
+        if u * u + v * v > CYLINDER_RADIUS * CYLINDER_RADIUS {
+            continue;
+        }
+        cells += 1;
+        if !hull.near(m.x + c * u - s * v, m.y + s * u + c * v) {
+            continue;
+        }
+        let bit = 1u64 << cell;
+        out.valid |= bit;
+        for (layer, &sum) in out.layers.iter_mut().zip(sums) {
+            if sum >= CYLINDER_THRESHOLD {
+                *layer |= bit;
             }
         }
     }
     (out.valid.count_ones() as f32 >= CYLINDER_VALID_SHARE * cells as f32).then_some(out)
+}
+
+/// Width of a cell in pixels.
+const STEP: f32 = 2.0 * CYLINDER_RADIUS / SIDE as f32;
+
+/// Where the middle of a cell's row or column is.
+fn centre(place: usize) -> f32 {
+    (place as f32 - (SIDE as f32 - 1.0) / 2.0) * STEP
+}
+
+/// The rows or columns that a neighbour there can reach, and perhaps one beside them.
+fn reached(at: f32, reach: f32) -> Range<usize> {
+    let place = |at: f32| at / STEP + (SIDE as f32 - 1.0) / 2.0;
+    // Negative places become zero.
+    let first = place(at - reach) as usize;
+    let last = place(at + reach).ceil() as usize;
+    first..(last + 1).min(SIDE)
+}
+
+/// What the neighbours add to each cell, in the order of the neighbours.
+fn sums(near: &[(f32, f32, &[f32; LANES])]) -> [[f32; LANES]; SIDE * SIDE] {
+    let tables = tables();
+    let reach = 3.0 * CYLINDER_SIGMA_SPACE + 1.0;
+    let mut sums = [[0.0; LANES]; SIDE * SIDE];
+    for &(x, y, layer) in near {
+        for row in reached(y, reach) {
+            let v = centre(row);
+            for column in reached(x, reach) {
+                let u = centre(column);
+                let d2 = (x - u) * (x - u) + (y - v) * (y - v);
+                if let Some(&space) = tables.space.get((d2 * SPACE_STEPS + 0.5) as usize) {
+                    for (sum, part) in sums[row * SIDE + column].iter_mut().zip(layer) {
+                        *sum += space * part;
+                    }
+                }
+            }
+        }
+    }
+    sums
 }
 
 /// The convex hull of the minutiae, counter-clockwise.
@@ -212,6 +245,16 @@ impl Hull {
         Self { corners }
     }
 
+    fn inside(&self, x: f32, y: f32) -> bool {
+        let next = self.corners.iter().cycle().skip(1);
+        self.corners.len() >= 3
+            && self
+                .corners
+                .iter()
+                .zip(next)
+                .all(|(a, b)| (b.0 - a.0) * (y - a.1) - (b.1 - a.1) * (x - a.0) >= 0.0)
+    }
+
     /// How far outside the hull a point lies, squared; zero inside.
     pub(crate) fn outside2(&self, x: f32, y: f32) -> f32 {
         let n = self.corners.len();
@@ -233,6 +276,54 @@ impl Hull {
     }
 
     fn near(&self, x: f32, y: f32) -> bool {
-        self.outside2(x, y) <= CYLINDER_HULL_MARGIN * CYLINDER_HULL_MARGIN
+        // Most points are inside, which is found without a division.
+        self.inside(x, y) || self.outside2(x, y) <= CYLINDER_HULL_MARGIN * CYLINDER_HULL_MARGIN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Every neighbour to every cell.
+    fn sums_of_all(near: &[(f32, f32, &[f32; LANES])]) -> [[f32; LANES]; SIDE * SIDE] {
+        let mut sums = [[0.0; LANES]; SIDE * SIDE];
+        for (cell, sums) in sums.iter_mut().enumerate() {
+            let (u, v) = (centre(cell % SIDE), centre(cell / SIDE));
+            for &(x, y, layer) in near {
+                let d2 = (x - u) * (x - u) + (y - v) * (y - v);
+                if let Some(&space) = tables().space.get((d2 * SPACE_STEPS + 0.5) as usize) {
+                    for (sum, part) in sums.iter_mut().zip(layer) {
+                        *sum += space * part;
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    proptest! {
+        #[test]
+        fn cells_that_are_passed_over_are_out_of_reach(
+            near in proptest::collection::vec((-100.0f32..100.0, -100.0f32..100.0, any::<u8>()), 0..40),
+        ) {
+            let near: Vec<_> =
+                near.iter().map(|&(x, y, angle)| (x, y, &tables().layer[usize::from(angle)])).collect();
+            prop_assert_eq!(sums(&near), sums_of_all(&near));
+        }
+
+        #[test]
+        fn a_point_is_near_the_hull_if_it_is_inside_or_within_the_margin(
+            corners in proptest::collection::vec((0.0f32..300.0, 0.0f32..300.0), 3..30),
+            x in -50.0f32..350.0,
+            y in -50.0f32..350.0,
+        ) {
+            let pose = |&(x, y): &(f32, f32)| Pose { x, y, angle: 0, kind: MinutiaKind::Ending, quality: 1.0 };
+            let hull = Hull::of(&corners.iter().map(pose).collect::<Vec<_>>());
+            let margin = CYLINDER_HULL_MARGIN * CYLINDER_HULL_MARGIN;
+            prop_assert_eq!(hull.near(x, y), hull.outside2(x, y) <= margin);
+        }
     }
 }
