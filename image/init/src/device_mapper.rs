@@ -1,7 +1,7 @@
 //! A verified device out of a partition: three calls to the device mapper, `struct dm_ioctl` of
 //! <linux/dm-ioctl.h>, version 4.
 //!
-//! The only module here with `unsafe`: the calls hand the kernel a buffer of ours, whose length is in
+//! With `block` the only modules here with `unsafe`: the calls hand the kernel a buffer of ours, whose length is in
 //! the buffer itself. Invariant: the length that a buffer tells is its own.
 #![expect(unsafe_code, reason = "the device mapper speaks by ioctl only")]
 

@@ -51,6 +51,14 @@ fn find(sys: &Path, dev: &Path) -> io::Result<Partitions> {
     Ok(Partitions::new())
 }
 
+/// The disk that a partition is on.
+pub(crate) fn of(partition: &Path) -> io::Result<PathBuf> {
+    let name = partition.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let place = fs::canonicalize(Path::new("/sys/class/block").join(name))?;
+    let disk = place.parent().and_then(Path::file_name).ok_or(io::ErrorKind::NotFound)?;
+    Ok(Path::new("/dev").join(disk))
+}
+
 fn is_ours(device: &Path) -> io::Result<bool> {
     let mut sector = [0; 512];
     File::open(device)?.read_exact(&mut sector)?;

@@ -4,10 +4,12 @@
 //! names, and nothing on the data partition is ever formatted. What fails before the root is there
 //! restarts the machine, which ends a trial; what fails after it is told to the system instead.
 
+mod block;
 mod clock;
 mod data;
 mod device_mapper;
 mod disk;
+mod grow;
 mod handover;
 mod modules;
 mod parameters;
@@ -111,7 +113,14 @@ fn boot() -> Result<std::convert::Infallible, BootError> {
     // From here on the system tells what is wrong, and serves as far as it can.
     let release = fs::read("/etc/authenteon/release.json").map_err(on("/etc/authenteon/release.json"))?;
     let release: Release = serde_json::from_slice(&release).map_err(BootError::Release)?;
-    let data = data::bring_up(partitions.get(&7).map(std::path::PathBuf::as_path));
+    let partition = partitions.get(&7).map(std::path::PathBuf::as_path);
+    if let Some(partition) = partition {
+        say_growth("the data partition", disk::of(partition).and_then(|disk| grow::partition(&disk)));
+    }
+    let data = data::bring_up(partition);
+    if let (data::Data::Mounted, Some(partition)) = (&data, partition) {
+        say_growth("its file system", grow::file_system(partition, Path::new("/data")));
+    }
     let data = reset_if_asked(data);
     let mounted = data == data::Data::Mounted;
     if let Some((from, to)) = clock::raise(release.build, Path::new("/data/system/clock")) {
@@ -138,6 +147,15 @@ fn boot() -> Result<std::convert::Infallible, BootError> {
         if mounted { "mounted" } else { "NOT mounted" },
     );
     Err(BootError::Io { what: "/sbin/init", why: Command::new("/sbin/init").exec() })
+}
+
+/// A box whose card is not used to its end works all the same.
+fn say_growth(what: &str, grown: io::Result<Option<u64>>) {
+    match grown {
+        Ok(Some(bytes)) => eprintln!("init: {what} has {} MiB now", bytes >> 20),
+        Ok(None) => {}
+        Err(why) => eprintln!("init: {what} stays as large as it is: {why}"),
+    }
 }
 
 /// A factory reset that was asked for. What could not be removed is not served to anybody.

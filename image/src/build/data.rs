@@ -18,7 +18,8 @@ pub(super) fn make(image: &Path, moment: u64) -> Result<(), Failure> {
     run(Command::new("mke2fs")
         .env("PATH", search_path())
         .env("E2FSPROGS_FAKE_TIME", moment.to_string())
-        .args(["-q", "-t", "ext4", "-L", "data", "-U", UUID, "-E", &seed])
+        // As for a card of usual size, to which it grows.
+        .args(["-q", "-t", "ext4", "-b", "4096", "-i", "16384", "-L", "data", "-U", UUID, "-E", &seed])
         .arg(image)
         .arg(format!("{size}M")))?;
     Ok(())

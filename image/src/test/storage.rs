@@ -17,8 +17,12 @@ use crate::{
 const STORE: &str = "/authenteon/store";
 /// What is left on a full card: less than the store would write.
 const LEFT: u64 = 256 << 10;
+/// Bytes of a block of the data partition.
+const BLOCK: u64 = 4096;
 
 pub(super) fn all(claimed: &Claimed, table: &mut Table) {
+    table
+        .check("the data partition grows to a larger card, and a power cut does no harm", || larger(claimed));
     table.check(
         "a full card: those enrolled are accepted, nobody new is enrolled; with room again they are",
         || full(claimed),
@@ -26,6 +30,30 @@ pub(super) fn all(claimed: &Claimed, table: &mut Table) {
     table.check("a store of a later version is refused, said on the console, and keeps every byte", || {
         of_a_later_version(claimed)
     });
+}
+
+/// What a larger card has more.
+const MORE: u64 = 600 << 20;
+
+/// The power is cut while it grows, or soon after; what was enrolled is there, and so is the room.
+fn larger(claimed: &Claimed) -> Result<(), Failure> {
+    let twin = claimed.twin("larger")?;
+    let disk = std::fs::File::options().write(true).open(&twin.device.disk).map_err(at(&twin.device.disk))?;
+    let length = disk.metadata().map_err(at(&twin.device.disk))?.len();
+    disk.set_len(length + MORE).map_err(at(&twin.device.disk))?;
+    drop(disk);
+    let mut machine = twin.device.start("")?;
+    machine.wait_for("init: the data partition has", PATIENCE)?;
+    machine.cut();
+    let mut machine = twin.device.start("")?;
+    machine.wait_live(PATIENCE)?;
+    twin.verifies(&machine)?;
+    let health = administrator(&twin).call(&machine, &["health"])?.expect(0, "asking for its health")?;
+    if health["ready"]["free_bytes"].as_u64().is_none_or(|free| free <= MORE) {
+        return Err(machine.fault(&format!("it says {health}")));
+    }
+    machine.cut();
+    Card::take(&twin.device.disk)?.put_back()
 }
 
 fn administrator(claimed: &Claimed) -> Person<'_> {
@@ -47,15 +75,14 @@ fn enrols_bob(claimed: &Claimed, machine: &Machine) -> Result<(), Failure> {
 fn full(claimed: &Claimed) -> Result<(), Failure> {
     let twin = claimed.twin("full")?;
     let card = Card::take(&twin.device.disk)?;
-    let blocks = (card.free()?.saturating_sub(LEFT)) / 1024;
+    let blocks = card.free()?.saturating_sub(LEFT) / BLOCK;
     let empty = twin.device.folder.join("empty");
     std::fs::write(&empty, "").map_err(at(&empty))?;
     card.write(&empty, "/filler")?;
-    // In blocks of the file system, which has some for its own trees.
-    let size = 1024 * blocks / 4096;
-    card.debugfs(&format!("fallocate /filler 0 {}", size.saturating_sub(64)))?;
+    // The file's own tree takes some.
+    card.debugfs(&format!("fallocate /filler 0 {}", blocks.saturating_sub(16)))?;
     let left = card.free()?;
-    if left > 2 * LEFT + (1 << 20) {
+    if left > 2 * LEFT {
         return Err(Failure::Wrong(format!("{left} bytes are left")));
     }
     card.put_back()?;
