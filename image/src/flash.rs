@@ -101,7 +101,7 @@ fn file_system(out: &mut String, p: &Partition) {
         // Blocks as for a card of usual size, to which it grows.
         // mke2fs takes the last -E alone, so genimage's own options are said again.
         Content::Data => format!(
-            "\text4 {{\n\t\tlabel = \"{}\"\n\t\tuse-mke2fs = true\n\t\textraargs = \"-b 4096 -i 16384 -U {DATA} -E hash_seed={DATA},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0\"\n\t}}\n\tempty = true",
+            "\text4 {{\n\t\tlabel = \"{}\"\n\t\tuse-mke2fs = true\n\t\textraargs = \"-b 4096 -i 16384 -m 0 -U {DATA} -E hash_seed={DATA},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0\"\n\t}}\n\tempty = true",
             p.name
         ),
         // Made by mksquashfs and veritysetup, and only placed by genimage.

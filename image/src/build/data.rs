@@ -19,7 +19,9 @@ pub(super) fn make(image: &Path, moment: u64) -> Result<(), Failure> {
         .env("PATH", search_path())
         .env("E2FSPROGS_FAKE_TIME", moment.to_string())
         // As for a card of usual size, to which it grows.
-        .args(["-q", "-t", "ext4", "-b", "4096", "-i", "16384", "-L", "data", "-U", UUID, "-E", &seed])
+        .args([
+            "-q", "-t", "ext4", "-b", "4096", "-i", "16384", "-m", "0", "-L", "data", "-U", UUID, "-E", &seed,
+        ])
         .arg(image)
         .arg(format!("{size}M")))?;
     Ok(())

@@ -14,6 +14,7 @@ use super::{
     Bench,
     box_under_test::PATIENCE,
     clients::{Person, print},
+    jobs::Job,
     smoke::{self, Claimed},
     storage,
     table::Table,
@@ -27,13 +28,24 @@ use crate::{
 const ROOT_A: u8 = 5;
 const DATA: u8 = 7;
 
-pub(super) fn all(bench: &Bench, claimed: &Claimed, table: &mut Table) {
+/// Everything that needs no update.
+pub(super) fn jobs<'a>(bench: &'a Bench, claimed: &'a Claimed) -> Vec<Job<'a>> {
+    vec![
+        Box::new(|table| time::all(bench, table)),
+        Box::new(|table| storage::all(claimed, table)),
+        Box::new(|table| of_the_card(claimed, table)),
+        Box::new(|table| of_the_place(bench, claimed, table)),
+    ]
+}
+
+fn of_the_card(claimed: &Claimed, table: &mut Table) {
     table.check("a flipped byte in the root restarts the box, and nothing answers", || flipped_byte(claimed));
     table.check("a damaged data partition is left as it is, said on the console, and no loop", || {
         damaged(claimed)
     });
-    time::all(bench, table);
-    storage::all(claimed, table);
+}
+
+fn of_the_place(bench: &Bench, claimed: &Claimed, table: &mut Table) {
     table.check("a claim code and an address by provision.toml, another address by network.toml", || {
         provisioned(bench)
     });

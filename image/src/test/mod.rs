@@ -6,6 +6,7 @@ mod box_under_test;
 mod card;
 mod clients;
 mod faults;
+mod jobs;
 mod memory;
 mod smoke;
 mod storage;
@@ -16,13 +17,12 @@ mod updates;
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    thread,
     time::Instant,
 };
 
 use crate::{
     board::Board,
-    build::{Plan, Release, build},
+    build::{Built, Plan, Release, build},
     failure::{Failure, at},
 };
 use box_under_test::Bench;
@@ -62,6 +62,15 @@ fn same(one: &Path, other: &Path) -> Result<(), Failure> {
     }
 }
 
+fn second_build(built: &Built, plan: &Plan, table: &mut Table) {
+    table.check("a second build is the same: root, initramfs, boot folder, disk", || {
+        let again = build(plan)?;
+        [(&built.root, &again.root), (&built.boot, &again.boot), (&built.disk, &again.disk)]
+            .into_iter()
+            .try_for_each(|(one, other)| same(one, other))
+    });
+}
+
 /// Builds, boots, tests, and prints a table.
 pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
     // One authority, so that both boards have one root.
@@ -97,30 +106,18 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
             true => Some(updates::bundles(&plan(Board::Qemu, "qemu"), &selection.out)?),
             false => None,
         };
-        // The power cuts beside everything else, which mostly waits.
-        let beside = thread::scope(|scope| {
-            let cuts = bundles
-                .as_ref()
-                .map(|bundles| scope.spawn(|| updates::power_cuts(&claimed, bundles, selection.cuts)));
-            if selection.faults {
-                faults::all(&bench, &claimed, &mut table);
-                table.check("a second build is the same: root, initramfs, boot folder, disk", || {
-                    let again = build(&plan(Board::Qemu, "qemu-again"))?;
-                    [(&built.root, &again.root), (&built.boot, &again.boot), (&built.disk, &again.disk)]
-                        .into_iter()
-                        .try_for_each(|(one, other)| same(one, other))
-                });
-            }
-            if let Some(many) = &many {
-                memory::measure(many, &selection.out, &mut table);
-            }
-            if let Some(bundles) = &bundles {
-                updates::one_by_one(&claimed, bundles, &mut table);
-            }
-            cuts.map(|cuts| cuts.join().map_err(|_| Failure::Wrong("the power cuts did not end".to_owned())))
-        });
-        if let Some(beside) = beside {
-            table.append(beside?);
+        let again = plan(Board::Qemu, "qemu-again");
+        let mut jobs = Vec::new();
+        if let Some(bundles) = &bundles {
+            jobs.extend(updates::jobs(&claimed, bundles, selection.cuts));
+        }
+        if let Some(many) = &many {
+            jobs.extend(faults::jobs(&bench, &claimed));
+            jobs.push(Box::new(|table| memory::measure(many, &selection.out, table)));
+            jobs.push(Box::new(|table| second_build(&built, &again, table)));
+        }
+        jobs::run(jobs, &mut table)?;
+        if selection.updates {
             let pi = build(&plan(Board::Pi, "pi"))?;
             smoke::raspi(&bench, &pi, &mut table)?;
         }

@@ -13,6 +13,7 @@ use super::{
     box_under_test::PATIENCE,
     clients::{Answer, Person},
     faults::flip,
+    jobs::Job,
     smoke::Claimed,
     table::Table,
 };
@@ -96,29 +97,40 @@ pub(super) fn bundles(plan: &Plan, out: &Path) -> Result<Bundles, Failure> {
     })
 }
 
-/// The power goes at moments spread over an installation.
-pub(super) fn power_cuts(claimed: &Claimed, bundles: &Bundles, cuts: u32) -> Table {
-    let mut table = Table::default();
-    let name = format!("{cuts} power cuts during an installation: the box starts, the finger is known");
-    table.check(&name, || power(claimed, bundles, cuts));
-    table
+/// Everything that an update can meet, the longest first.
+pub(super) fn jobs<'a>(claimed: &'a Claimed, bundles: &'a Bundles, cuts: u32) -> Vec<Job<'a>> {
+    vec![
+        Box::new(move |table| {
+            let name =
+                format!("{cuts} power cuts during an installation: the box starts, the finger is known");
+            table.check(&name, || power(claimed, bundles, cuts));
+        }),
+        Box::new(|table| given_up_again(claimed, bundles, table)),
+        Box::new(|table| kept(claimed, bundles, table)),
+        Box::new(|table| of_signatures(claimed, bundles, table)),
+    ]
 }
 
-/// Everything else.
-pub(super) fn one_by_one(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
+fn of_signatures(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
     table.check("bundles cut, unsigned, of a stranger, older, of another board: refused", || {
         refused(claimed, bundles)
     });
+    table.check(
+        "another keyring comes by the old key; then the new key counts and the old one does not",
+        || rotated(claimed, bundles),
+    );
+}
+
+fn kept(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
     let updated =
         table.check("an update is tried, passes its self-test and is kept", || good(claimed, bundles));
     table.check("an older version is refused after the update, the version floor rose", || match &updated {
         Some(updated) => downgrade(updated, bundles),
         None => Err(Failure::Wrong("there is no updated box".to_owned())),
     });
-    table.check(
-        "another keyring comes by the old key; then the new key counts and the old one does not",
-        || rotated(claimed, bundles),
-    );
+}
+
+fn given_up_again(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
     table.check("a version without a daemon is given up, and the one before is back", || {
         broken(claimed, bundles)
     });
