@@ -22,9 +22,12 @@ use crate::{
     policy::Policy,
     request::Caller,
     sample::SampleError,
-    store::{Change, Entry, Room, Store, StoreError, Table},
+    store::{Change, Entry, Room, Store, Table},
     subject::{FingerPosition, FingerSummary, NewSubject, Subject, SubjectId, SubjectName},
 };
+
+/// How a service fails when the store does: the one name of the store that the server reads.
+pub(crate) use crate::store::StoreError;
 
 /// A finger in the gallery.
 pub(crate) type FingerKey = (SubjectId, FingerPosition);

@@ -15,8 +15,7 @@ use crate::{
     enrol::EnrolError,
     sample::SampleError,
     sensors::CaptureError,
-    services::{DecideError, SubjectError},
-    store::StoreError,
+    services::{DecideError, StoreError, SubjectError},
 };
 
 /// A problem as a client sees it.
