@@ -139,6 +139,11 @@ pub struct StoreSection {
     /// Whether 16 MiB of the disk are kept, to be given up when it is full.
     #[serde(default)]
     pub ballast: bool,
+    /// The file of the master key, when it is not to lie beside the store: on another disk, say.
+    pub master_key: Option<PathBuf>,
+    /// Whether the format of an older store stays what it is, so that the version before can read it.
+    #[serde(default)]
+    pub hold_format: bool,
 }
 
 /// Thresholds as people write them.

@@ -16,6 +16,7 @@ pub mod credential;
 mod demo;
 mod enrol;
 mod identify;
+pub mod lock;
 mod memory;
 pub mod network;
 pub mod network_time;

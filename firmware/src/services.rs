@@ -26,8 +26,10 @@ use crate::{
     subject::{FingerPosition, FingerSummary, NewSubject, Subject, SubjectId, SubjectName},
 };
 
-/// How a service fails when the store does: the one name of the store that the server reads.
-pub(crate) use crate::store::StoreError;
+/// What the server reads of the store, and nothing else: how it fails, and how it is protected.
+pub(crate) use crate::store::{AtRest, KeyError, Master, NoPassphrase, Passphrase, StoreError};
+
+mod at_rest;
 
 /// A finger in the gallery.
 pub(crate) type FingerKey = (SubjectId, FingerPosition);

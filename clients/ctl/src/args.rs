@@ -88,7 +88,16 @@ pub(crate) enum Command {
     /// Fingerprint readers: the box's, or this machine's
     #[command(subcommand)]
     Sensor(SensorCommand),
-    /// The box's own software (role officer)
+    /// Give the passphrase to a box that waits for it since its last start (role administrator)
+    Unlock {
+        /// A file whose first line is the passphrase; - or no terminal reads standard input
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Who can read what the box stores when its disk is taken (role administrator)
+    #[command(subcommand)]
+    AtRest(AtRestCommand),
+    /// The box's own software (role administrator)
     #[command(subcommand)]
     Update(UpdateCommand),
     /// Look into the extraction of a print: every step as a picture
@@ -181,6 +190,27 @@ fn client_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let good = (1..=64).contains(&text.len()) && !text.starts_with('.') && text.chars().all(plain);
     if good { Ok(text.to_owned()) } else { Err("1 to 64 letters, digits, '.', '_' and '-'".to_owned()) }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AtRestCommand {
+    /// Say how it is
+    Show,
+    /// Keep the key in a file on the box: it starts by itself, and whoever takes it has the key too
+    KeyFile {
+        /// A file whose first line is the present passphrase, where there is one
+        #[arg(long = "current-file", value_name = "FILE")]
+        current: Option<PathBuf>,
+    },
+    /// Choose a passphrase that is asked for after every start; without it nobody can read what is stored
+    Passphrase {
+        /// A file whose first line is the new passphrase; - or no terminal reads standard input
+        #[arg(long = "new-file", value_name = "FILE")]
+        new: Option<PathBuf>,
+        /// A file whose first line is the present passphrase, where there is one
+        #[arg(long = "current-file", value_name = "FILE")]
+        current: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

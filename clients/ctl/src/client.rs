@@ -102,6 +102,11 @@ impl Client {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    /// PUT of JSON, with the answer as JSON.
+    pub(crate) async fn put(&mut self, path: &str, body: &Value) -> Result<Value, CtlError> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
     /// DELETE; the answer is empty.
     pub(crate) async fn delete(&mut self, path: &str) -> Result<(), CtlError> {
         self.call(Method::DELETE, path, None).await.map(drop)

@@ -61,7 +61,7 @@ impl Problem {
     /// What a person can do about it.
     pub(crate) fn advice(&self) -> Option<&'static str> {
         match (self.status, self.slug()) {
-            (_, "locked") => Some("The box waits for its passphrase; unlock it first."),
+            (_, "locked") => Some("An administrator gives it with: authenteonctl unlock."),
             (_, "unprovisioned") => Some("The box has not been claimed yet; claim it first."),
             (_, "sensor-absent" | "sensor-removed") => {
                 Some("Plug the reader in; the box finds it by itself within seconds.")
@@ -81,6 +81,15 @@ impl Problem {
             (_, "not-a-csr") => Some("Remove administrator.key, or give another --out."),
             (_, "no-updates") => Some("Its configuration needs an [update] section."),
             (_, "store-full") => Some("health says how much is free; remove subjects who are gone."),
+            (_, "wrong-passphrase") => {
+                Some("Each wrong one after the third makes the next attempt wait longer.")
+            }
+            (_, "passphrase-missing") => Some("Give the present one with --current-file FILE."),
+            (_, "passphrase-too-short") => {
+                Some("Four or five words that have nothing to do with each other are long enough.")
+            }
+            (_, "not-encrypted") => Some("Wait until the update is kept: authenteonctl update status."),
+            (_, "not-locked") => Some("Nothing was to be done."),
             (_, "update-state" | "no-room") => Some("Look at it with: authenteonctl update status."),
             (401, _) => Some(
                 "Give a client certificate that this box has registered: --cert and --key \

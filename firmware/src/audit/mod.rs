@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     clock::Timestamp,
     request::{Caller, ClientId, Role, hex},
-    store::{Change, Store, StoreError, Table},
+    store::{AtRest, Change, Store, StoreError, Table},
     subject::{FingerPosition, SubjectId},
 };
 
@@ -56,6 +56,14 @@ pub enum Event {
         score: Option<f64>,
         needed: Option<f64>,
         impressions: usize,
+    },
+    /// The passphrase was given, after so many wrong ones since the start.
+    Unlocked {
+        wrong: u32,
+    },
+    /// What is stored has another master key.
+    MasterKeyChanged {
+        mode: AtRest,
     },
 }
 

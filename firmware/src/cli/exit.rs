@@ -89,8 +89,8 @@ impl From<ServeError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let code = match error {
-            StoreError::InUse => UNAVAILABLE,
-            StoreError::Damaged { .. } | StoreError::Newer { .. } => DATA,
+            StoreError::InUse | StoreError::Locked => UNAVAILABLE,
+            StoreError::Damaged { .. } | StoreError::Newer { .. } | StoreError::MasterKey { .. } => DATA,
             StoreError::Full | StoreError::Io(_) => IO,
         };
         Self::new(code, &error)

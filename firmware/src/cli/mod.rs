@@ -8,6 +8,7 @@ mod network;
 mod pki;
 mod selftest;
 mod serve;
+mod storage;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 

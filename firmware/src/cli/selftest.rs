@@ -52,8 +52,9 @@ enum SelfTestError {
 }
 
 /// If this version is on trial: tests it, and asks the agent to keep it. Whoever calls has the store
-/// open and the readers' layer started; the agent goes back by itself when nothing is asked.
-pub(super) async fn run(link: Link, address: SocketAddr, pki: std::path::PathBuf) {
+/// open and the readers' layer started; the agent goes back by itself when nothing is asked. Gives whether it was
+/// on trial and is kept.
+pub(super) async fn run(link: Link, address: SocketAddr, pki: std::path::PathBuf) -> bool {
     let ask = |request: Request| {
         let link = link.clone();
         tokio::task::spawn_blocking(move || link.ask(&request, &mut |_| {}))
@@ -69,17 +70,33 @@ pub(super) async fn run(link: Link, address: SocketAddr, pki: std::path::PathBuf
     }
     match status {
         Ok(Ok(status)) if status.trial => {}
-        Ok(Ok(_)) => return,
-        Ok(Err(why)) => return error!(%why, "the update agent does not say whether this is a trial"),
-        Err(why) => return error!(%why, "the update agent was not asked"),
+        Ok(Ok(_)) => return false,
+        Ok(Err(why)) => {
+            error!(%why, "the update agent does not say whether this is a trial");
+            return false;
+        }
+        Err(why) => {
+            error!(%why, "the update agent was not asked");
+            return false;
+        }
     }
     if let Err(why) = answers(address, &pki).await {
-        return error!(%why, "self-test failed: this version is not kept");
+        error!(%why, "self-test failed: this version is not kept");
+        return false;
     }
     match ask(Request::Commit {}).await {
-        Ok(Ok(status)) => info!(version = %status.version, "self-test passed: this version is kept"),
-        Ok(Err(why)) => error!(%why, "self-test passed, and the agent did not keep this version"),
-        Err(why) => error!(%why, "the update agent was not asked"),
+        Ok(Ok(status)) => {
+            info!(version = %status.version, "self-test passed: this version is kept");
+            true
+        }
+        Ok(Err(why)) => {
+            error!(%why, "self-test passed, and the agent did not keep this version");
+            false
+        }
+        Err(why) => {
+            error!(%why, "the update agent was not asked");
+            false
+        }
     }
 }
 

@@ -7,22 +7,24 @@ use authenteon_hal::{
     discovery::{SerialPorts, Source, UsbReaders},
     panel::cdev,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::{exit::Failure, selftest};
+use super::{exit::Failure, selftest, storage};
 use crate::{
     announce::announce,
     claim::{Claim, Console, Device, StandardOutput, addresses},
-    clock::SystemClock,
     config::{self, Config, Loaded, Log},
     credential::first_boot,
+    lock::Lock,
     panel::FrontPanel,
     sensors::Sensors,
     server::Server,
-    services::Services,
-    store::SledStore,
+    services::AtRest,
     update::{boot::Boot, link::Link},
 };
 
@@ -68,12 +70,9 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let panel = panel(&loaded)?;
     let config = loaded.config;
     let claim = claim(&config)?;
-    let store = SledStore::open_with(&config.store.folder, config.store.ballast)?;
-    let services = Services::open(Arc::new(store), policy, Arc::new(SystemClock))?;
-    let counts = services.counts();
-    info!(fingers = counts.fingers, impressions = counts.impressions, "store open");
+    let lock = storage::open(&config, policy)?;
     let pki = config.pki.folder;
-    let server = Server::bind(config.server.listen, pki.clone(), config.limits, services).await?;
+    let server = Server::bind(config.server.listen, pki.clone(), config.limits, lock.clone()).await?;
     let failed = |why| Failure::io(&why);
     let server = match &claim {
         Some(claim) => server.with_claim(Arc::clone(claim)),
@@ -105,9 +104,20 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
         claim.announce(Box::new(move || reachable_at(address)));
         tokio::spawn(keep_announcing(claim));
     }
+    let restart = Arc::new(Notify::new());
     if let Some(link) = link {
-        // Answered by the loop below as any other client is.
-        tokio::spawn(selftest::run(link, address, pki));
+        let (restart, lock) = (Arc::clone(&restart), lock.clone());
+        let held = config.store.hold_format;
+        tokio::spawn(async move {
+            // What cannot be opened is not tested, and not kept.
+            let Ok(services) = lock.opened().await else { return };
+            // Answered by the loop below as any other client is.
+            let kept = selftest::run(link, address, pki).await;
+            if kept && !held && services.at_rest() == AtRest::NotEncrypted {
+                info!("starting anew: no earlier version needs to read the store any more");
+                restart.notify_one();
+            }
+        });
     }
     let reloader = server.reloader();
     tokio::spawn(async move {
@@ -118,16 +128,25 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
             }
         }
     });
-    let stop = async move {
+    let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = restart.notified() => {}
+            () = unopened(&lock) => {}
         }
         info!("stopping");
     };
     server.run(stop).await;
     info!("stopped");
-    Ok(true)
+    lock.failed().map_or(Ok(true), |why| Err(why.into()))
+}
+
+/// Resolves when the passphrase was right and what it opened cannot be served.
+async fn unopened(lock: &Lock) {
+    if lock.opened().await.is_ok() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The claim of a box that looks after itself; makes what is missing for it.

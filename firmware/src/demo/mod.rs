@@ -26,6 +26,7 @@ use crate::{
         clients::{Clients, ClientsError},
         write_private, write_public,
     },
+    lock::Lock,
     policy::Policy,
     request::Role,
     server::{ServeError, Server},
@@ -106,7 +107,7 @@ async fn show(arguments: &DemoArguments, prints: Prints) -> Result<bool, DemoErr
 
     let store = SledStore::open(&folder.path().join("store"))?;
     let services = Services::open(Arc::new(store), Policy::default(), Arc::new(SystemClock))?;
-    let server = Server::bind(arguments.listen, pki.clone(), Limits::default(), services).await?;
+    let server = Server::bind(arguments.listen, pki.clone(), Limits::default(), Lock::open(services)).await?;
     let address = server.address()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(server.run(async {

@@ -19,6 +19,8 @@ pub(crate) enum Access {
     Public,
     /// Registered clients of these roles.
     Roles(&'static [Role]),
+    /// Registered clients of these roles, while the box is locked too.
+    WhileLocked(&'static [Role]),
 }
 
 /// Any registered client.
@@ -27,6 +29,8 @@ pub(crate) const ANYBODY: Access = Access::Roles(&[Role::Administrator, Role::Of
 pub(crate) const ADMINISTRATOR: Access = Access::Roles(&[Role::Administrator]);
 /// Keepers of subjects.
 pub(crate) const OFFICER: Access = Access::Roles(&[Role::Administrator, Role::Officer]);
+/// Who knows the passphrase.
+pub(crate) const UNLOCK: Access = Access::WhileLocked(&[Role::Administrator]);
 /// Who may change the box's own software.
 pub(crate) const UPDATERS: Access = ADMINISTRATOR;
 /// Who asks for decisions.
@@ -36,14 +40,17 @@ impl Access {
     /// The states of the box in which such a route is served; in the others it answers 503.
     pub(crate) fn states(self) -> &'static [&'static str] {
         match self {
-            Self::Public => &[UNPROVISIONED, OPERATIONAL],
+            Self::Public => &[UNPROVISIONED, LOCKED, OPERATIONAL],
             Self::Roles(_) => &[OPERATIONAL],
+            Self::WhileLocked(_) => &[LOCKED, OPERATIONAL],
         }
     }
 }
 
 /// The box is nobody's yet.
 pub(crate) const UNPROVISIONED: &str = "unprovisioned";
+/// What is stored waits for its passphrase.
+pub(crate) const LOCKED: &str = "locked";
 /// The box does its work.
 pub(crate) const OPERATIONAL: &str = "operational";
 
@@ -66,6 +73,9 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/sensors", "get", ANYBODY),
     ("/v1/sensors/{id}/capture", "post", ANYBODY),
     ("/v1/sensors/{id}/test", "post", OFFICER),
+    ("/v1/system/unlock", "post", UNLOCK),
+    ("/v1/system/at-rest", "get", ADMINISTRATOR),
+    ("/v1/system/at-rest", "put", ADMINISTRATOR),
     ("/v1/system/update", "get", UPDATERS),
     ("/v1/system/update", "post", UPDATERS),
     ("/v1/system/update", "delete", UPDATERS),
@@ -97,7 +107,9 @@ pub(crate) async fn guard(
         _ if state.unprovisioned() => Problem::unprovisioned().into_response(),
         // Also for what does not exist: a stranger learns nothing of the routes.
         (_, None) => Problem::unauthenticated().into_response(),
-        (Some(Access::Roles(roles)), Some(caller)) if !roles.contains(&caller.role) => {
+        (Some(Access::Roles(roles) | Access::WhileLocked(roles)), Some(caller))
+            if !roles.contains(&caller.role) =>
+        {
             let allowed: Vec<String> = roles.iter().map(ToString::to_string).collect();
             let detail = format!(
                 "this route is for {}; your certificate is a {}'s",
@@ -105,6 +117,9 @@ pub(crate) async fn guard(
                 caller.role
             );
             Problem::forbidden(detail).into_response()
+        }
+        (Some(Access::Roles(_)), Some(_)) if state.lock.services().is_none() => {
+            Problem::locked().into_response()
         }
         (_, Some(caller)) => {
             request.extensions_mut().insert::<Caller>(caller);

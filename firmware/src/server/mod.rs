@@ -34,6 +34,7 @@ use crate::{
         clients::{Clients, ClientsError},
         stations::Stations,
     },
+    lock::Lock,
     memory::Answers,
     panel::FrontPanel,
     sensors::Sensors,
@@ -41,6 +42,7 @@ use crate::{
     update::link::Link,
 };
 
+use problem::Problem;
 use updates::Updates;
 
 pub use openapi::document as openapi_document;
@@ -79,7 +81,8 @@ pub enum ServeError {
 /// What every request can reach.
 #[derive(Clone)]
 pub(crate) struct State {
-    pub(crate) services: Services,
+    /// The services, or what they wait for.
+    pub(crate) lock: Lock,
     pub(crate) limits: Limits,
     /// Who is who; replaced when it is read again.
     pub(crate) clients: Arc<RwLock<Clients>>,
@@ -108,6 +111,14 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// The services.
+    ///
+    /// # Errors
+    /// The box is locked; the guard lets nobody get as far.
+    pub(crate) fn services(&self) -> Result<&Services, Problem> {
+        self.lock.services().ok_or_else(Problem::locked)
+    }
+
     /// Whether nobody has claimed the box.
     pub(crate) fn unprovisioned(&self) -> bool {
         self.claim.as_ref().is_some_and(|claim| claim.unprovisioned())
@@ -131,13 +142,13 @@ impl Server {
         address: SocketAddr,
         pki: PathBuf,
         limits: Limits,
-        services: Services,
+        lock: Lock,
     ) -> Result<Self, ServeError> {
         let acceptor = TlsAcceptor::from(Arc::new(tls::config(&pki)?));
         let clients = Arc::new(RwLock::new(Clients::load(&pki)?));
         let listener = TcpListener::bind(address).await.map_err(|why| ServeError::Listen { address, why })?;
         let state = State {
-            services,
+            lock,
             limits,
             stations: Arc::new(Stations::new(pki.clone(), Arc::clone(&clients))),
             clients,

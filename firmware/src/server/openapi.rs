@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{claim, decisions, fingers, health, sensors, stations, subjects, system},
+    api::{at_rest, claim, decisions, fingers, health, sensors, stations, subjects, system},
 };
 
 #[derive(OpenApi)]
@@ -33,6 +33,9 @@ use super::{
         sensors::list,
         sensors::capture,
         sensors::test,
+        at_rest::unlock,
+        at_rest::read,
+        at_rest::change,
         system::status,
         system::upload,
         system::discard,
@@ -60,7 +63,7 @@ pub fn document() -> Value {
         operation["x-states"] = json!(access.states());
         operation["x-roles"] = match access {
             Access::Public => json!(["public"]),
-            Access::Roles(roles) => json!(roles),
+            Access::Roles(roles) | Access::WhileLocked(roles) => json!(roles),
         };
     }
     document

@@ -13,9 +13,10 @@ use crate::{
     claim::ClaimError,
     credential::{clients::ClientsError, stations::StationError},
     enrol::EnrolError,
+    lock::UnlockError,
     sample::SampleError,
     sensors::CaptureError,
-    services::{DecideError, StoreError, SubjectError},
+    services::{DecideError, KeyError, NoPassphrase, StoreError, SubjectError},
 };
 
 /// A problem as a client sees it.
@@ -64,6 +65,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unprovisioned", "The box is not claimed yet", detail)
     }
 
+    pub(crate) fn locked() -> Self {
+        let detail = "what it stores is encrypted, and it waits for the passphrase since its last start: an \
+                      administrator gives it with authenteonctl unlock";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "locked", "The box is locked", detail)
+    }
+
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not with this role", detail)
     }
@@ -107,6 +114,44 @@ impl From<StoreError> for Problem {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "store-full", "The disk is full", why.to_string())
             }
             other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<NoPassphrase> for Problem {
+    fn from(why: NoPassphrase) -> Self {
+        let title = "The passphrase cannot be used";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "passphrase-too-short", title, why.to_string())
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(why: KeyError) -> Self {
+        let detail = why.to_string();
+        let is = |status, slug, title| Self::new(status, slug, title, detail.clone());
+        match why {
+            KeyError::Wrong => is(StatusCode::FORBIDDEN, "wrong-passphrase", "The passphrase is not right"),
+            KeyError::Missing => {
+                is(StatusCode::UNPROCESSABLE_ENTITY, "passphrase-missing", "The passphrase is missing")
+            }
+            KeyError::NotEncrypted => is(StatusCode::CONFLICT, "not-encrypted", "Nothing is encrypted yet"),
+            KeyError::Store(why) => why.into(),
+        }
+    }
+}
+
+impl From<UnlockError> for Problem {
+    fn from(why: UnlockError) -> Self {
+        let detail = why.to_string();
+        match why {
+            UnlockError::NotLocked => {
+                Self::new(StatusCode::CONFLICT, "not-locked", "The box is not locked", detail)
+            }
+            UnlockError::Wait(_) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts", detail)
+            }
+            UnlockError::Key(why) => why.into(),
+            UnlockError::Open(why) => Self::internal(&why),
         }
     }
 }

@@ -2,50 +2,59 @@
 //!
 //! Invariant: a store of a later version keeps every byte, whatever this version thinks of it.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
-use super::StoreError;
+use super::{StoreError, files, io_error};
 
 /// A text of one line in the store's folder.
 const FILE: &str = "format";
 const NAME: &str = "authenteon-store ";
-/// The format that this version reads and writes.
-const FORMAT: u32 = 1;
 /// Bytes of the file.
 const LONGEST: u64 = 64;
 
-/// Refuses a store that this version does not read, and marks a new one. Stores from before there were marks
-/// have the first format.
-pub(super) fn check(folder: &Path) -> Result<(), StoreError> {
+/// The formats that this version reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Values in clear, with a digest. Of the versions before there were keys.
+    Plain = 1,
+    /// Values encrypted.
+    Sealed = 2,
+}
+
+/// The format of the store in a folder; `None` when there is no store. Stores from before there were marks have
+/// the first format, and are marked.
+///
+/// # Errors
+/// [`StoreError::Newer`] of a later version's.
+pub(super) fn read(folder: &Path) -> Result<Option<Format>, StoreError> {
     let path = folder.join(FILE);
     let damaged = || StoreError::Damaged { place: path.display().to_string() };
     match fs::metadata(&path) {
         Ok(found) if found.len() > LONGEST => return Err(damaged()),
         Ok(_) => {}
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            return mark(folder).map_err(|why| super::io_error(&why));
+            if !folder.join("db").exists() {
+                return Ok(None);
+            }
+            mark(folder, Format::Plain)?;
+            return Ok(Some(Format::Plain));
         }
-        Err(why) => return Err(super::io_error(&why)),
+        Err(why) => return Err(io_error(&why)),
     }
-    let text = fs::read_to_string(&path).map_err(|why| super::io_error(&why))?;
+    let text = fs::read_to_string(&path).map_err(|why| io_error(&why))?;
     let format = text.strip_prefix(NAME).and_then(|rest| rest.trim_end().parse::<u32>().ok());
     match format.ok_or_else(damaged)? {
-        FORMAT => Ok(()),
         0 => Err(damaged()),
+        1 => Ok(Some(Format::Plain)),
+        2 => Ok(Some(Format::Sealed)),
         version => Err(StoreError::Newer { version }),
     }
 }
 
-fn mark(folder: &Path) -> io::Result<()> {
-    let part = folder.join("format.part");
-    fs::write(&part, format!("{NAME}{FORMAT}\n"))?;
-    File::open(&part)?.sync_all()?;
-    fs::rename(&part, folder.join(FILE))?;
-    File::open(folder)?.sync_all()
+/// Marks a store.
+pub(super) fn mark(folder: &Path, format: Format) -> Result<(), StoreError> {
+    let text = format!("{NAME}{}\n", format as u32);
+    files::replace(&folder.join(FILE), text.as_bytes(), 0o644).map_err(|why| io_error(&why))
 }
 
 #[cfg(test)]
@@ -53,19 +62,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_store_is_marked_and_its_mark_is_known_again() {
+    fn a_store_is_known_by_its_mark_and_one_from_before_there_were_marks_is_marked() {
         let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path()).unwrap(), None);
+        fs::write(folder.path().join("db"), "").unwrap();
         for _ in 0..2 {
-            check(folder.path()).unwrap();
+            assert_eq!(read(folder.path()).unwrap(), Some(Format::Plain));
             assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), "authenteon-store 1\n");
         }
+        mark(folder.path(), Format::Sealed).unwrap();
+        assert_eq!(read(folder.path()).unwrap(), Some(Format::Sealed));
     }
 
     #[test]
     fn a_later_format_is_refused_and_a_damaged_mark_is_damage() {
         let folder = tempfile::tempdir().unwrap();
         for (text, newer) in [
-            ("authenteon-store 2\n", Some(2)),
+            ("authenteon-store 3\n", Some(3)),
             ("authenteon-store 4000000000", Some(4_000_000_000)),
             ("authenteon-store 0\n", None),
             ("authenteon-store 4000000001000", None),
@@ -74,7 +87,7 @@ mod tests {
             (&format!("authenteon-store 1{}", " ".repeat(64)), None),
         ] {
             fs::write(folder.path().join(FILE), text).unwrap();
-            let why = check(folder.path()).unwrap_err();
+            let why = read(folder.path()).unwrap_err();
             match newer {
                 Some(version) => assert_eq!(why, StoreError::Newer { version }),
                 None => assert!(matches!(why, StoreError::Damaged { .. }), "{text:?}: {why}"),

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Change, Entries, Entry, Room, Store, StoreError, Table, makes_room};
+use super::{AtRest, Change, Entries, Entry, KeyError, Master, Room, Store, StoreError, Table, makes_room};
 
 /// Values by table and key.
 type Everything = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
@@ -70,5 +70,17 @@ impl Store for MemoryStore {
             };
         }
         Ok(())
+    }
+
+    fn at_rest(&self) -> AtRest {
+        AtRest::NotEncrypted
+    }
+
+    fn change_master(&self, _: Option<&str>, _: &Master) -> Result<(), KeyError> {
+        Err(KeyError::NotEncrypted)
+    }
+
+    fn snapshot(&self) -> bool {
+        false
     }
 }

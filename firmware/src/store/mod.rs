@@ -4,18 +4,29 @@
 //! Invariant: a batch is applied whole or not at all, and [`Store::commit`] returns only when it will
 //! survive the loss of power.
 
+mod files;
 mod format;
+mod keys;
 mod memory;
+mod migrate;
+mod opening;
 mod record;
+mod sealed;
 mod sled;
 mod space;
 
 #[cfg(test)]
 mod contract;
 
-pub use self::{memory::MemoryStore, sled::SledStore, space::Room};
+pub use self::{
+    keys::{AtRest, KeyError, Master, NoPassphrase, Passphrase},
+    memory::MemoryStore,
+    opening::{LockedStore, Opened, Opening},
+    sled::SledStore,
+    space::Room,
+};
 
-use std::io;
+use std::{io, path::PathBuf};
 
 /// The kinds of facts, each in its own ordered key space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +104,17 @@ pub enum StoreError {
         /// The version of the store or of the record.
         version: u32,
     },
+    /// Its master key cannot be used.
+    #[error("the store's master key {path}: {why}")]
+    MasterKey {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// It waits for a passphrase.
+    #[error("the store is locked: it waits for its passphrase")]
+    Locked,
     /// The system refused.
     #[error("the store cannot be read or written: {0}")]
     Io(String),
@@ -145,4 +167,16 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`]; then none of them is applied. [`StoreError::Full`] before the disk is full.
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// How what is stored is protected from whoever takes the disk.
+    fn at_rest(&self) -> AtRest;
+
+    /// Has another master key from now on. Whoever replaces a passphrase knows the `current` one.
+    ///
+    /// # Errors
+    /// [`KeyError`]; then the one before is good.
+    fn change_master(&self, current: Option<&str>, master: &Master) -> Result<(), KeyError>;
+
+    /// Whether what was stored before its encryption still lies beside in clear.
+    fn snapshot(&self) -> bool;
 }

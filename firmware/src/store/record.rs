@@ -1,4 +1,4 @@
-//! The frame around every stored value, so that damage is seen and never believed.
+//! The frame around every value of a store of format 1, so that damage is seen and never believed.
 //!
 //! Magic, version, eight bytes of SHA-256 over table, key and value, the value. The digest binds the
 //! value to its place: one that was moved does not verify.
@@ -21,7 +21,7 @@ pub(super) fn seal(table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn open(table: Table, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let damaged = || StoreError::Damaged { place: format!("{}/{}", table.name(), hex(key)) };
+    let damaged = || damaged(table, key);
     let Some((&[magic, version], rest)) = sealed.split_first_chunk() else { return Err(damaged()) };
     if magic != MAGIC || version < VERSION {
         return Err(damaged());
@@ -31,6 +31,11 @@ pub(super) fn open(table: Table, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, S
     }
     let (found, value) = rest.split_first_chunk::<DIGEST>().ok_or_else(damaged)?;
     if *found == digest(table, key, value) { Ok(value.to_vec()) } else { Err(damaged()) }
+}
+
+/// What is to be said of a value that is not what was written.
+pub(super) fn damaged(table: Table, key: &[u8]) -> StoreError {
+    StoreError::Damaged { place: format!("{}/{}", table.name(), hex(key)) }
 }
 
 fn digest(table: Table, key: &[u8], value: &[u8]) -> [u8; DIGEST] {

@@ -3,15 +3,16 @@
 //! - Its `flush()` is `sync_file_range`, not fsync, so every commit ends with an fdatasync of our own
 //!   descriptor of its file, and one of the folder when the file grew.
 //! - One writer at a time: flushes of one commit cannot be taken for another's.
-//! - Every value is framed and verified (`record`), since sled gives damaged ones back as they are.
+//! - Every value is sealed (`sealed`; in stores of format 1 framed, `record`), since sled gives damaged ones back
+//!   as they are.
 //! - The cache is bounded: its default is 1 GiB.
 
 use std::{
     fs::File,
     io,
     ops::Bound,
-    path::Path,
-    sync::{Mutex, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -19,8 +20,8 @@ use std::{
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
 
 use super::{
-    Change, Entries, Entry, Room, Store, StoreError, Table, format, io_error, makes_room, record,
-    space::Space,
+    AtRest, Change, Entries, Entry, KeyError, Master, Opened, Opening, Room, Store, StoreError, Table,
+    io_error, keys::Keys, makes_room, migrate, record, sealed::DomainKey, space::Space,
 };
 
 /// Bytes of pages that sled keeps in memory. The search never reads sled, so little helps.
@@ -34,59 +35,113 @@ const HANDOVER: Duration = Duration::from_secs(3);
 pub struct SledStore {
     trees: [sled::Tree; Table::ALL.len()],
     db: sled::Db,
+    folder: PathBuf,
     writer: Mutex<Files>,
     space: Space,
+    /// What values are sealed with; without it they are in clear.
+    domain: Option<Arc<DomainKey>>,
+    keys: Mutex<Option<Keys>>,
 }
 
-/// Our own descriptors, for fsync.
+/// What a commit touches beside sled.
 struct Files {
+    /// Our own descriptors, for fsync.
     data: File,
     folder: File,
     length: u64,
+    /// Whether the store as it was before its migration lies beside.
+    snapshot: bool,
+}
+
+/// A change as it lies on the disk.
+enum Sealed<'a> {
+    Put(&'a [u8], Vec<u8>),
+    Delete(&'a [u8]),
 }
 
 impl SledStore {
     /// Opens the store in `folder`, or makes it, and waits for a moment while another still holds it.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; [`StoreError::Locked`] when it waits for a passphrase.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        Self::open_with(folder, false)
-    }
-
-    /// The same; with `ballast`, some of the disk is kept to be given up when it is full.
-    ///
-    /// # Errors
-    /// [`StoreError`]. A store of a later version keeps every byte.
-    pub fn open_with(folder: &Path, ballast: bool) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(folder).map_err(|why| io_error(&why))?;
-        format::check(folder)?;
-        let patience = Instant::now() + HANDOVER;
-        loop {
-            match Self::open_at_once(folder, ballast) {
-                Err(StoreError::InUse) if Instant::now() < patience => {
-                    thread::sleep(Duration::from_millis(5));
-                }
-                opened => return opened,
-            }
+        match Opening::new(folder).open(&mut |_, _| {})? {
+            Opened::Ready(store) => Ok(*store),
+            Opened::Locked(_) => Err(StoreError::Locked),
         }
     }
 
-    fn open_at_once(folder: &Path, ballast: bool) -> Result<Self, StoreError> {
+    /// Opens the file in a folder whose format is known, with the keys that it asks for.
+    pub(super) fn open_in(folder: &Path, ballast: bool, keys: Option<Keys>) -> Result<Self, StoreError> {
         let fails = |why: io::Error| io_error(&why);
         let space = Space::open(folder, ballast).map_err(fails)?;
-        let db = sled::Config::default().path(folder).cache_capacity(CACHE).open().map_err(from_sled)?;
+        let patience = Instant::now() + HANDOVER;
+        let db = loop {
+            let opened = sled::Config::default().path(folder).cache_capacity(CACHE).open().map_err(from_sled);
+            match opened {
+                Err(StoreError::InUse) if Instant::now() < patience => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                opened => break opened?,
+            }
+        };
         let [subjects, fingers, audit] =
             Table::ALL.map(|table| db.open_tree(table.name()).map_err(from_sled));
         let trees = [subjects?, fingers?, audit?];
         let data = File::open(folder.join("db")).map_err(fails)?;
         // sled writes it once and never makes it durable: power that goes soon after leaves it empty.
         File::open(folder.join("conf")).and_then(|file| file.sync_all()).map_err(fails)?;
-        let folder = File::open(folder).map_err(fails)?;
         let length = data.metadata().map_err(fails)?.len();
-        let store = Self { trees, db, writer: Mutex::new(Files { data, folder, length }), space };
-        store.make_durable(&mut store.writer.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let snapshot = migrate::snapshot(folder).exists();
+        let files = Files { data, folder: File::open(folder).map_err(fails)?, length, snapshot };
+        let store = Self {
+            trees,
+            db,
+            folder: folder.to_owned(),
+            writer: Mutex::new(files),
+            space,
+            domain: keys.as_ref().map(Keys::domain),
+            keys: Mutex::new(keys),
+        };
+        store.make_durable(&mut store.files())?;
         Ok(store)
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the store as it was before its migration lies beside, in clear.
+    #[must_use]
+    pub fn has_snapshot(&self) -> bool {
+        self.files().snapshot
+    }
+
+    /// How many values there are.
+    pub(super) fn values(&self) -> u64 {
+        self.trees.iter().map(|tree| tree.len() as u64).sum()
+    }
+
+    fn remove_snapshot(&self, files: &mut Files) -> Result<(), StoreError> {
+        if files.snapshot {
+            migrate::remove_snapshot(&self.folder)?;
+            files.snapshot = false;
+        }
+        Ok(())
+    }
+
+    fn seal(&self, table: Table, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreError> {
+        match &self.domain {
+            Some(domain) => domain.seal(table, key, value),
+            None => Ok(record::seal(table, key, value)),
+        }
+    }
+
+    fn unseal(&self, table: Table, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+        match &self.domain {
+            Some(domain) => domain.open(table, key, sealed),
+            None => record::open(table, key, sealed),
+        }
     }
 
     fn tree(&self, table: Table) -> &sled::Tree {
@@ -114,7 +169,7 @@ impl SledStore {
 impl Store for SledStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let sealed = self.tree(table).get(key).map_err(from_sled)?;
-        sealed.map(|sealed| record::open(table, key, &sealed)).transpose()
+        sealed.map(|sealed| self.unseal(table, key, &sealed)).transpose()
     }
 
     fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Entries, StoreError> {
@@ -124,7 +179,7 @@ impl Store for SledStore {
             .take(limit)
             .map(|entry| {
                 let (key, sealed) = entry.map_err(from_sled)?;
-                let value = record::open(table, &key, &sealed)?;
+                let value = self.unseal(table, &key, &sealed)?;
                 Ok((key.to_vec(), value))
             })
             .collect()
@@ -132,7 +187,7 @@ impl Store for SledStore {
 
     fn last(&self, table: Table) -> Result<Option<Entry>, StoreError> {
         let Some((key, sealed)) = self.tree(table).last().map_err(from_sled)? else { return Ok(None) };
-        let value = record::open(table, &key, &sealed)?;
+        let value = self.unseal(table, &key, &sealed)?;
         Ok(Some((key.to_vec(), value)))
     }
 
@@ -145,26 +200,31 @@ impl Store for SledStore {
         if self.room()?.0 == Room::Nothing && !makes_room(changes) {
             return Err(StoreError::Full);
         }
-        let mut files = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sealed = Vec::with_capacity(changes.len());
+        for change in changes {
+            sealed.push(match change {
+                Change::Put { table, key, value } => {
+                    (*table, Sealed::Put(key, self.seal(*table, key, value)?))
+                }
+                Change::Delete { table, key } => (*table, Sealed::Delete(key)),
+            });
+        }
+        let mut files = self.files();
+        if changes.iter().any(erases) {
+            self.remove_snapshot(&mut files)?;
+        }
         self.trees
             .as_slice()
             .transaction(|trees| {
-                for change in changes {
-                    let (table, key) = match change {
-                        Change::Put { table, key, .. } | Change::Delete { table, key } => (*table, key),
-                    };
-                    let at = Table::ALL.iter().position(|t| *t == table);
+                for (table, change) in &sealed {
+                    let at = Table::ALL.iter().position(|t| t == table);
                     let Some(tree) = at.and_then(|at| trees.get(at)) else {
                         return Err(ConflictableTransactionError::Abort(()));
                     };
                     match change {
-                        Change::Put { value, .. } => {
-                            tree.insert(key.as_slice(), record::seal(table, key, value))?;
-                        }
-                        Change::Delete { .. } => {
-                            tree.remove(key.as_slice())?;
-                        }
-                    }
+                        Sealed::Put(key, value) => tree.insert(*key, value.as_slice())?,
+                        Sealed::Delete(key) => tree.remove(*key)?,
+                    };
                 }
                 Ok(())
             })
@@ -174,6 +234,29 @@ impl Store for SledStore {
             })?;
         self.make_durable(&mut files)
     }
+
+    fn at_rest(&self) -> AtRest {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.as_ref().map_or(AtRest::NotEncrypted, Keys::at_rest)
+    }
+
+    fn change_master(&self, current: Option<&str>, master: &Master) -> Result<(), KeyError> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.as_mut().ok_or(KeyError::NotEncrypted)?.change(current, master)?;
+        if matches!(master, Master::Passphrase(_)) {
+            self.remove_snapshot(&mut self.files())?;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> bool {
+        self.has_snapshot()
+    }
+}
+
+/// Whether a change takes away what is known of a person: then no copy of it may stay.
+fn erases(change: &Change) -> bool {
+    matches!(change, Change::Delete { table: Table::Subjects | Table::Fingers, .. })
 }
 
 fn from_sled(why: sled::Error) -> StoreError {
@@ -187,6 +270,16 @@ fn from_sled(why: sled::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl SledStore {
+        /// Changes a bit of a value behind the store's back.
+        pub(in crate::store) fn damage(&self, table: Table, key: &[u8]) {
+            let tree = self.tree(table);
+            let mut sealed = tree.get(key).unwrap().unwrap().to_vec();
+            *sealed.last_mut().unwrap() ^= 1;
+            tree.insert(key, sealed).unwrap();
+        }
+    }
 
     #[test]
     fn what_was_committed_is_there_after_reopening() {
@@ -202,7 +295,7 @@ mod tests {
     fn a_store_of_a_later_version_is_refused_and_keeps_every_byte() {
         let folder = tempfile::tempdir().unwrap();
         drop(SledStore::open(folder.path()).unwrap());
-        std::fs::write(folder.path().join("format"), "authenteon-store 2\n").unwrap();
+        std::fs::write(folder.path().join("format"), "authenteon-store 3\n").unwrap();
         let bytes = || {
             let mut files: Vec<_> = std::fs::read_dir(folder.path())
                 .unwrap()
@@ -214,8 +307,8 @@ mod tests {
             files
         };
         let before = bytes();
-        let why = SledStore::open_with(folder.path(), true).err().unwrap();
-        assert_eq!(why, StoreError::Newer { version: 2 });
+        let why = Opening::new(folder.path()).with_ballast(true).open(&mut |_, _| {}).err().unwrap();
+        assert_eq!(why, StoreError::Newer { version: 3 });
         assert!(before.len() > 2 && bytes() == before);
     }
 
@@ -232,10 +325,7 @@ mod tests {
         let store = SledStore::open(folder.path()).unwrap();
         let put = Change::Put { table: Table::Fingers, key: vec![7], value: b"template".to_vec() };
         store.commit(&[put]).unwrap();
-        let tree = store.tree(Table::Fingers);
-        let mut sealed = tree.get([7]).unwrap().unwrap().to_vec();
-        *sealed.last_mut().unwrap() ^= 1;
-        tree.insert([7], sealed).unwrap();
+        store.damage(Table::Fingers, &[7]);
         let why = store.get(Table::Fingers, &[7]).unwrap_err();
         assert_eq!(why, StoreError::Damaged { place: "fingers/07".to_owned() });
         assert!(store.scan(Table::Fingers, None, 10).is_err());

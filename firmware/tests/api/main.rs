@@ -7,6 +7,7 @@
 mod boxes;
 mod support;
 
+mod at_rest;
 mod bad_bodies;
 mod bad_samples;
 mod commands;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use authenteon::{
-    Services, clock::SystemClock, config::Limits, policy::Policy, sensors::Sensors, server::Server,
-    store::MemoryStore,
+    Services, clock::SystemClock, config::Limits, lock::Lock, policy::Policy, sensors::Sensors,
+    server::Server, store::MemoryStore,
 };
 use authenteon_hal::{Dpi, decode::decode, discovery::Source, replay::Stand, sensor::Signal};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ impl Box2 {
         let store = Arc::new(MemoryStore::new());
         let services = Services::open(store, Policy::default(), Arc::new(SystemClock)).unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(any, dir.clone(), Limits::default(), services).await.unwrap();
+        let server = Server::bind(any, dir.clone(), Limits::default(), Lock::open(services)).await.unwrap();
         let server = server.with_sensors(Sensors::start(sources).unwrap());
         let address = server.address().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -1,6 +1,7 @@
 //! One file for each group of commands; each turns arguments into requests and answers into an
 //! [`Outcome`].
 
+mod at_rest;
 mod claim;
 #[cfg(feature = "local")]
 mod convert;
@@ -52,6 +53,8 @@ pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Ou
         Command::Verify { subject, image } => decide::verify(subject, &image, connect).await,
         Command::Identify { image } => decide::identify(&image, connect).await,
         Command::Sensor(command) => sensor::run(command, connect).await,
+        Command::Unlock { passphrase_file } => at_rest::unlock(passphrase_file.as_deref(), connect).await,
+        Command::AtRest(command) => at_rest::run(command, connect).await,
         Command::Update(command) => update::run(command, connect).await,
         #[cfg(feature = "local")]
         Command::Inspect { image, out } => inspect::run(&image, &out),

@@ -132,6 +132,12 @@ async fn tried(
                 }
             }
             Err(error) if began.elapsed() > TRIAL => return Err(error),
+            Err(CtlError::Problem(problem)) if problem.slug() == "locked" => {
+                // It is kept only after it has read what is stored.
+                waiting.set_message(
+                    "The box waits for its passphrase, at most three minutes: authenteonctl unlock",
+                );
+            }
             Err(_) => {}
         }
         if began.elapsed() > TRIAL {

@@ -1,6 +1,7 @@
 //! The client as its users meet it: the binary, its output and its exit codes.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod at_rest;
 mod box_sensors;
 mod claim;
 #[cfg(feature = "local")]

@@ -1,6 +1,6 @@
 //! Verification and identification for stations. The answer is a decision, never a score.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use axum::{Extension, Json, extract::State as Shared};
 use serde::{Deserialize, Serialize};
@@ -130,7 +130,7 @@ pub(crate) async fn verify(
 ) -> Result<Json<DecisionBody>, Problem> {
     let (VerifyBody { request_id, nonce, subject_id, sample }, permit) = body.into_parts();
     let asked = Asked { caller, request_id, nonce, claimed: Some(subject_id) };
-    let services = state.services.clone();
+    let services = state.services()?.clone();
     asked
         .decide(&state, sample, permit, move |Asked { caller, request_id, nonce, .. }, sample| {
             services.verify(&caller, VerifyRequest { request_id, nonce, subject: subject_id, sample })
@@ -152,7 +152,7 @@ pub(crate) async fn identify(
 ) -> Result<Json<DecisionBody>, Problem> {
     let (IdentifyBody { request_id, nonce, sample }, permit) = body.into_parts();
     let asked = Asked { caller, request_id, nonce, claimed: None };
-    let services = state.services.clone();
+    let services = state.services()?.clone();
     asked
         .decide(&state, sample, permit, move |Asked { caller, request_id, nonce, .. }, sample| {
             services.identify(&caller, IdentifyRequest { request_id, nonce, sample })
@@ -185,7 +185,8 @@ impl Asked {
         };
         let name = (self.caller.id.clone(), self.request_id.clone());
         let answers = || state.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = || state.services.inner.clock.now();
+        let clock = Arc::clone(&state.services()?.inner.clock);
+        let now = || clock.now();
         if let Some(digest) = &at_reader {
             // The same request again must not ask for another finger.
             match answers().known(&name, digest, now()) {

@@ -77,7 +77,7 @@ pub(crate) async fn enrol(
         worth_the_fingers(&state, subject, position, samples.len()).await?;
     }
     let (samples, readers, permit) = present(&state, samples, permit).await?;
-    let services = state.services.clone();
+    let services = state.services()?.clone();
     let enrolled = on_core(&state, move || -> Result<_, Problem> {
         let samples = samples.into_iter().enumerate();
         let samples = samples
@@ -100,9 +100,9 @@ async fn worth_the_fingers(
     position: FingerPosition,
     got: usize,
 ) -> Result<(), Problem> {
-    let services = state.services.clone();
+    let services = state.services()?.clone();
     let subject = on_core(state, move || services.subject(id)).await??;
-    let policy = &state.services.inner.policy;
+    let policy = &state.services()?.inner.policy;
     let (least, most) = (policy.impressions, policy.most_impressions);
     if !(least..=most).contains(&got) {
         return Err(EnrolError::SampleCount { got, least, most }.into());
@@ -120,7 +120,7 @@ pub(crate) async fn list(
     Shared(state): Shared<State>,
     At(id): At<String>,
 ) -> Result<Json<FingersBody>, Problem> {
-    let (id, services) = (parsed(&id)?, state.services.clone());
+    let (id, services) = (parsed(&id)?, state.services()?.clone());
     let subject = on_core(&state, move || services.subject(id)).await??;
     Ok(Json(FingersBody { fingers: subject.fingers.into_iter().map(FingerBody::from).collect() }))
 }
@@ -134,7 +134,7 @@ pub(crate) async fn remove(
     Extension(caller): Extension<Caller>,
     At((id, position)): At<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let (id, position, services) = (parsed(&id)?, parsed(&position)?, state.services.clone());
+    let (id, position, services) = (parsed(&id)?, parsed(&position)?, state.services()?.clone());
     on_core(&state, move || services.remove_finger(&caller, id, position)).await??;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,8 +9,10 @@ use crate::{
     network_time::report::{Report, Standing},
     server::{
         State,
-        access::{OPERATIONAL, UNPROVISIONED},
+        access::{LOCKED, OPERATIONAL, UNPROVISIONED},
+        problem::Problem,
     },
+    services::AtRest,
 };
 
 /// What an image says whose updates anybody can sign.
@@ -22,7 +24,7 @@ pub(crate) struct Live {
     /// Always `live`.
     #[schema(example = "live")]
     pub(crate) status: String,
-    /// `unprovisioned` until the box is claimed, then `operational`.
+    /// `unprovisioned` until the box is claimed; `locked` while it waits for the passphrase; else `operational`.
     #[schema(example = "operational")]
     pub(crate) state: String,
     /// `TEST: ...` if the image is for tests; not there otherwise.
@@ -43,9 +45,13 @@ pub(crate) struct Ready {
     /// Liveness of fingers is `not assessed`.
     #[schema(example = "not assessed")]
     pub(crate) liveness: String,
-    /// Templates at rest are `not encrypted` in this version.
-    #[schema(example = "not encrypted")]
-    pub(crate) at_rest: String,
+    /// Whether what is stored is encrypted: `passphrase` (asked for at every start), `key-file` (whoever takes the
+    /// box with its disk has the key too), or `not-encrypted` (until an update is kept).
+    #[schema(value_type = String, example = "key-file")]
+    pub(crate) at_rest: AtRest,
+    /// Whether what was stored before its encryption still lies beside in clear: until somebody is deleted, a
+    /// passphrase is chosen, or thirty days have gone.
+    pub(crate) snapshot: bool,
     /// Bytes that are free for the store. With less than 24 MiB nobody is enrolled, with less than 4 MiB there
     /// are no decisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,27 +99,33 @@ impl ClockBody {
 /// Whether the box answers, and whether it was claimed.
 #[utoipa::path(get, path = "/v1/health/live", tag = "health", responses((status = 200, description = "It does", body = Live)))]
 pub(crate) async fn live(Shared(state): Shared<State>) -> Json<Live> {
-    let now = if state.unprovisioned() { UNPROVISIONED } else { OPERATIONAL };
+    let now = match state.lock.services() {
+        _ if state.unprovisioned() => UNPROVISIONED,
+        None => LOCKED,
+        Some(_) => OPERATIONAL,
+    };
     let image = state.test_image.then(|| TEST_IMAGE.to_owned());
     Json(Live { status: "live".to_owned(), state: now.to_owned(), image })
 }
 
 /// Whether the box does its work, and how much is enrolled.
 #[utoipa::path(get, path = "/v1/health/ready", tag = "health", responses((status = 200, description = "It does", body = Ready)))]
-pub(crate) async fn ready(Shared(state): Shared<State>) -> Json<Ready> {
-    let counts = state.services.counts();
-    Json(Ready {
+pub(crate) async fn ready(Shared(state): Shared<State>) -> Result<Json<Ready>, Problem> {
+    let services = state.services()?;
+    let counts = services.counts();
+    Ok(Json(Ready {
         state: OPERATIONAL.to_owned(),
         fingers: counts.fingers,
         impressions: counts.impressions,
         liveness: "not assessed".to_owned(),
-        at_rest: "not encrypted".to_owned(),
-        free_bytes: state.services.free_bytes(),
+        at_rest: services.at_rest(),
+        snapshot: services.snapshot(),
+        free_bytes: services.free_bytes(),
         clock: state.clock_report.as_deref().map(|path| {
             // Nothing is written before somebody has looked for a server.
             let report = Report::read(path);
             let report = report.unwrap_or_else(|_| Report::unsynchronised("no time server was asked yet"));
             ClockBody::new(report, SystemClock.now())
         }),
-    })
+    }))
 }

@@ -1,5 +1,6 @@
 //! The routes of `/v1`. Handlers parse, call a service on a blocking thread, and put its answer into words.
 
+pub(super) mod at_rest;
 pub(super) mod claim;
 pub(super) mod decisions;
 pub(super) mod fingers;
@@ -33,6 +34,11 @@ pub(super) fn router(state: State) -> Router {
         .route("/v1/health/ready", get(health::ready))
         .route("/v1/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
         .route("/v1/system/claim", post(claim::claim).layer(DefaultBodyLimit::max(SMALL)))
+        .route("/v1/system/unlock", post(at_rest::unlock).layer(DefaultBodyLimit::max(SMALL)))
+        .route(
+            "/v1/system/at-rest",
+            get(at_rest::read).put(at_rest::change).layer(DefaultBodyLimit::max(SMALL)),
+        )
         .route("/v1/subjects", post(subjects::create).get(subjects::list))
         .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))
         .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))

@@ -89,7 +89,7 @@ pub(crate) async fn create(
     body: Body<NewSubjectBody>,
 ) -> Result<Response, Problem> {
     let (body, permit) = body.into_parts();
-    let services = state.services.clone();
+    let services = state.services()?.clone();
     let new = NewSubject { name: body.name };
     let subject = on_core(&state, move || services.create_subject(&caller, new)).await??;
     drop(permit);
@@ -110,7 +110,7 @@ pub(crate) async fn list(
     if !(1..=LARGEST_PAGE).contains(&limit) {
         return Err(Problem::bad_request(format!("limit is from 1 to {LARGEST_PAGE}")));
     }
-    let services = state.services.clone();
+    let services = state.services()?.clone();
     let mut subjects = on_core(&state, move || services.subjects(page.after, limit + 1)).await??;
     let more = subjects.len() > limit;
     subjects.truncate(limit);
@@ -125,7 +125,7 @@ pub(crate) async fn read(
     Shared(state): Shared<State>,
     At(id): At<String>,
 ) -> Result<Json<SubjectBody>, Problem> {
-    let (id, services) = (parsed(&id)?, state.services.clone());
+    let (id, services) = (parsed(&id)?, state.services()?.clone());
     let subject = on_core(&state, move || services.subject(id)).await??;
     Ok(Json(subject.into()))
 }
@@ -138,7 +138,7 @@ pub(crate) async fn remove(
     Extension(caller): Extension<Caller>,
     At(id): At<String>,
 ) -> Result<StatusCode, Problem> {
-    let (id, services) = (parsed(&id)?, state.services.clone());
+    let (id, services) = (parsed(&id)?, state.services()?.clone());
     on_core(&state, move || services.delete_subject(&caller, id)).await??;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -143,8 +143,10 @@ async fn ask(updates: &Updates, request: Request) -> Result<Status, Problem> {
     (status = 404, description = "This box is not updated this way", body = Problem)))]
 pub(crate) async fn status(Shared(state): Shared<State>) -> Result<Json<UpdateBody>, Problem> {
     let updates = updates(&state)?;
+    // Before the agent is asked: an installation that ends in between would be neither going on nor there.
+    let phase = updates.phase();
     let status = ask(updates, Request::Status {}).await?;
-    Ok(Json(UpdateBody::new(&status, &updates.phase())))
+    Ok(Json(UpdateBody::new(&status, &phase)))
 }
 
 /// Take a bundle and install it into the slot that does not run. Answers when the bundle is there;
