@@ -73,7 +73,7 @@ impl BuildArguments {
             board: self.board,
             test_authority: out.join("test-authority"),
             packages: out.join("packages"),
-            without_daemon: false,
+            deaf: false,
             out,
             release: Release::of_this_tree(self.version, self.keyring.is_none()),
             keyring: self.keyring,

@@ -14,8 +14,8 @@ use std::{
 const MARK: &str = "system/factory-reset";
 /// What stays of the box's own.
 const KEPT: [&str; 4] = ["version-floor", "pending.json", "clock", "factory-reset"];
-/// Where keys are.
-const KEYS: &str = "authenteon/pki";
+/// Where keys are: those of what is stored first, which is worth nothing without them.
+const KEYS: [&str; 2] = ["authenteon/store/keys", "authenteon/pki"];
 
 /// Does what was asked for, on the mounted data partition; gives whether it was.
 pub(crate) fn finish(data: &Path) -> io::Result<bool> {
@@ -28,7 +28,9 @@ fn steps(data: &Path, before: &mut dyn FnMut() -> io::Result<()>) -> io::Result<
     if fs::symlink_metadata(&mark).is_err() {
         return Ok(false);
     }
-    overwrite(&data.join(KEYS), before)?;
+    for keys in KEYS {
+        overwrite(&data.join(keys), before)?;
+    }
     for folder in ["authenteon", "update"] {
         remove(&data.join(folder), before)?;
     }
@@ -92,6 +94,7 @@ mod tests {
             ("authenteon/pki/ca.key", "SECRET"),
             ("authenteon/pki/clients/desk.key", "SECRET"),
             ("authenteon/store/db", "templates"),
+            ("authenteon/store/keys/master", "SECRET"),
             ("update/incoming.part", "bundle"),
             ("system/network.toml", "address"),
             ("system/version-floor", "1.2.0\n"),
@@ -143,7 +146,9 @@ mod tests {
             if done.is_err() {
                 let key = |name: &str| data.join("authenteon/pki").join(name).exists();
                 let store = data.join("authenteon/store/db").exists();
-                assert!(store || !(key("ca.key") || key("clients/desk.key")), "keys go before anything else");
+                let master = data.join("authenteon/store/keys/master").exists();
+                let keys = master || key("ca.key") || key("clients/desk.key");
+                assert!(store || !keys, "keys go before anything else");
                 assert!(finish(data).unwrap(), "after cut {cuts}");
             }
             let system = data.join("system");

@@ -46,8 +46,8 @@ pub(crate) struct Plan {
     pub(crate) test_authority: PathBuf,
     /// Where Debian's packages are, or are put.
     pub(crate) packages: PathBuf,
-    /// For tests of what does not come up: the root has no daemon.
-    pub(crate) without_daemon: bool,
+    /// For tests of what does not pass its self-test: the daemon asks an agent that is not there.
+    pub(crate) deaf: bool,
 }
 
 impl Plan {
@@ -99,9 +99,10 @@ pub(crate) fn build(plan: &Plan) -> Result<Built, Failure> {
     let keyring = keyring::provide(plan.keyring.as_deref(), &plan.test_authority)?;
     let tree = out.join("root");
     step("root", || root::assemble(&tree, &programs, &packages, &modules, &plan.release, &keyring))?;
-    if plan.without_daemon {
-        let daemon = tree.join("usr/bin/authenteond");
-        fs::remove_file(&daemon).map_err(at(&daemon))?;
+    if plan.deaf {
+        let config = tree.join("etc/authenteon/authenteond.toml");
+        let text = fs::read_to_string(&config).map_err(at(&config))?;
+        fs::write(&config, text.replace("system.sock", "nobody.sock")).map_err(at(&config))?;
     }
     let verified = step("squashfs and verity", || verity::make(&tree, &out.join("rootfs.img")))?;
     let initramfs = out.join("initramfs.img");

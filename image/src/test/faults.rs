@@ -11,7 +11,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Bench,
+    Bench, at_rest,
     box_under_test::PATIENCE,
     clients::{Person, print},
     jobs::Job,
@@ -33,6 +33,7 @@ pub(super) fn jobs<'a>(bench: &'a Bench, claimed: &'a Claimed) -> Vec<Job<'a>> {
     vec![
         Box::new(|table| time::all(bench, table)),
         Box::new(|table| storage::all(claimed, table)),
+        Box::new(|table| at_rest::all(claimed, table)),
         Box::new(|table| of_the_card(claimed, table)),
         Box::new(|table| of_the_place(bench, claimed, table)),
     ]

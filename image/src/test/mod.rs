@@ -2,6 +2,7 @@
 //!
 //! Invariant: a check passes by what the box did, seen from outside: its port, its console, its disk.
 
+mod at_rest;
 mod box_under_test;
 mod card;
 mod clients;
@@ -81,7 +82,7 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
         keyring: None,
         test_authority: selection.out.join("test-authority"),
         packages: selection.out.join("packages"),
-        without_daemon: false,
+        deaf: false,
     };
     let built = build(&plan(Board::Qemu, "qemu"))?;
     // Now, so that no check is charged for it.
@@ -109,7 +110,7 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
         let again = plan(Board::Qemu, "qemu-again");
         let mut jobs = Vec::new();
         if let Some(bundles) = &bundles {
-            jobs.extend(updates::jobs(&claimed, bundles, selection.cuts));
+            jobs.extend(updates::jobs(&bench, &claimed, bundles, selection.cuts));
         }
         if let Some(many) = &many {
             jobs.extend(faults::jobs(&bench, &claimed));

@@ -10,11 +10,12 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    Bench,
     box_under_test::PATIENCE,
     clients::{Answer, Person},
     faults::flip,
     jobs::Job,
-    smoke::Claimed,
+    smoke::{self, Claimed},
     table::Table,
 };
 use crate::{
@@ -27,6 +28,8 @@ use authenteon_image::bundle;
 
 /// Versions on trial are given up after so long here, and not after three minutes.
 const TRIAL: &str = "authenteon.trial=40";
+/// The store keeps the format that the version before reads and writes.
+const HOLD: &str = "authenteon.hold-format";
 const ROOT_B: u8 = 6;
 /// The version whose root holds another keyring.
 const ROTATED: &str = "0.2.5";
@@ -34,7 +37,8 @@ const ROTATED: &str = "0.2.5";
 /// Bundles to try.
 pub(super) struct Bundles {
     good: PathBuf,
-    without_daemon: PathBuf,
+    /// It serves, and does not pass its self-test.
+    deaf: PathBuf,
     older: PathBuf,
     of_another_board: PathBuf,
     of_a_stranger: PathBuf,
@@ -53,11 +57,11 @@ pub(super) fn bundles(plan: &Plan, out: &Path) -> Result<Bundles, Failure> {
     std::fs::create_dir_all(&folder).map_err(at(&folder))?;
     let stranger = folder.join("stranger");
     let other_keyring = build::throw_away(&stranger)?;
-    let version = |version: &str, without_daemon, keyring: Option<&PathBuf>| {
+    let version = |version: &str, deaf, keyring: Option<&PathBuf>| {
         let plan = Plan {
             out: out.join(format!("qemu-{version}")),
             release: Release { version: version.to_owned(), ..plan.release.clone() },
-            without_daemon,
+            deaf,
             keyring: keyring.cloned(),
             ..plan.clone()
         };
@@ -84,7 +88,7 @@ pub(super) fn bundles(plan: &Plan, out: &Path) -> Result<Bundles, Failure> {
     // The last eight bytes are the length of the signature: none.
     let unsigned = [&whole[..whole.len().saturating_sub(8)], &[0; 8]].concat();
     Ok(Bundles {
-        without_daemon: make(&broken, own, board, "0.3.0", "without-daemon.raucb")?,
+        deaf: make(&broken, own, board, "0.3.0", "deaf.raucb")?,
         older: make(&next, own, board, "0.0.9", "older.raucb")?,
         of_another_board: make(&next, own, "rpi4", "0.2.0", "another-board.raucb")?,
         with_another_keyring: make(&rotated, own, board, ROTATED, "another-keyring.raucb")?,
@@ -98,15 +102,20 @@ pub(super) fn bundles(plan: &Plan, out: &Path) -> Result<Bundles, Failure> {
 }
 
 /// Everything that an update can meet, the longest first.
-pub(super) fn jobs<'a>(claimed: &'a Claimed, bundles: &'a Bundles, cuts: u32) -> Vec<Job<'a>> {
+pub(super) fn jobs<'a>(
+    bench: &'a Bench,
+    claimed: &'a Claimed,
+    bundles: &'a Bundles,
+    cuts: u32,
+) -> Vec<Job<'a>> {
     vec![
         Box::new(move |table| {
             let name =
                 format!("{cuts} power cuts during an installation: the box starts, the finger is known");
             table.check(&name, || power(claimed, bundles, cuts));
         }),
+        Box::new(|table| of_the_store_before(bench, bundles, table)),
         Box::new(|table| given_up_again(claimed, bundles, table)),
-        Box::new(|table| kept(claimed, bundles, table)),
         Box::new(|table| of_signatures(claimed, bundles, table)),
     ]
 }
@@ -121,9 +130,16 @@ fn of_signatures(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
     );
 }
 
-fn kept(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
-    let updated =
-        table.check("an update is tried, passes its self-test and is kept", || good(claimed, bundles));
+fn of_the_store_before(bench: &Bench, bundles: &Bundles, table: &mut Table) {
+    let before = table.check("a box whose store has the format of the version before", || before(bench));
+    let missing = || Failure::Wrong("there is no such box".to_owned());
+    table.check(
+        "an update that could encrypt the store fails its self-test: the version before reads what was written",
+        || failed(before.as_ref().ok_or_else(missing)?, bundles),
+    );
+    let updated = table.check("an update passes its self-test, is kept, and encrypts the store", || {
+        good(before.as_ref().ok_or_else(missing)?, bundles)
+    });
     table.check("an older version is refused after the update, the version floor rose", || match &updated {
         Some(updated) => downgrade(updated, bundles),
         None => Err(Failure::Wrong("there is no updated box".to_owned())),
@@ -131,9 +147,6 @@ fn kept(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
 }
 
 fn given_up_again(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
-    table.check("a version without a daemon is given up, and the one before is back", || {
-        broken(claimed, bundles)
-    });
     table.check("a root that rots before its trial restarts by itself, and the one before is back", || {
         rotten(claimed, bundles)
     });
@@ -197,9 +210,10 @@ fn running() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
 }
 
-/// Installs and restarts into the trial; gives the machine on trial.
-fn tried(claimed: &Claimed, bundle: &Path) -> Result<Machine, Failure> {
-    let mut machine = claimed.device.start(TRIAL)?;
+/// Installs and restarts into the trial; gives the machine on trial. `words` are for the kernel of the version
+/// before.
+fn tried(claimed: &Claimed, bundle: &Path, words: &str) -> Result<Machine, Failure> {
+    let mut machine = claimed.device.start(&format!("{TRIAL} {words}"))?;
     machine.wait_live(PATIENCE)?;
     apply(claimed, &machine, bundle, &[])?.expect(0, "applying the update")?;
     let ended = machine.wait(PATIENCE)?;
@@ -209,10 +223,67 @@ fn tried(claimed: &Claimed, bundle: &Path) -> Result<Machine, Failure> {
     claimed.device.start_as(true, TRIAL)
 }
 
-fn good(claimed: &Claimed, bundles: &Bundles) -> Result<Claimed, Failure> {
-    let twin = claimed.twin("updated")?;
-    let mut machine = tried(&twin, &bundles.good)?;
+/// A claimed box whose store is not encrypted: as it is under the version before.
+fn before(bench: &Bench) -> Result<Claimed, Failure> {
+    let device = bench.new_box("before")?;
+    let mut machine = device.start(HOLD)?;
+    machine.wait_live(PATIENCE)?;
+    smoke::claim(&device, &mut machine)?;
+    let subject = smoke::enrol(&device, &machine)?;
+    let claimed = Claimed { device, subject };
+    at_rest(&claimed, &machine, "not-encrypted")?;
+    machine.cut();
+    Ok(claimed)
+}
+
+/// Waits until the box protects what it stores like this: it may be starting anew.
+fn at_rest(claimed: &Claimed, machine: &Machine, mode: &str) -> Result<(), Failure> {
+    let began = Instant::now();
+    loop {
+        let health = administrator(claimed).call(machine, &["health"])?;
+        if health.json["ready"]["at_rest"] == mode {
+            return Ok(());
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(machine.fault(&format!("it is not {mode}: {}", health.said)));
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// The trial serves, writes what the version before must read, and is given up because it does not ask to be kept.
+fn failed(before: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
+    let twin = before.twin("failed")?;
+    let mut trial = tried(&twin, &bundles.deaf, HOLD)?;
+    trial.wait_live(PATIENCE)?;
+    twin.verifies(&trial)?;
+    at_rest(&twin, &trial, "not-encrypted")?;
+    let made = administrator(&twin).call(&trial, &["subject", "create", "Bob"])?;
+    let made = made.expect(0, "creating a subject during the trial")?;
+    let ended = trial.wait(PATIENCE)?;
+    if ended != (Ended::Restart { trial: false }) {
+        return Err(trial.fault(&format!("the trial ended by {ended:?}")));
+    }
+    let mut machine = twin.device.start(HOLD)?;
+    runs(&twin, &mut machine, &running())?;
+    at_rest(&twin, &machine, "not-encrypted")?;
+    let subject = made["subject_id"].as_str().unwrap_or_default();
+    administrator(&twin)
+        .call(&machine, &["subject", "show", subject])?
+        .expect(0, "showing the subject of the trial")
+        .map(drop)
+}
+
+fn good(before: &Claimed, bundles: &Bundles) -> Result<Claimed, Failure> {
+    let twin = before.twin("updated")?;
+    let mut machine = tried(&twin, &bundles.good, HOLD)?;
+    machine.wait_live(PATIENCE)?;
+    at_rest(&twin, &machine, "key-file")?;
     runs(&twin, &mut machine, "0.2.0")?;
+    let health = administrator(&twin).call(&machine, &["health"])?.expect(0, "asking for its health")?;
+    if health["ready"]["snapshot"] != true {
+        return Err(machine.fault(&format!("there is no snapshot: {health}")));
+    }
     machine.cut();
     let mut machine = twin.device.start("")?;
     runs(&twin, &mut machine, "0.2.0")?;
@@ -221,7 +292,7 @@ fn good(claimed: &Claimed, bundles: &Bundles) -> Result<Claimed, Failure> {
 
 fn rotated(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
     let twin = claimed.twin("rotated")?;
-    let mut machine = tried(&twin, &bundles.with_another_keyring)?;
+    let mut machine = tried(&twin, &bundles.with_another_keyring, "")?;
     runs(&twin, &mut machine, ROTATED)?;
     let answer = apply(&twin, &machine, &bundles.later_by_the_old_key, &["--no-reboot"])?;
     if answer.code == 0 || !answer.said.contains("sign") {
@@ -252,12 +323,6 @@ fn given_up(claimed: &Claimed, mut trial: Machine) -> Result<(), Failure> {
     runs(claimed, &mut machine, &running())
 }
 
-fn broken(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
-    let twin = claimed.twin("broken")?;
-    let trial = tried(&twin, &bundles.without_daemon)?;
-    given_up(&twin, trial)
-}
-
 fn rotten(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
     let twin = claimed.twin("rotten")?;
     let mut machine = twin.device.start("")?;
@@ -271,7 +336,7 @@ fn rotten(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
 
 fn second_start(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
     let twin = claimed.twin("second-start")?;
-    let trial = tried(&twin, &bundles.without_daemon)?;
+    let trial = tried(&twin, &bundles.deaf, "")?;
     thread::sleep(Duration::from_secs(3));
     // The power goes during the trial: the firmware forgets that there was one.
     trial.cut();

@@ -60,7 +60,9 @@ pub(crate) async fn run(asked: Claim, server: Server, limit: Duration) -> Result
     write_new(&authority, given.ca.as_bytes(), 0o644)?;
     write_new(&certificate, given.certificate.as_bytes(), 0o644)?;
     let text = format!(
-        "claimed box {}\nwrote {}, {} and {}\nNext:\n  authenteonctl --server {server} --cacert {} --cert {} --key {} health\n",
+        "claimed box {}\nwrote {}, {} and {}\nNext:\n  authenteonctl --server {server} --cacert {} --cert {} --key {} health\n\
+         What the box stores is encrypted, and the key lies in a file on the same card. Against whoever takes the box, \
+         choose a passphrase before you enrol anybody: authenteonctl at-rest passphrase\n",
         given.device_id,
         authority.display(),
         certificate.display(),
