@@ -71,17 +71,20 @@ fn expired(snapshot: &Path) -> bool {
 
 /// Removes what was made of the next store.
 pub(super) fn give_up(folder: &Path) -> Result<(), StoreError> {
-    match fs::remove_dir_all(next(folder)) {
+    remove_whole(&next(folder)).map_err(|why| io_error(&why))
+}
+
+/// Removes a folder that need not be there.
+fn remove_whole(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done.map_err(|why| io_error(&why)),
+        done => done.and_then(|()| files::sync_folder_of(folder)),
     }
 }
 
 /// Removes the snapshot; whoever was in it is in no other copy.
 pub(super) fn remove_snapshot(folder: &Path) -> Result<(), StoreError> {
-    let snapshot = snapshot(folder);
-    let removed = fs::remove_dir_all(&snapshot).and_then(|()| files::sync_folder_of(&snapshot));
-    removed.map_err(|why| io_error(&why))
+    remove_whole(&snapshot(folder)).map_err(|why| io_error(&why))
 }
 
 /// Migrates a store of format 1. On an error it is as it was.
@@ -127,9 +130,7 @@ pub(super) fn migrate(opening: &Opening, tell: &mut dyn FnMut(u64, u64)) -> Resu
 fn keep_snapshot(folder: &Path) -> Result<(), StoreError> {
     let (old, snapshot) = (next(folder), snapshot(folder));
     let keep = || {
-        if snapshot.exists() {
-            fs::remove_dir_all(&snapshot)?;
-        }
+        remove_whole(&snapshot)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         files::replace(&old.join(STAMP), now.as_secs().to_string().as_bytes(), 0o600)?;
         // It is no store in use any more: what it kept free is free.

@@ -12,7 +12,10 @@ use std::{
     io,
     ops::Bound,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -40,17 +43,19 @@ pub struct SledStore {
     space: Space,
     /// What values are sealed with; without it they are in clear.
     domain: Option<Arc<DomainKey>>,
+    /// Held while another master key is made, for seconds.
     keys: Mutex<Option<Keys>>,
+    /// How values are protected: what [`Self::keys`] says, without waiting for it.
+    at_rest: Mutex<AtRest>,
+    /// Whether the store as it was before its migration lies beside.
+    snapshot: AtomicBool,
 }
 
-/// What a commit touches beside sled.
+/// Our own descriptors, for fsync.
 struct Files {
-    /// Our own descriptors, for fsync.
     data: File,
     folder: File,
     length: u64,
-    /// Whether the store as it was before its migration lies beside.
-    snapshot: bool,
 }
 
 /// A change as it lies on the disk.
@@ -92,8 +97,7 @@ impl SledStore {
         // sled writes it once and never makes it durable: power that goes soon after leaves it empty.
         File::open(folder.join("conf")).and_then(|file| file.sync_all()).map_err(fails)?;
         let length = data.metadata().map_err(fails)?.len();
-        let snapshot = migrate::snapshot(folder).exists();
-        let files = Files { data, folder: File::open(folder).map_err(fails)?, length, snapshot };
+        let files = Files { data, folder: File::open(folder).map_err(fails)?, length };
         let store = Self {
             trees,
             db,
@@ -101,7 +105,9 @@ impl SledStore {
             writer: Mutex::new(files),
             space,
             domain: keys.as_ref().map(Keys::domain),
+            at_rest: Mutex::new(keys.as_ref().map_or(AtRest::NotEncrypted, Keys::at_rest)),
             keys: Mutex::new(keys),
+            snapshot: AtomicBool::new(migrate::snapshot(folder).exists()),
         };
         store.make_durable(&mut store.files())?;
         Ok(store)
@@ -114,7 +120,7 @@ impl SledStore {
     /// Whether the store as it was before its migration lies beside, in clear.
     #[must_use]
     pub fn has_snapshot(&self) -> bool {
-        self.files().snapshot
+        self.snapshot.load(Ordering::SeqCst)
     }
 
     /// How many values there are.
@@ -122,10 +128,11 @@ impl SledStore {
         self.trees.iter().map(|tree| tree.len() as u64).sum()
     }
 
-    fn remove_snapshot(&self, files: &mut Files) -> Result<(), StoreError> {
-        if files.snapshot {
+    /// Removes the snapshot, if there is one; whoever calls is the one writer.
+    fn remove_snapshot(&self, _: &Files) -> Result<(), StoreError> {
+        if self.has_snapshot() {
             migrate::remove_snapshot(&self.folder)?;
-            files.snapshot = false;
+            self.snapshot.store(false, Ordering::SeqCst);
         }
         Ok(())
     }
@@ -211,7 +218,7 @@ impl Store for SledStore {
         }
         let mut files = self.files();
         if changes.iter().any(erases) {
-            self.remove_snapshot(&mut files)?;
+            self.remove_snapshot(&files)?;
         }
         self.trees
             .as_slice()
@@ -236,15 +243,16 @@ impl Store for SledStore {
     }
 
     fn at_rest(&self) -> AtRest {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.as_ref().map_or(AtRest::NotEncrypted, Keys::at_rest)
+        *self.at_rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change_master(&self, current: Option<&str>, master: &Master) -> Result<(), KeyError> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.as_mut().ok_or(KeyError::NotEncrypted)?.change(current, master)?;
+        let keys = keys.as_mut().ok_or(KeyError::NotEncrypted)?;
+        keys.change(current, master)?;
+        *self.at_rest.lock().unwrap_or_else(PoisonError::into_inner) = keys.at_rest();
         if matches!(master, Master::Passphrase(_)) {
-            self.remove_snapshot(&mut self.files())?;
+            self.remove_snapshot(&self.files())?;
         }
         Ok(())
     }
