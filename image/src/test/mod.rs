@@ -18,6 +18,7 @@ mod updates;
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
+    thread,
     time::Instant,
 };
 
@@ -98,15 +99,21 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
             built.squashfs_bytes
         )));
     }
-    if let Some(claimed) = smoke::all(&bench, &mut table)? {
+    let update = plan(Board::Qemu, "qemu");
+    // Beside the first box, which waits most of the time; but not beside the boots that are measured.
+    let (claimed, bundles) = thread::scope(|scope| {
+        let bundles =
+            scope.spawn(|| selection.updates.then(|| updates::bundles(&update, &selection.out)).transpose());
+        let claimed = smoke::all(&bench, &mut table)?;
+        let bundles =
+            bundles.join().map_err(|_| Failure::Wrong("the bundles were not made".to_owned()))??;
+        Ok::<_, Failure>((claimed, bundles))
+    })?;
+    if let Some(claimed) = claimed {
         if selection.faults {
             // Before anything runs beside.
             smoke::boot_times(&claimed, &mut table);
         }
-        let bundles = match selection.updates {
-            true => Some(updates::bundles(&plan(Board::Qemu, "qemu"), &selection.out)?),
-            false => None,
-        };
         let again = plan(Board::Qemu, "qemu-again");
         let mut jobs = Vec::new();
         if let Some(bundles) = &bundles {

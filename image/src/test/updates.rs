@@ -28,6 +28,8 @@ use authenteon_image::bundle;
 
 /// Versions on trial are given up after so long here, and not after three minutes.
 const TRIAL: &str = "authenteon.trial=40";
+/// The same for one that cannot pass, and needs the time only to start and to be asked.
+const SHORT_TRIAL: &str = "authenteon.trial=28";
 /// The store keeps the format that the version before reads and writes.
 const HOLD: &str = "authenteon.hold-format";
 const ROOT_B: u8 = 6;
@@ -141,17 +143,20 @@ fn of_the_store_before(bench: &Bench, bundles: &Bundles, table: &mut Table) {
         good(before.as_ref().ok_or_else(missing)?, bundles)
     });
     table.check("an older version is refused after the update, the version floor rose", || match &updated {
-        Some(updated) => downgrade(updated, bundles),
+        Some((updated, machine)) => downgrade(updated, machine, bundles),
         None => Err(Failure::Wrong("there is no updated box".to_owned())),
     });
 }
 
 fn given_up_again(claimed: &Claimed, bundles: &Bundles, table: &mut Table) {
+    let waiting =
+        table.check("an update waits for its trial while the power is off", || waiting(claimed, bundles));
+    let missing = || Failure::Wrong("there is no such box".to_owned());
     table.check("a root that rots before its trial restarts by itself, and the one before is back", || {
-        rotten(claimed, bundles)
+        rotten(waiting.as_ref().ok_or_else(missing)?)
     });
     table.check("a second start during a trial goes back to the version before", || {
-        second_start(claimed, bundles)
+        second_start(waiting.as_ref().ok_or_else(missing)?)
     });
 }
 
@@ -212,15 +217,15 @@ fn running() -> String {
 
 /// Installs and restarts into the trial; gives the machine on trial. `words` are for the kernel of the version
 /// before.
-fn tried(claimed: &Claimed, bundle: &Path, words: &str) -> Result<Machine, Failure> {
-    let mut machine = claimed.device.start(&format!("{TRIAL} {words}"))?;
+fn tried(claimed: &Claimed, bundle: &Path, words: &str, trial: &str) -> Result<Machine, Failure> {
+    let mut machine = claimed.device.start(words)?;
     machine.wait_live(PATIENCE)?;
     apply(claimed, &machine, bundle, &[])?.expect(0, "applying the update")?;
     let ended = machine.wait(PATIENCE)?;
     if ended != (Ended::Restart { trial: true }) {
         return Err(machine.fault(&format!("it did not restart into a trial but ended by {ended:?}")));
     }
-    claimed.device.start_as(true, TRIAL)
+    claimed.device.start_as(true, trial)
 }
 
 /// A claimed box whose store is not encrypted: as it is under the version before.
@@ -254,7 +259,7 @@ fn at_rest(claimed: &Claimed, machine: &Machine, mode: &str) -> Result<(), Failu
 /// The trial serves, writes what the version before must read, and is given up because it does not ask to be kept.
 fn failed(before: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
     let twin = before.twin("failed")?;
-    let mut trial = tried(&twin, &bundles.deaf, HOLD)?;
+    let mut trial = tried(&twin, &bundles.deaf, HOLD, SHORT_TRIAL)?;
     trial.wait_live(PATIENCE)?;
     twin.verifies(&trial)?;
     at_rest(&twin, &trial, "not-encrypted")?;
@@ -274,9 +279,10 @@ fn failed(before: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
         .map(drop)
 }
 
-fn good(before: &Claimed, bundles: &Bundles) -> Result<Claimed, Failure> {
+/// Gives the box under the new version, running.
+fn good(before: &Claimed, bundles: &Bundles) -> Result<(Claimed, Machine), Failure> {
     let twin = before.twin("updated")?;
-    let mut machine = tried(&twin, &bundles.good, HOLD)?;
+    let mut machine = tried(&twin, &bundles.good, HOLD, TRIAL)?;
     machine.wait_live(PATIENCE)?;
     at_rest(&twin, &machine, "key-file")?;
     runs(&twin, &mut machine, "0.2.0")?;
@@ -287,12 +293,12 @@ fn good(before: &Claimed, bundles: &Bundles) -> Result<Claimed, Failure> {
     machine.cut();
     let mut machine = twin.device.start("")?;
     runs(&twin, &mut machine, "0.2.0")?;
-    Ok(twin)
+    Ok((twin, machine))
 }
 
 fn rotated(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
     let twin = claimed.twin("rotated")?;
-    let mut machine = tried(&twin, &bundles.with_another_keyring, "")?;
+    let mut machine = tried(&twin, &bundles.with_another_keyring, "", TRIAL)?;
     runs(&twin, &mut machine, ROTATED)?;
     let answer = apply(&twin, &machine, &bundles.later_by_the_old_key, &["--no-reboot"])?;
     if answer.code == 0 || !answer.said.contains("sign") {
@@ -303,10 +309,8 @@ fn rotated(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
         .map(drop)
 }
 
-fn downgrade(updated: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
-    let mut machine = updated.device.start("")?;
-    machine.wait_live(PATIENCE)?;
-    let answer = apply(updated, &machine, &bundles.older, &[])?;
+fn downgrade(updated: &Claimed, machine: &Machine, bundles: &Bundles) -> Result<(), Failure> {
+    let answer = apply(updated, machine, &bundles.older, &[])?;
     if answer.code == 0 || !answer.said.contains("0.2.0") {
         return Err(machine.fault(&format!("it ended with code {}: {}", answer.code, answer.said)));
     }
@@ -323,20 +327,27 @@ fn given_up(claimed: &Claimed, mut trial: Machine) -> Result<(), Failure> {
     runs(claimed, &mut machine, &running())
 }
 
-fn rotten(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
-    let twin = claimed.twin("rotten")?;
+/// A box in whose other slot an update waits.
+fn waiting(claimed: &Claimed, bundles: &Bundles) -> Result<Claimed, Failure> {
+    let twin = claimed.twin("waiting")?;
     let mut machine = twin.device.start("")?;
     machine.wait_live(PATIENCE)?;
     apply(&twin, &machine, &bundles.good, &["--no-reboot"])?.expect(0, "installing the update")?;
     machine.cut();
+    Ok(twin)
+}
+
+fn rotten(waiting: &Claimed) -> Result<(), Failure> {
+    let twin = waiting.twin("rotten")?;
     flip(&twin.device.disk, extent(&twin.device.disk, ROOT_B)?.from + 9)?;
     let trial = twin.device.start_as(true, TRIAL)?;
     given_up(&twin, trial)
 }
 
-fn second_start(claimed: &Claimed, bundles: &Bundles) -> Result<(), Failure> {
-    let twin = claimed.twin("second-start")?;
-    let trial = tried(&twin, &bundles.deaf, "")?;
+fn second_start(waiting: &Claimed) -> Result<(), Failure> {
+    let twin = waiting.twin("second-start")?;
+    let trial = twin.device.start_as(true, TRIAL)?;
+    // Sooner than it can pass its self-test.
     thread::sleep(Duration::from_secs(3));
     // The power goes during the trial: the firmware forgets that there was one.
     trial.cut();
