@@ -137,6 +137,8 @@ async fn a_reader_has_one_request_at_a_time_and_is_free_after_the_deadline() {
     assert_eq!(claim.capture(SOON).await, Err(CaptureError::TimedOut));
     assert!(began.elapsed() < SOON * 5, "{:?}", began.elapsed());
     drop(claim);
+    // Or the finger would be laid down for the wait before.
+    until("the wait ends", || !stand.is_waiting()).await;
     let (taken, ()) = tokio::join!(capture(&sensors, &stand), touch(&stand, 4));
     assert_eq!(taken, Ok(frame(4)));
     sensors.close();
