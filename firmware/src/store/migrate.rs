@@ -16,12 +16,11 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs
 use tracing::info;
 
 use super::{
-    Change, Store, StoreError, Table, files,
+    Change, SledStore, Store, StoreError, Table, files,
     format::{self, Format},
     io_error,
     keys::{Keys, Place},
     opening::Opening,
-    sled::SledStore,
 };
 
 /// Values that are copied in one commit.

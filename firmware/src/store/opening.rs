@@ -9,12 +9,11 @@ use std::{
 use tracing::{info, warn};
 
 use super::{
-    KeyError, StoreError,
+    KeyError, SledStore, StoreError,
     format::{self, Format},
     io_error,
     keys::{Found, Keys, Locked, Place},
     migrate,
-    sled::SledStore,
 };
 
 /// Where a store is, and what may be done to it.
