@@ -10,7 +10,7 @@ use std::{error::Error, path::Path, process::ExitCode};
 use authenteon::{
     clock::{Clock, SystemClock},
     sample::Sample,
-    store::{Change, SledStore, Store, Table},
+    store::{Change, DiskStore, Store, Table},
     subject::{FingerPosition, SubjectId},
 };
 use authenteon_hal::Dpi;
@@ -34,7 +34,7 @@ fn fill() -> Result<(), Box<dyn Error>> {
     let folder = arguments.next().ok_or(usage)?;
     let count: u32 = arguments.next().ok_or(usage)?.parse()?;
     let views = views()?;
-    let store = SledStore::open(Path::new(&folder))?;
+    let store = DiskStore::open(Path::new(&folder))?;
     let created = SystemClock.now();
     for first in (0..count).step_by(BATCH as usize) {
         let mut changes = Vec::new();

@@ -114,11 +114,11 @@ impl Services {
         check_consistent(policy, &views)?;
         if let Some((other, score)) = self.owner(subject, &views) {
             let event = Event::DuplicateFinger { subject, other, score: score.get() };
-            self.inner.commit(by, Vec::new(), event)?;
+            self.inner.commit(by, &[], &event)?;
             return Err(EnrolError::DuplicateFinger);
         }
 
-        let mut head = self.inner.head();
+        let _people = self.inner.people();
         let mut record = self.check_free(subject, position)?;
         let quality = views.iter().map(|v| v.quality).min().unwrap_or(0);
         let summary = FingerRecord { position, impressions: views.len(), quality };
@@ -133,7 +133,7 @@ impl Services {
             Change::Put { table: Table::Fingers, key: finger_key(&key), value },
         ];
         let event = Event::FingerEnrolled { subject, position, impressions: prepared.len(), quality };
-        self.inner.commit_under(&mut head, by, changes, event)?;
+        self.inner.commit(by, &changes, &event)?;
         self.inner.gallery_mut().insert(key, prepared);
         Ok(summary.into())
     }
@@ -148,7 +148,7 @@ impl Services {
         subject: SubjectId,
         position: FingerPosition,
     ) -> Result<(), EnrolError> {
-        let mut head = self.inner.head();
+        let _people = self.inner.people();
         let mut record = self.inner.subject(subject)?.ok_or(EnrolError::UnknownSubject)?;
         let before = record.fingers.len();
         record.fingers.retain(|f| f.position != position);
@@ -160,7 +160,7 @@ impl Services {
             put_subject(subject, &record)?,
             Change::Delete { table: Table::Fingers, key: finger_key(&key) },
         ];
-        self.inner.commit_under(&mut head, by, changes, Event::FingerRemoved { subject, position })?;
+        self.inner.commit(by, &changes, &Event::FingerRemoved { subject, position })?;
         self.inner.gallery_mut().remove(&key);
         Ok(())
     }

@@ -46,13 +46,22 @@ pub struct Services {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// The end of the chain, and the store's epoch in which it is right.
+struct Chain {
+    head: Head,
+    epoch: u64,
+}
+
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) policy: Policy,
     pub(crate) clock: Arc<dyn Clock>,
     gallery: RwLock<Gallery<FingerKey>>,
-    /// Held while a change is committed: one writer, one end of the chain.
-    head: Mutex<Head>,
+    /// Held while a change of people is read for, committed and shown: one after the other.
+    people: Mutex<()>,
+    /// The end of the audit's chain, of what was submitted. Held while a record is made and submitted, not while it
+    /// becomes durable.
+    chain: Mutex<Chain>,
     seen: Mutex<SeenSamples>,
     answers: Mutex<Answers>,
     pub(crate) in_progress: InProgress,
@@ -146,6 +155,7 @@ impl Services {
     /// [`OpenError`].
     pub fn open(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let gallery = load_gallery(store.as_ref())?;
+        let epoch = store.epoch();
         let head = Head::of(store.as_ref())?;
         let seen = SeenSamples::new(*Uuid::new_v4().as_bytes(), SAMPLES_REMEMBERED);
         let inner = Inner {
@@ -153,7 +163,8 @@ impl Services {
             policy,
             clock,
             gallery: RwLock::new(gallery),
-            head: Mutex::new(head),
+            people: Mutex::new(()),
+            chain: Mutex::new(Chain { head, epoch }),
             seen: Mutex::new(seen),
             answers: Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE)),
             in_progress: InProgress::default(),
@@ -183,7 +194,7 @@ impl Services {
         self.inner.room_for_people()?;
         let id = SubjectId::random();
         let record = SubjectRecord { name: new.name, created: self.inner.clock.now(), fingers: Vec::new() };
-        self.inner.commit(by, vec![put_subject(id, &record)?], Event::SubjectCreated { subject: id })?;
+        self.inner.commit(by, &[put_subject(id, &record)?], &Event::SubjectCreated { subject: id })?;
         Ok(record.subject(id))
     }
 
@@ -214,12 +225,12 @@ impl Services {
     /// # Errors
     /// [`SubjectError`].
     pub fn delete_subject(&self, by: &Caller, id: SubjectId) -> Result<(), SubjectError> {
-        let mut head = self.inner.head();
+        let _people = self.inner.people();
         let record = self.inner.subject(id)?.ok_or(SubjectError::Unknown)?;
         let mut changes = vec![Change::Delete { table: Table::Subjects, key: id.as_bytes().to_vec() }];
         let fingers: Vec<FingerKey> = record.fingers.iter().map(|f| (id, f.position)).collect();
         changes.extend(fingers.iter().map(|f| Change::Delete { table: Table::Fingers, key: finger_key(f) }));
-        self.inner.commit_under(&mut head, by, changes, Event::SubjectDeleted { subject: id })?;
+        self.inner.commit(by, &changes, &Event::SubjectDeleted { subject: id })?;
         let mut gallery = self.inner.gallery_mut();
         for finger in &fingers {
             gallery.remove(finger);
@@ -237,8 +248,8 @@ impl Inner {
         self.gallery.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn head(&self) -> MutexGuard<'_, Head> {
-        self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn people(&self) -> MutexGuard<'_, ()> {
+        self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn seen_before(&self, digest: &[u8; 32]) -> bool {
@@ -259,24 +270,32 @@ impl Inner {
         if self.store.room()?.0 < Room::Everything { Err(StoreError::Full) } else { Ok(()) }
     }
 
-    /// Commits changes with the record that tells of them.
-    pub(crate) fn commit(&self, by: &Caller, changes: Vec<Change>, event: Event) -> Result<(), StoreError> {
-        self.commit_under(&mut self.head(), by, changes, event)
+    /// Commits changes with the record that tells of them. Many commit at the same time: each record is chained to the
+    /// one that was submitted before it, and all of them share what it takes to make them durable.
+    pub(crate) fn commit(&self, by: &Caller, changes: &[Change], event: &Event) -> Result<(), StoreError> {
+        loop {
+            match self.commit_once(by, changes, event) {
+                // A record before this one was not written, and this one is not either.
+                Err(StoreError::Superseded) => {}
+                done => return done,
+            }
+        }
     }
 
-    /// The same for who already holds the chain's end, having read what the changes rest on.
-    pub(crate) fn commit_under(
-        &self,
-        head: &mut MutexGuard<'_, Head>,
-        by: &Caller,
-        mut changes: Vec<Change>,
-        event: Event,
-    ) -> Result<(), StoreError> {
-        let (record, next) = head.append(self.clock.now(), by, event)?;
-        changes.push(record);
-        self.store.commit(&changes)?;
-        **head = next;
-        Ok(())
+    fn commit_once(&self, by: &Caller, changes: &[Change], event: &Event) -> Result<(), StoreError> {
+        let ticket = {
+            let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+            let epoch = self.store.epoch();
+            if chain.epoch != epoch {
+                *chain = Chain { head: Head::of_store(self.store.as_ref())?, epoch };
+            }
+            let (record, next) = chain.head.append(self.clock.now(), by, event.clone())?;
+            let changes = changes.iter().cloned().chain([record]).collect();
+            let ticket = self.store.submit(changes, epoch)?;
+            chain.head = next;
+            ticket
+        };
+        self.store.wait(&ticket)
     }
 }
 

@@ -115,7 +115,7 @@ impl Services {
             },
         };
         let (verdict, event) = decided(examined);
-        self.inner.commit(by, Vec::new(), event)?;
+        self.inner.commit(by, &[], &event)?;
         let decision = verdict.decision;
         self.inner.answers().remember(name, body, decision.clone(), self.inner.clock.now());
         Ok(decision)

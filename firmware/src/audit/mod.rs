@@ -139,6 +139,14 @@ impl Head {
         }
     }
 
+    /// The same for who can only say that the store failed.
+    pub(crate) fn of_store(store: &dyn Store) -> Result<Self, StoreError> {
+        Self::of(store).map_err(|why| match why {
+            ChainError::Store(why) => why,
+            broken @ ChainError::Broken { .. } => StoreError::Damaged { place: broken.to_string() },
+        })
+    }
+
     /// The change that appends a record, and the head after it. The caller commits the change and then
     /// keeps the new head.
     ///

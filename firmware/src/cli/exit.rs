@@ -90,8 +90,14 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let code = match error {
             StoreError::InUse | StoreError::Locked => UNAVAILABLE,
-            StoreError::Damaged { .. } | StoreError::Newer { .. } | StoreError::MasterKey { .. } => DATA,
+            StoreError::Damaged { .. }
+            | StoreError::Foreign { .. }
+            | StoreError::Behind { .. }
+            | StoreError::Newer { .. }
+            | StoreError::MasterKey { .. } => DATA,
             StoreError::Full | StoreError::Io(_) => IO,
+            // A service that is not there yet.
+            StoreError::Degraded { .. } | StoreError::Superseded => UNAVAILABLE,
         };
         Self::new(code, &error)
     }

@@ -44,7 +44,8 @@ pub(super) fn open(config: &Config, policy: Policy) -> Result<Lock, Failure> {
         }
     };
     match opening.open(&mut tell)? {
-        Opened::Ready(store) => Ok(Lock::open(services(*store, &policy)?)),
+        Opened::Ready(store) => Ok(Lock::open(services(store, &policy)?)),
+        Opened::Earlier(store) => Ok(Lock::open(services(store, &policy)?)),
         Opened::Locked(locked) => {
             warn!(
                 "the store waits for its passphrase; nothing else is served until an administrator gives it"
@@ -60,8 +61,8 @@ pub(super) fn open(config: &Config, policy: Policy) -> Result<Lock, Failure> {
     }
 }
 
-fn services(store: impl Store + 'static, policy: &Policy) -> Result<Services, OpenError> {
-    let services = Services::open(Arc::new(store), policy.clone(), Arc::new(SystemClock))?;
+fn services(store: Box<dyn Store>, policy: &Policy) -> Result<Services, OpenError> {
+    let services = Services::open(Arc::from(store), policy.clone(), Arc::new(SystemClock))?;
     let counts = services.counts();
     info!(fingers = counts.fingers, impressions = counts.impressions, "store open");
     Ok(services)

@@ -31,7 +31,7 @@ use crate::{
     request::Role,
     server::{ServeError, Server},
     services::{OpenError, Services},
-    store::SledStore,
+    store::DiskStore,
 };
 use client::{Client, ClientError};
 use prints::Prints;
@@ -105,7 +105,7 @@ async fn show(arguments: &DemoArguments, prints: Prints) -> Result<bool, DemoErr
     }
     clients.save(&pki)?;
 
-    let store = SledStore::open(&folder.path().join("store"))?;
+    let store = DiskStore::open(&folder.path().join("store"))?;
     let services = Services::open(Arc::new(store), Policy::default(), Arc::new(SystemClock))?;
     let server = Server::bind(arguments.listen, pki.clone(), Limits::default(), Lock::open(services)).await?;
     let address = server.address()?;

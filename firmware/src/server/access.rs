@@ -40,9 +40,9 @@ impl Access {
     /// The states of the box in which such a route is served; in the others it answers 503.
     pub(crate) fn states(self) -> &'static [&'static str] {
         match self {
-            Self::Public => &[UNPROVISIONED, LOCKED, OPERATIONAL],
-            Self::Roles(_) => &[OPERATIONAL],
-            Self::WhileLocked(_) => &[LOCKED, OPERATIONAL],
+            Self::Public => &[UNPROVISIONED, LOCKED, OPERATIONAL, DEGRADED],
+            Self::Roles(_) => &[OPERATIONAL, DEGRADED],
+            Self::WhileLocked(_) => &[LOCKED, OPERATIONAL, DEGRADED],
         }
     }
 }
@@ -53,6 +53,8 @@ pub(crate) const UNPROVISIONED: &str = "unprovisioned";
 pub(crate) const LOCKED: &str = "locked";
 /// The box does its work.
 pub(crate) const OPERATIONAL: &str = "operational";
+/// It verifies and identifies; who is enrolled can be neither listed nor changed until its store is checked or rebuilt.
+pub(crate) const DEGRADED: &str = "degraded";
 
 /// Every path and method, and who may use it.
 pub(crate) const ROUTES: &[(&str, &str, Access)] = &[

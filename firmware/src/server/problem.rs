@@ -16,6 +16,7 @@ use crate::{
     lock::UnlockError,
     sample::SampleError,
     sensors::CaptureError,
+    server::access::DEGRADED,
     services::{DecideError, KeyError, NoPassphrase, StoreError, SubjectError},
 };
 
@@ -112,6 +113,10 @@ impl From<StoreError> for Problem {
         match why {
             StoreError::Full => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "store-full", "The disk is full", why.to_string())
+            }
+            StoreError::Degraded { .. } => {
+                let title = "The store is being checked or rebuilt";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, DEGRADED, title, why.to_string())
             }
             other => Self::internal(&other),
         }

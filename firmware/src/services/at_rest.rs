@@ -14,7 +14,13 @@ impl Services {
         self.inner.store.at_rest()
     }
 
-    /// Whether what was stored before its encryption still lies beside in clear.
+    /// How many values of about how many are checked, while the store is checked or rebuilt.
+    #[must_use]
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        self.inner.store.progress()
+    }
+
+    /// Whether what was stored before its migration still lies beside.
     #[must_use]
     pub fn snapshot(&self) -> bool {
         self.inner.store.snapshot()
@@ -32,12 +38,12 @@ impl Services {
     ) -> Result<AtRest, KeyError> {
         self.inner.store.change_master(current, master)?;
         let mode = self.at_rest();
-        self.inner.commit(by, Vec::new(), Event::MasterKeyChanged { mode })?;
+        self.inner.commit(by, &[], &Event::MasterKeyChanged { mode })?;
         Ok(mode)
     }
 
     /// Writes a record of what changes nothing that is stored.
     pub(crate) fn note(&self, by: &Caller, event: Event) -> Result<(), StoreError> {
-        Inner::commit(&self.inner, by, Vec::new(), event)
+        Inner::commit(&self.inner, by, &[], &event)
     }
 }

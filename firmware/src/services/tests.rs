@@ -13,7 +13,7 @@ use crate::{
     policy::{Decision, RefuseReason},
     request::{ClientId, Nonce, RequestId, Role},
     sample::Sample,
-    store::{MemoryStore, SledStore},
+    store::{DiskStore, MemoryStore},
     verify::VerifyRequest,
 };
 
@@ -208,7 +208,7 @@ fn on_a_full_disk_nobody_is_enrolled_those_enrolled_are_decided_on_and_subjects_
 #[test]
 fn everything_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || services(Arc::new(SledStore::open(folder.path()).unwrap()));
+    let open = || services(Arc::new(DiskStore::open(folder.path()).unwrap()));
     let before = open();
     let ada = subject(&before, "Ada");
     enrol(&before, ada, 125).unwrap();

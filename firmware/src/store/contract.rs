@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Change, MemoryStore, SledStore, Store, Table};
+use super::{Change, DiskStore, MemoryStore, Store, Table};
 
 fn put(table: Table, key: &[u8], value: &[u8]) -> Change {
     Change::Put { table, key: key.to_vec(), value: value.to_vec() }
@@ -15,7 +15,7 @@ fn delete(table: Table, key: &[u8]) -> Change {
 fn on_each(ask: impl Fn(&dyn Store)) {
     ask(&MemoryStore::new());
     let folder = tempfile::tempdir().unwrap();
-    ask(&SledStore::open(folder.path()).unwrap());
+    ask(&DiskStore::open(folder.path()).unwrap());
 }
 
 #[test]
@@ -89,13 +89,13 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         let model = MemoryStore::new();
-        let mut store = SledStore::open(folder.path()).unwrap();
+        let mut store = DiskStore::open(folder.path()).unwrap();
         for (changes, reopen) in batches {
             model.commit(&changes).unwrap();
             store.commit(&changes).unwrap();
             if reopen {
                 drop(store);
-                store = SledStore::open(folder.path()).unwrap();
+                store = DiskStore::open(folder.path()).unwrap();
             }
             for table in Table::ALL {
                 prop_assert_eq!(store.scan(table, None, 100).unwrap(), model.scan(table, None, 100).unwrap());

@@ -2,9 +2,17 @@
 //!
 //! Invariant: a store of a later version keeps every byte, whatever this version thinks of it.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::Arc};
 
-use super::{StoreError, files, io_error};
+use tracing::warn;
+
+use super::{
+    StoreError,
+    disk::JOURNAL,
+    files, io_error,
+    journal::{format_of, was_begun},
+    layer::{RealLayer, SharedLayer},
+};
 
 /// A text of one line in the store's folder.
 const FILE: &str = "format";
@@ -19,6 +27,8 @@ pub(super) enum Format {
     Plain = 1,
     /// Values encrypted.
     Sealed = 2,
+    /// A journal, and sled as its index.
+    Journal = 3,
 }
 
 /// The format of the store in a folder; `None` when there is no store. Stores from before there were marks have
@@ -29,26 +39,43 @@ pub(super) enum Format {
 pub(super) fn read(folder: &Path) -> Result<Option<Format>, StoreError> {
     let path = folder.join(FILE);
     let damaged = || StoreError::Damaged { place: path.display().to_string() };
-    match fs::metadata(&path) {
-        Ok(found) if found.len() > LONGEST => return Err(damaged()),
-        Ok(_) => {}
+    let layer: SharedLayer = Arc::new(RealLayer);
+    let of_journal = format_of(&folder.join(JOURNAL), &layer);
+    let said = match fs::metadata(&path) {
+        Ok(found) if found.len() > LONGEST => None,
+        Ok(_) => number(&fs::read(&path).map_err(|why| io_error(&why))?),
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            if !folder.join("db").exists() {
+            if of_journal.is_none() && was_begun(&folder.join(JOURNAL), &layer) {
+                return Err(damaged());
+            }
+            if of_journal.is_none() && !folder.join("db").exists() {
                 return Ok(None);
             }
-            mark(folder, Format::Plain)?;
-            return Ok(Some(Format::Plain));
+            of_journal.is_none().then_some(Format::Plain as u32)
         }
         Err(why) => return Err(io_error(&why)),
+    };
+    let format = match (said, of_journal) {
+        (Some(version), _) | (None, Some(version)) if version > Format::Journal as u32 => {
+            return Err(StoreError::Newer { version });
+        }
+        // The files of a journal know better than a text of one line.
+        (_, Some(_)) => Format::Journal,
+        (Some(1), None) => Format::Plain,
+        (Some(2), None) => Format::Sealed,
+        (Some(3), None) => Format::Journal,
+        (_, None) => return Err(damaged()),
+    };
+    if said != Some(format as u32) || !path.exists() {
+        warn!(format = format as u32, "the mark of the store's format is made anew");
+        mark(folder, format)?;
     }
-    let text = fs::read_to_string(&path).map_err(|why| io_error(&why))?;
-    let format = text.strip_prefix(NAME).and_then(|rest| rest.trim_end().parse::<u32>().ok());
-    match format.ok_or_else(damaged)? {
-        0 => Err(damaged()),
-        1 => Ok(Some(Format::Plain)),
-        2 => Ok(Some(Format::Sealed)),
-        version => Err(StoreError::Newer { version }),
-    }
+    Ok(Some(format))
+}
+
+/// The number in a mark.
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.strip_prefix(NAME)?.trim_end().parse().ok().filter(|number| *number > 0)
 }
 
 /// Marks a store.
@@ -78,7 +105,7 @@ mod tests {
     fn a_later_format_is_refused_and_a_damaged_mark_is_damage() {
         let folder = tempfile::tempdir().unwrap();
         for (text, newer) in [
-            ("authenteon-store 3\n", Some(3)),
+            ("authenteon-store 4\n", Some(4)),
             ("authenteon-store 4000000000", Some(4_000_000_000)),
             ("authenteon-store 0\n", None),
             ("authenteon-store 4000000001000", None),

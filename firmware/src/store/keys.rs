@@ -14,11 +14,14 @@ use std::{
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
-    StoreError, files, io_error,
+    StoreError,
+    crc::checksum,
+    files, io_error,
     sealed::{DomainKey, KEY, SealingKey},
 };
 
@@ -26,6 +29,9 @@ use super::{
 const FOLDER: &str = "keys";
 const DOMAIN: &str = "domain.json";
 const MASTER: &str = "master";
+const PAGES: &str = "pages";
+/// The same once more, should one of the two be damaged.
+const COPY: &str = ".copy";
 const VERSION: u32 = 1;
 /// Bytes of `domain.json`.
 const LONGEST: u64 = 4096;
@@ -88,6 +94,13 @@ pub enum Master {
     Passphrase(Passphrase),
 }
 
+impl Master {
+    /// Whether the disk alone does not open what is stored.
+    pub(super) fn hides_the_key(&self) -> bool {
+        matches!(self, Self::Passphrase(_))
+    }
+}
+
 /// Why a key was not given or changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
@@ -118,6 +131,24 @@ struct Wrapped {
     master: Wrapping,
     /// The domain key, sealed with the master key, in base64.
     domain: String,
+    /// The one before, while keys are rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+    /// Grows with every change: of the file and its copy, the later one counts.
+    #[serde(default)]
+    generation: u64,
+    /// CRC-32 of all this with an empty `check`; nothing in a file of format 2.
+    #[serde(default)]
+    check: String,
+}
+
+impl Wrapped {
+    /// What `check` has to be.
+    fn sum(&self) -> Result<String, StoreError> {
+        let unchecked = Self { check: String::new(), ..self.clone() };
+        let text = serde_json::to_vec(&unchecked).map_err(|why| StoreError::Io(why.to_string()))?;
+        Ok(format!("{:08x}", checksum(&text)))
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -146,31 +177,93 @@ impl Place {
         self.folder.join(DOMAIN)
     }
 
+    /// Where key pages lie.
+    fn pages(&self) -> PathBuf {
+        self.folder.join(PAGES)
+    }
+
+    /// The file or its copy: whichever is whole, and the later one of two.
     fn wrapped(&self) -> Result<Wrapped, StoreError> {
         let path = self.domain();
-        let damaged = || StoreError::Damaged { place: path.display().to_string() };
-        if fs::metadata(&path).map_err(|why| io_error(&why))?.len() > LONGEST {
-            return Err(damaged());
-        }
-        let text = fs::read_to_string(&path).map_err(|why| io_error(&why))?;
-        let wrapped: Wrapped = serde_json::from_str(&text).map_err(|_| damaged())?;
-        match wrapped.version {
-            0 => Err(damaged()),
-            VERSION => Ok(wrapped),
-            version => Err(StoreError::Newer { version }),
+        let (first, second) = (read(&path), read(&files::beside(&path, COPY)));
+        match (first, second) {
+            (Ok(first), Ok(second)) if second.generation > first.generation => Ok(second),
+            (Ok(first), _) => Ok(first),
+            (Err(_), Ok(second)) => {
+                warn!(file = %path.display(), "the file of the domain key is damaged, and is made anew from its copy");
+                Ok(second)
+            }
+            (Err(why), Err(_)) => Err(why),
         }
     }
 
-    /// The master key in its file.
-    fn master_key(&self) -> Result<SealingKey, StoreError> {
-        let fails = |why: String| StoreError::MasterKey { path: self.master.clone(), why };
-        let about = fs::metadata(&self.master).map_err(|why| fails(why.to_string()))?;
-        if about.permissions().mode() & 0o077 != 0 {
-            return Err(fails("others may read it: chmod 400".to_owned()));
+    /// Makes file and copy say this.
+    fn write(&self, wrapped: &Wrapped) -> Result<(), StoreError> {
+        let text = serde_json::to_vec(wrapped).map_err(|why| StoreError::Io(why.to_string()))?;
+        let path = self.domain();
+        for path in [files::beside(&path, COPY), path] {
+            if fs::read(&path).is_ok_and(|there| there == text) {
+                continue;
+            }
+            files::replace(&path, &text, 0o600).map_err(|why| io_error(&why))?;
         }
-        let bytes = Zeroizing::new(fs::read(&self.master).map_err(|why| fails(why.to_string()))?);
+        Ok(())
+    }
+
+    /// The file of the master key, and its copy.
+    fn masters(&self) -> [PathBuf; 2] {
+        [self.master.clone(), files::beside(&self.master, COPY)]
+    }
+
+    /// Refuses files of the master key that others may read.
+    fn check_masters(&self) -> Result<(), StoreError> {
+        for path in self.masters() {
+            if fs::metadata(&path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0) {
+                return Err(StoreError::MasterKey { path, why: "others may read it: chmod 400".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The master key in one of its files.
+    fn master_key(&self, path: &Path) -> Result<SealingKey, StoreError> {
+        let fails = |why: String| StoreError::MasterKey { path: path.to_owned(), why };
+        let bytes = Zeroizing::new(fs::read(path).map_err(|why| fails(why.to_string()))?);
         let key = <[u8; KEY]>::try_from(bytes.as_slice());
         SealingKey::new(Zeroizing::new(key.map_err(|_| fails(format!("it has not {KEY} bytes")))?))
+    }
+
+    /// Makes both files hold this master key.
+    fn write_master(&self, key: &SealingKey) -> Result<(), StoreError> {
+        for path in self.masters() {
+            if fs::read(&path).is_ok_and(|there| there == key.bytes()) {
+                continue;
+            }
+            files::replace(&path, key.bytes(), 0o400).map_err(|why| io_error(&why))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the master key.
+    fn shred_master(&self) -> Result<(), StoreError> {
+        self.masters().iter().try_for_each(|path| files::shred(path)).map_err(|why| io_error(&why))
+    }
+}
+
+/// Reads a file of the domain key.
+fn read(path: &Path) -> Result<Wrapped, StoreError> {
+    let damaged = || StoreError::Damaged { place: path.display().to_string() };
+    if fs::metadata(path).map_err(|why| io_error(&why))?.len() > LONGEST {
+        return Err(damaged());
+    }
+    let text = fs::read(path).map_err(|why| io_error(&why))?;
+    let wrapped: Wrapped = serde_json::from_slice(&text).map_err(|_| damaged())?;
+    match wrapped.version {
+        0 => Err(damaged()),
+        VERSION if wrapped.check.is_empty() && wrapped.generation == 0 => Ok(wrapped),
+        VERSION if wrapped.check == wrapped.sum()? => Ok(wrapped),
+        VERSION => Err(damaged()),
+        version => Err(StoreError::Newer { version }),
     }
 }
 
@@ -197,7 +290,12 @@ fn derive(passphrase: &str, salt: &str, memory_kib: u32, passes: u32) -> Option<
 pub(super) struct Keys {
     place: Place,
     wrapped: Wrapped,
+    master: SealingKey,
     domain: Arc<DomainKey>,
+    /// The domain key before, while keys are rotated.
+    earlier: Option<Arc<DomainKey>>,
+    /// Nothing was sealed with them yet.
+    new: bool,
 }
 
 /// The keys of a store as they are found.
@@ -217,10 +315,20 @@ pub(super) struct Locked {
 impl Keys {
     /// New keys for a new store. Those that a cut of the power left there are worth nothing: no value was sealed.
     pub(super) fn create(place: Place) -> Result<Self, StoreError> {
-        let domain = DomainKey { store: Uuid::new_v4(), key: SealingKey::random()? };
+        let domain = Arc::new(DomainKey { store: Uuid::new_v4(), key: SealingKey::random()? });
         files::private_folder(&place.folder).map_err(|why| io_error(&why))?;
-        let wrapped = wrap(&place, &domain, &Master::File)?;
-        Ok(Self { place, wrapped, domain: Arc::new(domain) })
+        let (wrapped, master) = wrap(&place, &domain, None, 0, &Master::File)?;
+        Ok(Self { place, wrapped, master, domain, earlier: None, new: true })
+    }
+
+    /// The same keys for a store that takes the place of the one that they are of.
+    pub(super) fn adopt(self, place: Place) -> Result<Self, StoreError> {
+        files::private_folder(&place.folder).map_err(|why| io_error(&why))?;
+        if matches!(self.wrapped.master, Wrapping::File {}) {
+            place.write_master(&self.master)?;
+        }
+        place.write(&self.wrapped)?;
+        Ok(Self { place, new: true, ..self })
     }
 
     /// The keys of a store that has some.
@@ -229,22 +337,72 @@ impl Keys {
         match wrapped.master {
             Wrapping::Passphrase { .. } => {
                 // One that was to go when the power went.
-                files::shred(&place.master).map_err(|why| io_error(&why))?;
+                place.shred_master()?;
                 Ok(Found::Locked(Locked { place, wrapped }))
             }
             Wrapping::File {} => {
-                let master = place.master_key()?;
-                let domain = unwrap(&place, &wrapped, &master)?.ok_or_else(|| StoreError::MasterKey {
-                    path: place.master.clone(),
-                    why: "it is the key of another store, or damaged: restore it".to_owned(),
-                })?;
-                Ok(Found::Open(Self { place, wrapped, domain: Arc::new(domain) }))
+                place.check_masters()?;
+                let mut last = None;
+                for path in place.masters() {
+                    match place.master_key(&path) {
+                        Ok(master) => {
+                            if let Some(keys) = Self::unwrapped(&place, &wrapped, master)? {
+                                keys.place.write_master(&keys.master)?;
+                                return Ok(Found::Open(keys));
+                            }
+                            let why = "it is the key of another store, or damaged: restore it".to_owned();
+                            last.get_or_insert(StoreError::MasterKey { path, why });
+                        }
+                        Err(why) => {
+                            last.get_or_insert(why);
+                        }
+                    }
+                }
+                Err(last.unwrap_or(StoreError::Locked))
             }
         }
     }
 
+    /// The keys that a master key opens, if it is theirs; file and copy say the same from then on.
+    fn unwrapped(place: &Place, wrapped: &Wrapped, master: SealingKey) -> Result<Option<Self>, StoreError> {
+        let Some(domain) = unwrap(place, wrapped, &wrapped.domain, &master)? else { return Ok(None) };
+        let earlier =
+            wrapped.previous.as_ref().map(|sealed| unwrap(place, wrapped, sealed, &master)).transpose()?;
+        let wrapped = if wrapped.check.is_empty() {
+            let mut checked = Wrapped { generation: 1, ..wrapped.clone() };
+            checked.check = checked.sum()?;
+            checked
+        } else {
+            wrapped.clone()
+        };
+        place.write(&wrapped)?;
+        Ok(Some(Self {
+            place: place.clone(),
+            wrapped,
+            master,
+            domain: Arc::new(domain),
+            earlier: earlier.flatten().map(Arc::new),
+            new: false,
+        }))
+    }
+
     pub(super) fn domain(&self) -> Arc<DomainKey> {
         Arc::clone(&self.domain)
+    }
+
+    /// The domain key before, while keys are rotated.
+    pub(super) fn earlier(&self) -> Option<Arc<DomainKey>> {
+        self.earlier.clone()
+    }
+
+    /// Where the pages of keys lie.
+    pub(super) fn pages(&self) -> PathBuf {
+        self.place.pages()
+    }
+
+    /// Whether nothing was sealed with them yet.
+    pub(super) fn are_new(&self) -> bool {
+        self.new
     }
 
     pub(super) fn at_rest(&self) -> AtRest {
@@ -258,15 +416,47 @@ impl Keys {
     pub(super) fn change(&mut self, current: Option<&str>, master: &Master) -> Result<(), KeyError> {
         if let Wrapping::Passphrase { salt, memory_kib, passes } = &self.wrapped.master {
             let key = derive(current.ok_or(KeyError::Missing)?, salt, *memory_kib, *passes);
-            let opened = key.map(|key| unwrap(&self.place, &self.wrapped, &key)).transpose()?.flatten();
-            opened.ok_or(KeyError::Wrong)?;
+            let opened = key.map(|key| unwrap(&self.place, &self.wrapped, &self.wrapped.domain, &key));
+            opened.transpose()?.flatten().ok_or(KeyError::Wrong)?;
         } else if matches!(master, Master::File) {
             return Ok(());
         }
-        self.wrapped = wrap(&self.place, &self.domain, master)?;
+        let generation = self.wrapped.generation;
+        (self.wrapped, self.master) =
+            wrap(&self.place, &self.domain, self.earlier.as_deref(), generation, master)?;
         if let Master::Passphrase(_) = master {
-            files::shred(&self.place.master).map_err(|why| io_error(&why))?;
+            self.place.shred_master()?;
         }
+        Ok(())
+    }
+
+    /// There is another domain key from now on, and the one before until [`Self::end_rotation`].
+    pub(super) fn begin_rotation(&mut self) -> Result<(), StoreError> {
+        let domain = Arc::new(DomainKey { store: self.domain.store, key: SealingKey::random()? });
+        let earlier = Arc::clone(&self.domain);
+        self.seal_with_master(&domain, Some(&earlier))?;
+        (self.domain, self.earlier) = (domain, Some(earlier));
+        Ok(())
+    }
+
+    /// Nothing is sealed with the domain key before any more.
+    pub(super) fn end_rotation(&mut self) -> Result<(), StoreError> {
+        let domain = Arc::clone(&self.domain);
+        self.seal_with_master(&domain, None)?;
+        self.earlier = None;
+        Ok(())
+    }
+
+    /// Wraps domain keys with the master key that there is.
+    fn seal_with_master(
+        &mut self,
+        domain: &DomainKey,
+        earlier: Option<&DomainKey>,
+    ) -> Result<(), StoreError> {
+        let wrapping = self.wrapped.master.clone();
+        let wrapped = sealed(domain, earlier, wrapping, &self.master, self.wrapped.generation)?;
+        self.place.write(&wrapped)?;
+        self.wrapped = wrapped;
         Ok(())
     }
 }
@@ -278,18 +468,23 @@ impl Locked {
             return Err(KeyError::Wrong);
         };
         let master = derive(passphrase, salt, *memory_kib, *passes).ok_or(KeyError::Wrong)?;
-        let domain = unwrap(&self.place, &self.wrapped, &master)?.ok_or(KeyError::Wrong)?;
-        Ok(Keys { place: self.place.clone(), wrapped: self.wrapped.clone(), domain: Arc::new(domain) })
+        Keys::unwrapped(&self.place, &self.wrapped, master)?.ok_or(KeyError::Wrong)
     }
 }
 
-/// Wraps a domain key and makes that durable, a new master key first.
-fn wrap(place: &Place, domain: &DomainKey, master: &Master) -> Result<Wrapped, StoreError> {
+/// Wraps domain keys and makes that durable, a new master key first. Gives the master key too.
+fn wrap(
+    place: &Place,
+    domain: &DomainKey,
+    earlier: Option<&DomainKey>,
+    generation: u64,
+    master: &Master,
+) -> Result<(Wrapped, SealingKey), StoreError> {
     let fails = |why: io::Error| io_error(&why);
     let (wrapping, key) = match master {
         Master::File => {
             let key = SealingKey::random()?;
-            files::replace(&place.master, key.bytes(), 0o400).map_err(fails)?;
+            place.write_master(&key)?;
             (Wrapping::File {}, key)
         }
         Master::Passphrase(passphrase) => {
@@ -299,18 +494,46 @@ fn wrap(place: &Place, domain: &DomainKey, master: &Master) -> Result<Wrapped, S
             (Wrapping::Passphrase { salt, memory_kib: MEMORY_KIB, passes: PASSES }, key)
         }
     };
-    let sealed = key.seal(&[], &context(domain.store, &wrapping)?, domain.key.bytes()).map_err(fails)?;
-    let wrapped =
-        Wrapped { version: VERSION, store: domain.store, master: wrapping, domain: STANDARD.encode(sealed) };
-    let text = serde_json::to_vec(&wrapped).map_err(|why| StoreError::Io(why.to_string()))?;
-    files::replace(&place.domain(), &text, 0o600).map_err(fails)?;
+    let wrapped = sealed(domain, earlier, wrapping, &key, generation)?;
+    place.write(&wrapped)?;
+    Ok((wrapped, key))
+}
+
+/// Domain keys sealed with a master key.
+fn sealed(
+    domain: &DomainKey,
+    earlier: Option<&DomainKey>,
+    wrapping: Wrapping,
+    key: &SealingKey,
+    generation: u64,
+) -> Result<Wrapped, StoreError> {
+    let context = context(domain.store, &wrapping)?;
+    let seal = |domain: &DomainKey| {
+        let sealed = key.seal(&[], &context, domain.key.bytes()).map_err(|why| io_error(&why))?;
+        Ok::<_, StoreError>(STANDARD.encode(sealed))
+    };
+    let mut wrapped = Wrapped {
+        version: VERSION,
+        store: domain.store,
+        domain: seal(domain)?,
+        previous: earlier.map(seal).transpose()?,
+        master: wrapping,
+        generation: generation + 1,
+        check: String::new(),
+    };
+    wrapped.check = wrapped.sum()?;
     Ok(wrapped)
 }
 
-/// The domain key, if `master` is what it is wrapped by.
-fn unwrap(place: &Place, wrapped: &Wrapped, master: &SealingKey) -> Result<Option<DomainKey>, StoreError> {
+/// A domain key, if `master` is what it is wrapped by.
+fn unwrap(
+    place: &Place,
+    wrapped: &Wrapped,
+    sealed: &str,
+    master: &SealingKey,
+) -> Result<Option<DomainKey>, StoreError> {
     let damaged = || StoreError::Damaged { place: place.domain().display().to_string() };
-    let sealed = STANDARD.decode(&wrapped.domain).map_err(|_| damaged())?;
+    let sealed = STANDARD.decode(sealed).map_err(|_| damaged())?;
     let opened = master.open(&context(wrapped.store, &wrapped.master)?, &sealed).map(Zeroizing::new);
     let Some(bytes) = opened else { return Ok(None) };
     let bytes = <[u8; KEY]>::try_from(bytes.as_slice()).map_err(|_| damaged())?;
@@ -389,12 +612,54 @@ mod tests {
         let why = |place: &Place| Keys::find(place.clone()).err().unwrap().to_string();
         fs::set_permissions(&place.master, fs::Permissions::from_mode(0o440)).unwrap();
         assert!(why(&place).contains("chmod 400"), "{}", why(&place));
-        files::replace(&place.master, &[7; KEY], 0o400).unwrap();
+        let both = |bytes: &[u8]| {
+            place.masters().iter().for_each(|path| files::replace(path, bytes, 0o400).unwrap());
+        };
+        both(&[7; KEY]);
         assert!(why(&place).contains("another store"), "{}", why(&place));
-        files::replace(&place.master, &[7; KEY - 1], 0o400).unwrap();
+        both(&[7; KEY - 1]);
         assert!(why(&place).contains("32 bytes"), "{}", why(&place));
-        files::remove(&place.master).unwrap();
+        place.masters().iter().for_each(|path| files::remove(path).unwrap());
         assert!(why(&place).contains("master"), "{}", why(&place));
+    }
+
+    #[test]
+    fn a_damaged_key_file_is_made_anew_from_its_copy_and_the_other_way_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::of(folder.path(), None);
+        let keys = Keys::create(place.clone()).unwrap();
+        let sealed = keys.domain().seal(Table::Fingers, b"k", b"value").unwrap();
+        let domain = place.domain();
+        let files = [domain.clone(), files::beside(&domain, COPY)].into_iter().chain(place.masters());
+        for path in files {
+            let good = fs::read(&path).unwrap();
+            for bit in [0, 77, good.len() * 8 - 1] {
+                let mut bad = good.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                files::replace(&path, &bad, 0o400).unwrap();
+                assert!(open(&place).domain().open(Table::Fingers, b"k", &sealed).is_ok(), "{path:?} {bit}");
+                assert_eq!(fs::read(&path).unwrap(), good, "{path:?} {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_domain_key_is_rotated_and_the_one_before_opens_until_that_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::of(folder.path(), None);
+        let mut keys = Keys::create(place.clone()).unwrap();
+        let before = keys.domain().key.bytes().to_vec();
+        keys.begin_rotation().unwrap();
+        let keys_found = open(&place);
+        assert_eq!(keys_found.earlier().unwrap().key.bytes()[..], before);
+        assert_eq!(keys_found.domain().key.bytes(), keys.domain().key.bytes());
+        assert_ne!(keys_found.domain().key.bytes()[..], before);
+        // Another master key meanwhile wraps both.
+        keys.change(None, &passphrase(RIGHT)).unwrap();
+        let mut keys = locked(&place).unlock(RIGHT).unwrap();
+        assert_eq!(keys.earlier().unwrap().key.bytes()[..], before);
+        keys.end_rotation().unwrap();
+        assert!(locked(&place).unlock(RIGHT).unwrap().earlier().is_none());
     }
 
     #[test]
@@ -404,6 +669,10 @@ mod tests {
         let mut keys = Keys::create(place.clone()).unwrap();
         keys.change(None, &passphrase(RIGHT)).unwrap();
         let good = fs::read_to_string(place.domain()).unwrap();
+        let both = |text: &str| {
+            let path = place.domain();
+            [files::beside(&path, COPY), path].iter().for_each(|path| fs::write(path, text).unwrap());
+        };
         for (from, to) in [
             ("\"memory-kib\":65536", "\"memory-kib\":4294967295"),
             ("\"memory-kib\":65536", "\"memory-kib\":32768"),
@@ -412,7 +681,11 @@ mod tests {
         ] {
             let changed = good.replace(from, to);
             assert_ne!(changed, good);
-            fs::write(place.domain(), changed).unwrap();
+            // Of somebody who also knows how the file is checked.
+            let mut changed: Wrapped = serde_json::from_str(&changed).unwrap();
+            changed.check = changed.sum().unwrap();
+            let changed = serde_json::to_string(&changed).unwrap();
+            both(&changed);
             assert_eq!(locked(&place).unlock(RIGHT).err(), Some(KeyError::Wrong), "{to}");
         }
         for (text, newer) in [
@@ -420,7 +693,7 @@ mod tests {
             (" ".repeat(5000), false),
             (good.replace("\"version\":1", "\"version\":9"), true),
         ] {
-            fs::write(place.domain(), text).unwrap();
+            both(&text);
             let why = Keys::find(place.clone()).err().unwrap();
             assert_eq!(matches!(why, StoreError::Newer { version: 9 }), newer, "{why}");
         }

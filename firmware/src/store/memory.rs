@@ -6,7 +6,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{AtRest, Change, Entries, Entry, KeyError, Master, Room, Store, StoreError, Table, makes_room};
+use super::{
+    AtRest, Change, Entries, Entry, KeyError, Master, Page, Room, Store, StoreError, Table, Ticket, Value,
+    makes_room,
+};
 
 /// Values by table and key.
 type Everything = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
@@ -58,17 +61,36 @@ impl Store for MemoryStore {
         Ok((room.unwrap_or(Room::Everything), None))
     }
 
-    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
-        if self.room()?.0 == Room::Nothing && !makes_room(changes) {
+    fn read_all(&self, tables: &[Table], page: &mut Page<'_>) -> Result<(), StoreError> {
+        let values: Vec<_> = {
+            let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let asked = entries.iter().filter(|((table, _), _)| tables.contains(table));
+            asked
+                .map(|((table, key), value)| Value { table: *table, key: key.clone(), value: value.clone() })
+                .collect()
+        };
+        page(values)
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
+
+    fn submit(&self, changes: Vec<Change>, _: u64) -> Result<Ticket, StoreError> {
+        if self.room()?.0 == Room::Nothing && !makes_room(&changes) {
             return Err(StoreError::Full);
         }
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             match change {
-                Change::Put { table, key, value } => entries.insert((*table, key.clone()), value.clone()),
-                Change::Delete { table, key } => entries.remove(&(*table, key.clone())),
+                Change::Put { table, key, value } => entries.insert((table, key), value),
+                Change::Delete { table, key } => entries.remove(&(table, key)),
             };
         }
+        Ok(Ticket::done())
+    }
+
+    fn wait(&self, _: &Ticket) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -1,46 +1,51 @@
-//! From format 1 to format 2: a new store is filled beside the old one, compared with it, and takes its place in
+//! From format 1 or 2 to format 3: a new store is filled beside the old one, compared with it, and takes its place in
 //! one step. The old one stays beside as it was: the snapshot.
 //!
-//! Invariant: at every moment the store's folder holds a whole store. The snapshot is in clear, so it goes with
-//! the first person or finger that is deleted, when a passphrase is chosen, and after thirty days.
+//! Invariant: at every moment the store's folder holds a whole store. The snapshot is in clear, or opened by the
+//! key in a file, so it goes with the first person or finger that is deleted, when a passphrase is chosen, and after
+//! thirty days.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs};
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 use tracing::info;
 
 use super::{
-    Change, SledStore, Store, StoreError, Table, files,
+    Change, DiskStore, Store, StoreError, Table,
+    earlier::EarlierStore,
+    files,
     format::{self, Format},
+    index::closed,
     io_error,
     keys::{Keys, Place},
     opening::Opening,
 };
 
-/// Values that are copied in one commit.
+/// Values that are read at a time.
 const PAGE: usize = 1024;
+/// Values that are copied in one commit.
+const TOGETHER: usize = 256;
 /// How long the snapshot is kept.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// In the snapshot: when it became one, in seconds since 1970.
 const STAMP: &str = "migrated";
 /// Beside what the new store takes, this much of the disk stays free.
 const SPARE: u64 = 32 << 20;
-/// How long sled's threads may take to let go of a store that was closed.
-const CLOSING: Duration = Duration::from_secs(10);
+/// Names of snapshots: of a migration to this format, and to the one before.
+const SNAPSHOTS: [&str; 2] = [".before-3", ".before-2"];
 
 fn next(folder: &Path) -> PathBuf {
     files::beside(folder, ".next")
 }
 
-/// Where the store of format 1 lies after its migration.
+/// Where the store lies as it was before its migration.
 pub(super) fn snapshot(folder: &Path) -> PathBuf {
-    files::beside(folder, ".before-2")
+    let [now, before] = SNAPSHOTS.map(|name| files::beside(folder, name));
+    if !now.exists() && before.exists() { before } else { now }
 }
 
 /// Finishes, or clears away, what a cut of the power left; and the snapshot when its time has come.
@@ -48,13 +53,13 @@ pub(super) fn tidy(folder: &Path, found: Option<Format>) -> Result<(), StoreErro
     let next = next(folder);
     if next.exists() {
         // The two had changed places: what is called the next one is the one before.
-        let exchanged =
-            found == Some(Format::Sealed) && matches!(format::read(&next), Ok(Some(Format::Plain)));
+        let exchanged = found == Some(Format::Journal)
+            && matches!(format::read(&next), Ok(Some(Format::Plain | Format::Sealed)));
         if exchanged { keep_snapshot(folder)? } else { give_up(folder)? }
     }
     let snapshot = snapshot(folder);
     if snapshot.exists() && expired(&snapshot) {
-        info!("the copy of the store from before its encryption has had its time, and is removed");
+        info!("the copy of the store from before its migration has had its time, and is removed");
         remove_snapshot(folder)?;
     }
     Ok(())
@@ -83,45 +88,83 @@ fn remove_whole(folder: &Path) -> io::Result<()> {
 
 /// Removes the snapshot; whoever was in it is in no other copy.
 pub(super) fn remove_snapshot(folder: &Path) -> Result<(), StoreError> {
-    remove_whole(&snapshot(folder)).map_err(|why| io_error(&why))
+    let snapshots = SNAPSHOTS.map(|name| files::beside(folder, name));
+    snapshots.iter().try_for_each(|snapshot| remove_whole(snapshot)).map_err(|why| io_error(&why))
 }
 
-/// Migrates a store of format 1. On an error it is as it was.
-pub(super) fn migrate(opening: &Opening, tell: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError> {
-    let folder = &opening.folder;
-    let fails = |why: io::Error| io_error(&why);
+/// Migrates a store of an earlier format, which has keys or none. On an error it is as it was, and has its keys back
+/// if they were not used up.
+pub(super) fn migrate(
+    opening: &Opening,
+    keys: Option<Keys>,
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<(), Box<(StoreError, Option<Keys>)>> {
+    if let Err(why) = has_room(&opening.folder) {
+        return Err(Box::new((why, keys)));
+    }
+    let had_keys = keys.is_some();
+    fill_and_exchange(opening, keys, tell).map_err(|why| {
+        let found = had_keys.then(|| Keys::find(Place::of(&opening.folder, opening.master_key.as_deref())));
+        match found {
+            Some(Ok(super::keys::Found::Open(keys))) => Box::new((why, Some(keys))),
+            _ => Box::new((why, None)),
+        }
+    })
+}
+
+fn has_room(folder: &Path) -> Result<(), StoreError> {
     give_up(folder)?;
-    let next = next(folder);
-    let needed = size(folder).map_err(fails)?.saturating_mul(5) / 4 + SPARE;
+    // The journal, its keys and the index.
+    let needed = size(folder).map_err(|why| io_error(&why))?.saturating_mul(5) / 2 + SPARE;
     let free = statvfs(folder).map_err(|why| io_error(&why.into()))?;
     if free.f_bavail.saturating_mul(free.f_frsize) < needed {
         return Err(StoreError::Io(format!("its migration needs {} MiB that are free", needed >> 20)));
     }
-    let old = SledStore::open_in(folder, false, None)?;
+    Ok(())
+}
+
+fn fill_and_exchange(
+    opening: &Opening,
+    keys: Option<Keys>,
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<(), StoreError> {
+    let folder = &opening.folder;
+    let fails = |why: io::Error| io_error(&why);
+    let next = next(folder);
     fs::create_dir(&next).map_err(fails)?;
-    let keys = Keys::create(Place::of(&next, opening.master_key.as_deref()))?;
-    format::mark(&next, Format::Sealed)?;
-    let new = SledStore::open_in(&next, false, Some(keys))?;
+    let place = Place::of(&next, opening.master_key.as_deref());
+    let (old, new_keys) = match keys {
+        Some(keys) => {
+            let domain = keys.domain();
+            let new_keys = keys.adopt(place)?;
+            (EarlierStore::open_to_read(folder, Some(domain))?, new_keys)
+        }
+        None => (EarlierStore::open_to_read(folder, None)?, Keys::create(place)?),
+    };
+    let new = opening.of(&next).open_journal(new_keys)?;
     let values = old.values();
-    info!(values, "the store is being encrypted");
+    info!(values, "the store is being brought to this version's format");
     let mut done = 0;
     for table in Table::ALL {
         pages(&old, table, &mut |page| {
             done += page.len() as u64;
             let changes: Vec<_> =
                 page.into_iter().map(|(key, value)| Change::Put { table, key, value }).collect();
-            new.commit(&changes)?;
+            for some in changes.chunks(TOGETHER) {
+                new.commit(some)?;
+            }
             tell(done, values);
             Ok(())
         })?;
         same(&old, &new, table)?;
     }
     drop((old, new));
-    closed(folder).and_then(|()| closed(&next)).map_err(fails)?;
+    closed(folder).map_err(fails)?;
+    format::mark(&next, Format::Journal)?;
     renameat_with(CWD, &next, CWD, folder, RenameFlags::EXCHANGE).map_err(|why| io_error(&why.into()))?;
     files::sync_folder_of(folder).map_err(fails)?;
     keep_snapshot(folder)?;
-    info!(values, "the store is encrypted; as it was before it lies beside for thirty days");
+    info!(values, "the store has this version's format; as it was before it lies beside for thirty days");
     Ok(())
 }
 
@@ -141,7 +184,7 @@ fn keep_snapshot(folder: &Path) -> Result<(), StoreError> {
 }
 
 fn pages(
-    store: &SledStore,
+    store: &dyn Store,
     table: Table,
     each: &mut dyn FnMut(super::Entries) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
@@ -157,7 +200,7 @@ fn pages(
 }
 
 /// Whether a table was copied whole, read back from where it was written.
-fn same(old: &SledStore, new: &SledStore, table: Table) -> Result<(), StoreError> {
+fn same(old: &EarlierStore, new: &DiskStore, table: Table) -> Result<(), StoreError> {
     let different = || StoreError::Io("what was written is not what was read".to_owned());
     let mut after: Option<Vec<u8>> = None;
     pages(old, table, &mut |page| {
@@ -180,29 +223,15 @@ fn size(folder: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Waits until sled's threads have let go of the store in a folder: they write by its name.
-fn closed(folder: &Path) -> io::Result<()> {
-    let file = File::open(folder.join("db"))?;
-    let patience = Instant::now() + CLOSING;
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < patience => {
-                thread::sleep(Duration::from_millis(5));
-            }
-            Err(why) => return Err(why.into()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::{AtRest, Opened};
 
-    fn open(folder: &Path, hold: bool) -> SledStore {
+    fn open(folder: &Path, hold: bool) -> Box<dyn Store> {
         match Opening::new(folder).holding(hold).open(&mut |_, _| {}).unwrap() {
-            Opened::Ready(store) => *store,
+            Opened::Ready(store) => store,
+            Opened::Earlier(store) => store,
             Opened::Locked(_) => panic!("locked"),
         }
     }
@@ -220,10 +249,10 @@ mod tests {
             .chain([put(Table::Subjects, b"s", b"Ada"), put(Table::Audit, b"1", b"record")])
             .collect();
         store.commit(&changes).unwrap();
-        everything(&store)
+        everything(store.as_ref())
     }
 
-    fn everything(store: &SledStore) -> Vec<super::super::Entries> {
+    fn everything(store: &dyn Store) -> Vec<super::super::Entries> {
         Table::ALL.map(|table| store.scan(table, None, usize::MAX).unwrap()).to_vec()
     }
 
@@ -249,13 +278,13 @@ mod tests {
         let opened = Opening::new(&path).open(&mut |done, all| told.push((done, all))).unwrap();
         let Opened::Ready(store) = opened else { panic!("locked") };
         assert_eq!(told.last(), Some(&(2502, 2502)));
-        assert_eq!(everything(&store), before);
+        assert_eq!(everything(store.as_ref()), before);
         assert_eq!(store.at_rest(), AtRest::KeyFile);
         store.commit(&[put(Table::Subjects, b"t", b"Bob")]).unwrap();
         drop(store);
         assert!(!holds(&path, b"template 17") && !holds(&path, b"Bob"));
         // The version before reads the snapshot.
-        assert_eq!(everything(&open(&snapshot(&path), true)), before);
+        assert_eq!(everything(open(&snapshot(&path), true).as_ref()), before);
         let store = open(&path, false);
         assert_eq!(store.get(Table::Subjects, b"t").unwrap().as_deref(), Some(b"Bob".as_slice()));
     }
@@ -266,7 +295,7 @@ mod tests {
         let path = folder.path().join("store");
         let before = filled(&path);
         let store = open(&path, true);
-        assert_eq!(everything(&store), before);
+        assert_eq!(everything(store.as_ref()), before);
         store.commit(&[put(Table::Subjects, b"t", b"Bob")]).unwrap();
         drop(store);
         assert_eq!(format::read(&path).unwrap(), Some(Format::Plain));
@@ -282,14 +311,14 @@ mod tests {
         let half = next(&path);
         fs::create_dir(&half).unwrap();
         Keys::create(Place::of(&half, None)).unwrap();
-        format::mark(&half, Format::Sealed).unwrap();
+        format::mark(&half, Format::Journal).unwrap();
         fs::write(half.join("db"), [7; 5000]).unwrap();
-        assert_eq!(everything(&open(&path, true)), before);
+        assert_eq!(everything(open(&path, true).as_ref()), before);
         assert!(!half.exists());
-        assert_eq!(everything(&open(&path, false)), before);
+        assert_eq!(everything(open(&path, false).as_ref()), before);
         // The old one has not got its name yet.
         fs::rename(snapshot(&path), &half).unwrap();
-        assert_eq!(everything(&open(&path, false)), before);
+        assert_eq!(everything(open(&path, false).as_ref()), before);
         assert!(!half.exists() && snapshot(&path).exists());
     }
 
@@ -299,11 +328,11 @@ mod tests {
         let path = folder.path().join("store");
         filled(&path);
         let store = open(&path, false);
-        assert!(store.has_snapshot());
+        assert!(store.snapshot());
         store.commit(&[put(Table::Subjects, b"t", b"Bob")]).unwrap();
         assert!(snapshot(&path).exists());
         store.commit(&[Change::Delete { table: Table::Fingers, key: 5_u32.to_be_bytes().to_vec() }]).unwrap();
-        assert!(!snapshot(&path).exists() && !store.has_snapshot());
+        assert!(!snapshot(&path).exists() && !store.snapshot());
         drop(store);
 
         let path = folder.path().join("another");
@@ -326,7 +355,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         filled(&path);
-        open(&path, true).damage(Table::Fingers, &9_u32.to_be_bytes());
+        let store = EarlierStore::open_in(&path, false, None).unwrap();
+        store.damage(Table::Fingers, &9_u32.to_be_bytes());
+        drop(store);
         let store = open(&path, false);
         assert_eq!(store.at_rest(), AtRest::NotEncrypted);
         assert!(store.get(Table::Fingers, &9_u32.to_be_bytes()).is_err());

@@ -1,57 +1,49 @@
 //! The store: what outlives the process. A small trait, so that the engine can be changed, with two
-//! implementations: sled on disk, and a model in memory that tests compare it with.
+//! implementations: a journal on disk that sled indexes, and a model in memory that tests compare it with.
 //!
 //! Invariant: a batch is applied whole or not at all, and [`Store::commit`] returns only when it will
 //! survive the loss of power.
 
+mod crc;
+mod disk;
+mod earlier;
 mod files;
 mod format;
+mod index;
+mod journal;
 mod keys;
+mod layer;
+mod ledger;
 mod memory;
 mod migrate;
 mod opening;
+mod pages;
 mod record;
 mod sealed;
 mod sled;
 mod space;
+mod table;
+mod upkeep;
+mod value;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod power;
 
 pub use self::{
+    disk::DiskStore,
     keys::{AtRest, KeyError, Master, NoPassphrase, Passphrase},
     memory::MemoryStore,
     opening::{LockedStore, Opened, Opening},
-    sled::SledStore,
     space::Room,
+    table::Table,
+    upkeep::{Stats, Tell, Upkeep, Verified},
 };
 
 use std::{io, path::PathBuf};
 
-/// The kinds of facts, each in its own ordered key space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    /// Subject by id.
-    Subjects,
-    /// Templates by subject and finger.
-    Fingers,
-    /// Audit records by number.
-    Audit,
-}
-
-impl Table {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Subjects, Self::Fingers, Self::Audit];
-
-    /// Its name on disk; never changes.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Subjects => "subjects",
-            Self::Fingers => "fingers",
-            Self::Audit => "audit",
-        }
-    }
-}
+use self::disk::Outcome;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,11 +66,68 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Which table it is about.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        match self {
+            Self::Put { table, .. } | Self::Delete { table, .. } => *table,
+        }
+    }
+
+    /// Which key it is about.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key, .. } => key,
+        }
+    }
+}
+
+/// Whether a change takes away what is known of a person: then no copy of it may stay.
+fn erases(change: &Change) -> bool {
+    matches!(change, Change::Delete { table, .. } if table.is_of_people())
+}
+
 /// A key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// Keys and values in key order.
 pub type Entries = Vec<Entry>;
+
+/// A value with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// Where.
+    pub table: Table,
+    /// Under which key.
+    pub key: Vec<u8>,
+    /// What.
+    pub value: Vec<u8>,
+}
+
+/// Takes values some at a time.
+pub type Page<'a> = dyn FnMut(Vec<Value>) -> Result<(), StoreError> + Send + 'a;
+
+/// Changes that were submitted, and will be durable or not.
+#[derive(Debug)]
+pub struct Ticket(Option<Outcome>);
+
+impl Ticket {
+    /// Of changes that are durable already.
+    #[must_use]
+    pub fn done() -> Self {
+        Self(None)
+    }
+
+    fn of(outcome: Outcome) -> Self {
+        Self(Some(outcome))
+    }
+
+    fn outcome(&self) -> Option<&Outcome> {
+        self.0.as_ref()
+    }
+}
 
 /// Why the store could not do what was asked. What is stored is untouched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,11 +142,42 @@ pub enum StoreError {
     )]
     Full,
     /// What was read is not what was written.
-    #[error("the store is damaged at {place}: restore it from a backup")]
+    #[error(
+        "the store is damaged at {place}: restore a backup, or give up what is damaged with `authenteond store repair`"
+    )]
     Damaged {
         /// Table and key, or the file.
         place: String,
     },
+    /// A file of another store lies among its own.
+    #[error("{place} is of another store, or sealed with keys of another: put the store's own file back", place = .place.display())]
+    Foreign {
+        /// The file.
+        place: PathBuf,
+    },
+    /// The journal is older than what else is there.
+    #[error(
+        "the journal ends at change {found}, and {known} changes were acknowledged: an older copy of it was put in its \
+         place, or its end is lost; put the right one back, restore a backup, or give up what is missing with \
+         `authenteond store repair`"
+    )]
+    Behind {
+        /// Its last sequence number.
+        found: u64,
+        /// The highest that was acknowledged.
+        known: u64,
+    },
+    /// The index is being made: what rests on it cannot be done yet.
+    #[error("the store is being checked or rebuilt ({done} of about {all} values): ask again in a while")]
+    Degraded {
+        /// Values that are indexed.
+        done: u64,
+        /// About how many there are.
+        all: u64,
+    },
+    /// Changes that were submitted before were not written: what rests on them is void, and is to be made anew.
+    #[error("changes before this one were not written: ask again")]
+    Superseded,
     /// Written by a later version.
     #[error("the store was written by a later version ({version}): update this program")]
     Newer {
@@ -156,17 +236,47 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn last(&self, table: Table) -> Result<Option<Entry>, StoreError>;
 
+    /// Every entry of some tables, all as they are at one moment, in pages, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError`], also one of `page`.
+    fn read_all(&self, tables: &[Table], page: &mut Page<'_>) -> Result<(), StoreError>;
+
     /// What there is room for, and how many bytes are free where that is known.
     ///
     /// # Errors
     /// [`StoreError`].
     fn room(&self) -> Result<(Room, Option<u64>), StoreError>;
 
-    /// Applies changes in order, all or none, and makes them durable.
+    /// Grows when changes that were submitted were not written.
+    fn epoch(&self) -> u64;
+
+    /// Submits changes, which are applied in the order in which they are submitted, all of one submission or none.
+    /// Whoever rests on changes that were submitted before names the epoch of then.
+    ///
+    /// # Errors
+    /// [`StoreError::Superseded`] when changes before them were not written; [`StoreError::Full`] before the disk is
+    /// full.
+    fn submit(&self, changes: Vec<Change>, epoch: u64) -> Result<Ticket, StoreError>;
+
+    /// Waits until submitted changes are durable and applied.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then none of them is applied.
+    fn wait(&self, ticket: &Ticket) -> Result<(), StoreError>;
+
+    /// Applies changes in order, all or none, and makes them durable. They rest on nothing.
     ///
     /// # Errors
     /// [`StoreError`]; then none of them is applied. [`StoreError::Full`] before the disk is full.
-    fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        loop {
+            let done = self.submit(changes.to_vec(), self.epoch()).and_then(|ticket| self.wait(&ticket));
+            if done != Err(StoreError::Superseded) {
+                return done;
+            }
+        }
+    }
 
     /// How what is stored is protected from whoever takes the disk.
     fn at_rest(&self) -> AtRest;
@@ -177,6 +287,16 @@ pub trait Store: Send + Sync {
     /// [`KeyError`]; then the one before is good.
     fn change_master(&self, current: Option<&str>, master: &Master) -> Result<(), KeyError>;
 
-    /// Whether what was stored before its encryption still lies beside in clear.
+    /// Whether what was stored before its migration still lies beside.
     fn snapshot(&self) -> bool;
+
+    /// How many values of about how many are indexed; `None` when all are, and everything is served.
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+
+    /// What it needs from time to time, where it does.
+    fn upkeep(&self) -> Option<&dyn Upkeep> {
+        None
+    }
 }

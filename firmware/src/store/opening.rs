@@ -9,9 +9,12 @@ use std::{
 use tracing::{info, warn};
 
 use super::{
-    KeyError, SledStore, StoreError,
+    DiskStore, KeyError, Store, StoreError,
+    disk::Options,
+    earlier::EarlierStore,
     format::{self, Format},
     io_error,
+    journal::Sizes,
     keys::{Found, Keys, Locked, Place},
     migrate,
 };
@@ -23,19 +26,23 @@ pub struct Opening {
     pub(super) ballast: bool,
     pub(super) master_key: Option<PathBuf>,
     hold: bool,
+    pub(super) sizes: Sizes,
 }
 
 /// A store that was found.
 pub enum Opened {
     /// It is open.
-    Ready(Box<SledStore>),
+    Ready(Box<DiskStore>),
+    /// It is open, and has the format of a version before, which may still need it.
+    Earlier(Box<dyn Store>),
     /// It waits for its passphrase.
-    Locked(LockedStore),
+    Locked(Box<LockedStore>),
 }
 
 /// A store that waits for its passphrase.
 pub struct LockedStore {
     opening: Opening,
+    format: Format,
     keys: Locked,
 }
 
@@ -43,7 +50,13 @@ impl Opening {
     /// Of the store in a folder; if there is none, one is made.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), ballast: false, master_key: None, hold: false }
+        Self {
+            folder: folder.to_owned(),
+            ballast: false,
+            master_key: None,
+            hold: false,
+            sizes: Sizes::default(),
+        }
     }
 
     /// Some of the disk is kept, to be given up when it is full.
@@ -67,6 +80,11 @@ impl Opening {
         self
     }
 
+    /// The same of another folder, for what is to take its place.
+    pub(super) fn of(&self, folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), ballast: false, ..self.clone() }
+    }
+
     fn place(&self) -> Place {
         Place::of(&self.folder, self.master_key.as_deref())
     }
@@ -81,44 +99,85 @@ impl Opening {
         let found = format::read(&self.folder)?;
         migrate::tidy(&self.folder, found)?;
         match found {
-            Some(Format::Sealed) => self.open_sealed(),
-            Some(Format::Plain) if self.hold => self.open_plain(),
-            Some(Format::Plain) => match migrate::migrate(self, tell) {
-                Ok(()) => self.open_sealed(),
-                Err(why) => {
-                    warn!(%why, "the store keeps the format of the version before, without encryption");
-                    migrate::give_up(&self.folder)?;
-                    self.open_plain()
+            Some(Format::Plain) => self.bring_up(None, tell),
+            Some(format) => match Keys::find(self.place())? {
+                Found::Open(keys) if format == Format::Journal => self.open_journal(keys).map(Opened::Ready),
+                Found::Open(keys) => self.bring_up(Some(keys), tell),
+                Found::Locked(keys) => {
+                    Ok(Opened::Locked(Box::new(LockedStore { opening: self.clone(), format, keys })))
                 }
             },
             // The version before cannot read what it does not know.
             None if self.hold => {
                 format::mark(&self.folder, Format::Plain)?;
-                self.open_plain()
+                self.open_earlier(None)
             }
             None => self.create(),
         }
     }
 
-    pub(super) fn open_plain(&self) -> Result<Opened, StoreError> {
-        Ok(Opened::Ready(Box::new(SledStore::open_in(&self.folder, self.ballast, None)?)))
+    fn open_earlier(&self, keys: Option<Keys>) -> Result<Opened, StoreError> {
+        Ok(Opened::Earlier(Box::new(EarlierStore::open_in(&self.folder, self.ballast, keys)?)))
     }
 
-    fn open_sealed(&self) -> Result<Opened, StoreError> {
-        match Keys::find(self.place())? {
-            Found::Open(keys) => {
-                Ok(Opened::Ready(Box::new(SledStore::open_in(&self.folder, self.ballast, Some(keys))?)))
+    pub(super) fn open_journal(&self, keys: Keys) -> Result<Box<DiskStore>, StoreError> {
+        let options = Options { folder: &self.folder, ballast: self.ballast, sizes: self.sizes };
+        Ok(Box::new(DiskStore::open_in(&options, keys)?))
+    }
+
+    /// Opens a store of an earlier format, in this version's unless that is held.
+    fn bring_up(&self, keys: Option<Keys>, tell: &mut dyn FnMut(u64, u64)) -> Result<Opened, StoreError> {
+        if self.hold {
+            return self.open_earlier(keys);
+        }
+        let had_keys = keys.is_some();
+        match migrate::migrate(self, keys, tell) {
+            Ok(()) => {}
+            Err(failed) => {
+                let (why, keys) = *failed;
+                warn!(%why, "the store keeps the format of the version before");
+                migrate::give_up(&self.folder)?;
+                if had_keys == keys.is_some() {
+                    return self.open_earlier(keys);
+                }
+                return Err(why);
             }
-            Found::Locked(keys) => Ok(Opened::Locked(LockedStore { opening: self.clone(), keys })),
+        }
+        match Keys::find(self.place())? {
+            Found::Open(keys) => self.open_journal(keys).map(Opened::Ready),
+            Found::Locked(keys) => Ok(Opened::Locked(Box::new(LockedStore {
+                opening: self.clone(),
+                format: Format::Journal,
+                keys,
+            }))),
         }
     }
 
-    /// A store without values: its keys first, then its mark, then its file.
+    /// Gives up what is damaged at the end of a store's journal, and what is behind it. The files as they were lie
+    /// aside, and are named. A store with a passphrase is given it.
+    ///
+    /// # Errors
+    /// [`KeyError`]; also when something else is damaged.
+    pub fn repair(&self, passphrase: Option<&str>) -> Result<Vec<PathBuf>, KeyError> {
+        if format::read(&self.folder)? != Some(Format::Journal) {
+            let why = format!("{} holds no store with a journal", self.folder.display());
+            return Err(StoreError::Io(why).into());
+        }
+        let keys = match Keys::find(self.place())? {
+            Found::Open(keys) => keys,
+            Found::Locked(locked) => locked.unlock(passphrase.ok_or(KeyError::Missing)?)?,
+        };
+        let options = Options { folder: &self.folder, ballast: false, sizes: self.sizes };
+        Ok(DiskStore::repair(&options, &keys)?)
+    }
+
+    /// A store without values: its keys first, then its journal, then its mark.
     fn create(&self) -> Result<Opened, StoreError> {
         let keys = Keys::create(self.place())?;
-        format::mark(&self.folder, Format::Sealed)?;
+        let store = self.open_journal(keys)?;
+        format::mark(&self.folder, Format::Journal)?;
         info!("made a store and its keys");
-        Ok(Opened::Ready(Box::new(SledStore::open_in(&self.folder, self.ballast, Some(keys))?)))
+        Ok(Opened::Ready(store))
     }
 }
 
@@ -127,8 +186,17 @@ impl LockedStore {
     ///
     /// # Errors
     /// [`KeyError`].
-    pub fn unlock(&self, passphrase: &str) -> Result<SledStore, KeyError> {
+    pub fn unlock(&self, passphrase: &str) -> Result<Box<dyn Store>, KeyError> {
         let keys = self.keys.unlock(passphrase)?;
-        Ok(SledStore::open_in(&self.opening.folder, self.opening.ballast, Some(keys))?)
+        let opening = &self.opening;
+        if self.format == Format::Journal {
+            return Ok(opening.open_journal(keys)?);
+        }
+        match opening.bring_up(Some(keys), &mut |_, _| {})? {
+            Opened::Ready(store) => Ok(store),
+            Opened::Earlier(store) => Ok(store),
+            // Migrated: the same passphrase opens it.
+            Opened::Locked(locked) => Ok(opening.open_journal(locked.keys.unlock(passphrase)?)?),
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     network_time::report::{Report, Standing},
     server::{
         State,
-        access::{LOCKED, OPERATIONAL, UNPROVISIONED},
+        access::{DEGRADED, LOCKED, OPERATIONAL, UNPROVISIONED},
         problem::Problem,
     },
     services::AtRest,
@@ -35,9 +35,13 @@ pub(crate) struct Live {
 /// The box does its work.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Ready {
-    /// `operational`.
+    /// `operational`; or `degraded` while the store is checked or rebuilt: everybody enrolled is verified and identified,
+    /// and nobody is listed, enrolled or removed.
     #[schema(example = "operational")]
     pub(crate) state: String,
+    /// How far the check is; only while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) progress: Option<ProgressBody>,
     /// Fingers enrolled.
     pub(crate) fingers: usize,
     /// Impressions of them: the N of identification.
@@ -49,7 +53,7 @@ pub(crate) struct Ready {
     /// box with its disk has the key too), or `not-encrypted` (until an update is kept).
     #[schema(value_type = String, example = "key-file")]
     pub(crate) at_rest: AtRest,
-    /// Whether what was stored before its encryption still lies beside in clear: until somebody is deleted, a
+    /// Whether what was stored before its migration still lies beside: until somebody is deleted, a
     /// passphrase is chosen, or thirty days have gone.
     pub(crate) snapshot: bool,
     /// Bytes that are free for the store. With less than 24 MiB nobody is enrolled, with less than 4 MiB there
@@ -59,6 +63,15 @@ pub(crate) struct Ready {
     /// How the clock is; not there where the host looks after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) clock: Option<ClockBody>,
+}
+
+/// How far a check of the store is.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ProgressBody {
+    /// Values that are checked.
+    pub(crate) done: u64,
+    /// About how many there are.
+    pub(crate) all: u64,
 }
 
 /// How the clock is.
@@ -102,6 +115,7 @@ pub(crate) async fn live(Shared(state): Shared<State>) -> Json<Live> {
     let now = match state.lock.services() {
         _ if state.unprovisioned() => UNPROVISIONED,
         None => LOCKED,
+        Some(services) if services.progress().is_some() => DEGRADED,
         Some(_) => OPERATIONAL,
     };
     let image = state.test_image.then(|| TEST_IMAGE.to_owned());
@@ -113,8 +127,10 @@ pub(crate) async fn live(Shared(state): Shared<State>) -> Json<Live> {
 pub(crate) async fn ready(Shared(state): Shared<State>) -> Result<Json<Ready>, Problem> {
     let services = state.services()?;
     let counts = services.counts();
+    let progress = services.progress();
     Ok(Json(Ready {
-        state: OPERATIONAL.to_owned(),
+        state: if progress.is_some() { DEGRADED } else { OPERATIONAL }.to_owned(),
+        progress: progress.map(|(done, all)| ProgressBody { done, all }),
         fingers: counts.fingers,
         impressions: counts.impressions,
         liveness: "not assessed".to_owned(),

@@ -1,0 +1,598 @@
+//! The ledger: the journal with the keys that its values are sealed with.
+//!
+//! Invariant: a person's values are sealed with a key that is nobody else's. When something is taken away of a
+//! person, what remains gets another key in the same change, and the one before is destroyed before the change is
+//! acknowledged, or at the next start.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use super::{
+    Change, StoreError, Table,
+    journal::{
+        ChainKey, Chains, Entry, Extent, FRAME_OVERHEAD, KeyRef, Live, Place, Recovered, SnapshotFiles,
+        Source, Writer, entry, give_up_behind_damage, recover, take_snapshot,
+    },
+    pages::Pages,
+    record,
+    sealed::DomainKey,
+    value::{self, Owner},
+};
+
+/// A change as it is applied to what is indexed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    Put(Table, Vec<u8>, Vec<u8>),
+    Delete(Table, Vec<u8>),
+}
+
+/// Changes that are ready to be written.
+#[derive(Default)]
+pub(super) struct Staged {
+    payload: Vec<u8>,
+    pub(super) applied: Vec<Applied>,
+    /// Keys that people have from now on.
+    given: Vec<(Owner, KeyRef)>,
+    /// Keys that were not used before.
+    taken: Vec<KeyRef>,
+    forgotten: Vec<KeyRef>,
+    /// People of whom nothing is left.
+    gone: Vec<Owner>,
+}
+
+impl Staged {
+    /// Bytes in the journal.
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.payload.len() + FRAME_OVERHEAD
+    }
+}
+
+/// Keys that were given to people by changes that are staged and not yet written.
+pub(super) type Given = HashMap<Owner, KeyRef>;
+
+/// The journal and the keys.
+pub(super) struct Ledger {
+    writer: Writer,
+    place: Place,
+    chains: Chains,
+    pages: Arc<RwLock<Pages>>,
+    owners: HashMap<Owner, KeyRef>,
+    /// Of what is no person's.
+    own_key: KeyRef,
+    /// The last record of the audit, sealed, under its key.
+    last_audit: Option<super::Entry>,
+    domain: Arc<DomainKey>,
+    /// Keys that are still to be destroyed: the disk did not let us.
+    owed: Vec<KeyRef>,
+}
+
+/// Reads what is live, beside who writes.
+#[derive(Clone)]
+pub(super) struct Reader {
+    place: Place,
+    chains: Chains,
+    pages: Arc<RwLock<Pages>>,
+    domain: Arc<DomainKey>,
+    extent: Extent,
+}
+
+impl Ledger {
+    /// That of a new store.
+    pub(super) fn create(
+        place: Place,
+        keys: &std::path::Path,
+        domain: Arc<DomainKey>,
+    ) -> Result<Self, StoreError> {
+        let chain = Arc::new(ChainKey::of(domain.key.bytes()));
+        let pages = Pages::create(Arc::clone(&place.layer), keys, Arc::clone(&domain))?;
+        let fails = |why: std::io::Error| super::io_error(&why);
+        place.layer.remove_folder(&place.folder).map_err(fails)?;
+        let own_key = pages.for_the_box();
+        let writer = Writer::create(place.clone(), Arc::clone(&chain))?;
+        place.layer.sync_folder(&super::layer::folder_of(&place.folder)).map_err(fails)?;
+        place.layer.sync_folder(&super::layer::folder_of(keys)).map_err(fails)?;
+        Ok(Self {
+            writer,
+            place,
+            chains: Chains { current: chain, earlier: None },
+            pages: Arc::new(RwLock::new(pages)),
+            owners: HashMap::new(),
+            own_key,
+            last_audit: None,
+            domain,
+            owed: Vec::new(),
+        })
+    }
+
+    /// That of a store that has one. While keys are rotated, there is an `earlier` domain key too.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn open(
+        place: Place,
+        keys: &std::path::Path,
+        domain: Arc<DomainKey>,
+        earlier: Option<&DomainKey>,
+    ) -> Result<Self, StoreError> {
+        let (ledger, known) = Self::open_as_it_is(place, keys, domain, earlier)?;
+        let found = ledger.writer.last();
+        if known > found { Err(StoreError::Behind { found, known }) } else { Ok(ledger) }
+    }
+
+    /// Gives up what is damaged, and what is behind it; the files as they were lie aside.
+    ///
+    /// # Errors
+    /// [`StoreError`]; also when something else than the end of the journal is damaged.
+    pub(super) fn repair(
+        place: Place,
+        keys: &std::path::Path,
+        domain: &Arc<DomainKey>,
+        earlier: Option<&DomainKey>,
+    ) -> Result<Vec<std::path::PathBuf>, StoreError> {
+        let chain = Arc::new(ChainKey::of(domain.key.bytes()));
+        let earlier_chain = earlier.map(|domain| Arc::new(ChainKey::of(domain.key.bytes())));
+        let chains = Chains { current: chain, earlier: earlier_chain };
+        let aside = give_up_behind_damage(&place, &chains)?;
+        let (ledger, _) = Self::open_as_it_is(place, keys, Arc::clone(domain), earlier)?;
+        // The pages say again what the journal says.
+        let last = ledger.writer.last();
+        ledger.pages_mut().use_domain(Arc::clone(domain), last)?;
+        Ok(aside)
+    }
+
+    /// Gives the highest sequence number, too, that the pages of keys know of.
+    fn open_as_it_is(
+        place: Place,
+        keys: &std::path::Path,
+        domain: Arc<DomainKey>,
+        earlier: Option<&DomainKey>,
+    ) -> Result<(Self, u64), StoreError> {
+        let chain = Arc::new(ChainKey::of(domain.key.bytes()));
+        let earlier_chain = earlier.map(|domain| Arc::new(ChainKey::of(domain.key.bytes())));
+        let chains = Chains { current: chain, earlier: earlier_chain };
+        let Recovered { writer, tail, .. } = recover(&place, &chains)?;
+        let (mut pages, known) = Pages::read(Arc::clone(&place.layer), keys, Arc::clone(&domain), earlier)?;
+        // What was to be destroyed when the power went.
+        let again = tail.forgotten.iter().filter(|(key, before)| {
+            pages.generation(key.page).is_some_and(|generation| generation <= *before)
+        });
+        let again: Vec<KeyRef> = again.map(|(key, _)| *key).collect();
+        pages.forget(&again, writer.last())?;
+        let own_key = pages.for_the_box();
+        let mut ledger = Self {
+            writer,
+            place,
+            chains,
+            pages: Arc::new(RwLock::new(pages)),
+            owners: HashMap::new(),
+            own_key,
+            last_audit: None,
+            domain,
+            owed: Vec::new(),
+        };
+        let extent = ledger.writer.extent();
+        let source = Source { place: &ledger.place, chains: &ledger.chains, extent: &extent };
+        let found = Mutex::new((HashMap::new(), None::<super::Entry>));
+        let pages = Arc::clone(&ledger.pages);
+        let pages_count = ledger.pages().count();
+        source.live(&tail, &Table::ALL, &|page| {
+            let mut keys = Vec::with_capacity(page.len());
+            let mut newest = None::<super::Entry>;
+            for live in page {
+                let at = value::key_of((live.table, &live.key), &live.sealed)?;
+                if at.page >= pages_count {
+                    return Err(record::damaged(live.table, &live.key));
+                }
+                keys.push((Owner::of(live.table, &live.key), at));
+                if live.table == Table::Audit && newest.as_ref().is_none_or(|(key, _)| live.key > *key) {
+                    newest = Some((live.key, live.sealed));
+                }
+            }
+            let mut pages = pages.write().unwrap_or_else(PoisonError::into_inner);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            for (owner, at) in keys {
+                pages.use_key(at);
+                if let Some(owner) = owner {
+                    found.0.insert(owner, at);
+                }
+            }
+            if let Some(newest) = newest
+                && found.1.as_ref().is_none_or(|(key, _)| newest.0 > *key)
+            {
+                found.1 = Some(newest);
+            }
+            Ok(())
+        })?;
+        (ledger.owners, ledger.last_audit) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some((key, sealed)) = &ledger.last_audit {
+            // While keys are rotated there are two; what is written last has the one that stays.
+            ledger.own_key = value::key_of((Table::Audit, key), sealed)?;
+            ledger.pages_mut().use_key(ledger.own_key);
+        }
+        Ok((ledger, known))
+    }
+
+    /// Whether a value's key is still the one of the person whom it is about, or of what is no person's.
+    pub(super) fn still_used(&self, table: Table, key: &[u8], at: KeyRef) -> bool {
+        match Owner::of(table, key) {
+            Some(owner) => self.owners.get(&owner) == Some(&at),
+            None => self.own_key == at,
+        }
+    }
+
+    /// Whether something is kept of somebody.
+    pub(super) fn knows(&self, owner: &Owner) -> bool {
+        self.owners.contains_key(owner)
+    }
+
+    /// Seals what is no person's with the present key.
+    pub(super) fn stage_own(&self, values: &[Live]) -> Result<Staged, StoreError> {
+        let mut staged = Staged::default();
+        for live in values {
+            let value = value::open(&self.pages(), self.domain.store, (live.table, &live.key), &live.sealed)?;
+            self.put(&mut staged, self.own_key, (live.table, &live.key), &value)?;
+        }
+        Ok(staged)
+    }
+
+    /// Everybody of whom something is kept.
+    pub(super) fn everybody(&self) -> Vec<Owner> {
+        self.owners.keys().copied().collect()
+    }
+
+    /// Puts the pages under another domain key, and goes on in a file under it.
+    pub(super) fn use_domain(&mut self, domain: &Arc<DomainKey>) -> Result<(), StoreError> {
+        let chain = Arc::new(ChainKey::of(domain.key.bytes()));
+        if chain.id() != self.chains.current.id() {
+            let before = std::mem::replace(&mut self.chains.current, chain);
+            self.chains.earlier = Some(before);
+        }
+        self.writer.rotate(Arc::clone(&self.chains.current))?;
+        let last = self.writer.last();
+        self.pages_mut().use_domain(Arc::clone(domain), last)?;
+        self.domain = Arc::clone(domain);
+        Ok(())
+    }
+
+    /// No file is under the domain key before any more.
+    pub(super) fn forget_earlier_chain(&mut self) {
+        self.chains.earlier = None;
+    }
+
+    /// What is no person's gets another key from now on. Gives the one before.
+    pub(super) fn change_own_key(&mut self) -> Result<KeyRef, StoreError> {
+        let last = self.writer.last();
+        let next = self.pages_mut().take(last)?;
+        Ok(std::mem::replace(&mut self.own_key, next))
+    }
+
+    /// Destroys a key that nothing live is sealed with.
+    pub(super) fn forget(&mut self, key: KeyRef) -> Result<(), StoreError> {
+        let mut staged = Staged { forgotten: vec![key], ..Staged::default() };
+        self.forget_in(&mut staged)?;
+        self.write(&[staged])?;
+        self.settle()
+    }
+
+    /// Begins a snapshot: everything up to now is in files that do not change any more.
+    pub(super) fn begin_snapshot(&mut self) -> Result<SnapshotBegun, StoreError> {
+        let sequence = self.writer.rotate(Arc::clone(&self.chains.current))?;
+        let before = self.writer.link_before();
+        let mut reader = self.reader();
+        reader.extent = reader.extent.sealed();
+        Ok(SnapshotBegun { reader, sequence, before })
+    }
+
+    /// What was made takes the place of the files that it was made from.
+    pub(super) fn adopt_snapshot(&mut self, files: SnapshotFiles) -> Result<(), StoreError> {
+        self.writer.adopt(files)
+    }
+
+    pub(super) fn pages(&self) -> RwLockReadGuard<'_, Pages> {
+        self.pages.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pages_mut(&self) -> RwLockWriteGuard<'_, Pages> {
+        self.pages.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the keys are, for who reads values.
+    pub(super) fn shared_pages(&self) -> Arc<RwLock<Pages>> {
+        Arc::clone(&self.pages)
+    }
+
+    /// The last sequence number, and the link that is of no other journal.
+    pub(super) fn position(&self) -> (u64, [u8; 16]) {
+        (self.writer.last(), self.writer.link())
+    }
+
+    /// Bytes of payloads that fit into one [`Self::write`], each with what its frame has beside.
+    pub(super) fn capacity(&self) -> usize {
+        self.writer.capacity()
+    }
+
+    /// How many people something is kept of.
+    pub(super) fn people(&self) -> usize {
+        self.owners.len()
+    }
+
+    /// What is on the disk: bytes of the snapshot, of the segments after it, of keys.
+    pub(super) fn bytes(&self) -> (u64, u64, u64) {
+        let (snapshot, tail) = self.writer.extent().bytes();
+        (snapshot, tail, self.pages().bytes())
+    }
+
+    /// The last record of the audit.
+    pub(super) fn last_audit(&self) -> Result<Option<super::Entry>, StoreError> {
+        let Some((key, sealed)) = &self.last_audit else { return Ok(None) };
+        let value = value::open(&self.pages(), self.domain.store, (Table::Audit, key), sealed)?;
+        Ok(Some((key.clone(), value)))
+    }
+
+    /// Whoever reads what is live now, while others write.
+    pub(super) fn reader(&self) -> Reader {
+        Reader {
+            place: self.place.clone(),
+            chains: self.chains.clone(),
+            pages: Arc::clone(&self.pages),
+            domain: Arc::clone(&self.domain),
+            extent: self.writer.extent(),
+        }
+    }
+
+    /// Seals changes of which none takes something of a person away.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing is staged.
+    pub(super) fn stage(&self, changes: &[Change], given: &mut Given) -> Result<Staged, StoreError> {
+        let mut staged = Staged::default();
+        let done = changes.iter().try_for_each(|change| match change {
+            Change::Put { table, key, value } => {
+                let at = self.key_for(*table, key, given, &mut staged)?;
+                self.put(&mut staged, at, (*table, key), value)
+            }
+            Change::Delete { table, key } => delete(&mut staged, *table, key),
+        });
+        self.or_put_back(done, staged)
+    }
+
+    /// Seals changes that take something away: `rest` is what is there of the people whom they are about, with
+    /// the places of the values.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing is staged.
+    pub(super) fn stage_removal(&self, changes: &[Change], rest: &[Live]) -> Result<Staged, StoreError> {
+        let touched = changes.iter().filter(|change| matches!(change, Change::Delete { .. }));
+        let touched = touched.filter_map(|change| Owner::of(change.table(), change.key())).collect();
+        let mut staged = Staged::default();
+        let done = self.stage_rest(changes, touched, rest, &mut staged);
+        self.or_put_back(done, staged)
+    }
+
+    /// Gives people other keys: `rest` is what is there of them.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing is staged.
+    pub(super) fn stage_rekeying(&self, people: Vec<Owner>, rest: &[Live]) -> Result<Staged, StoreError> {
+        let mut staged = Staged::default();
+        let done = self.stage_rest(&[], people, rest, &mut staged);
+        self.or_put_back(done, staged)
+    }
+
+    fn stage_rest(
+        &self,
+        changes: &[Change],
+        mut touched: Vec<Owner>,
+        rest: &[Live],
+        staged: &mut Staged,
+    ) -> Result<(), StoreError> {
+        // What there will be: the last change of a key counts.
+        let mut after: std::collections::BTreeMap<(Table, &[u8]), Option<Vec<u8>>> =
+            std::collections::BTreeMap::new();
+        for live in rest {
+            let value = value::open(&self.pages(), self.domain.store, (live.table, &live.key), &live.sealed)?;
+            after.insert((live.table, &live.key), Some(value));
+        }
+        for change in changes {
+            match change {
+                Change::Put { table, key, value } => {
+                    after.insert((*table, key), Some(value.clone()));
+                }
+                Change::Delete { table, key } => {
+                    after.insert((*table, key), None);
+                }
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        let mut given = Given::new();
+        for owner in &touched {
+            let mut remains = after
+                .iter()
+                .filter(|((table, key), value)| value.is_some() && Owner::of(*table, key) == Some(*owner));
+            if let Some(before) = self.owners.get(owner) {
+                staged.forgotten.push(*before);
+            }
+            if remains.next().is_some() {
+                let at = self.take(staged)?;
+                given.insert(*owner, at);
+                staged.given.push((*owner, at));
+            } else {
+                staged.gone.push(*owner);
+            }
+        }
+        for ((table, key), value) in &after {
+            match value {
+                Some(value) => {
+                    let at = self.key_for(*table, key, &mut given, staged)?;
+                    self.put(staged, at, (*table, key), value)?;
+                }
+                None => delete(staged, *table, key)?,
+            }
+        }
+        self.forget_in(staged)
+    }
+
+    /// Says in the payload which keys are to be destroyed.
+    fn forget_in(&self, staged: &mut Staged) -> Result<(), StoreError> {
+        for key in &staged.forgotten {
+            let generation = self.pages().generation(key.page).unwrap_or(0);
+            entry::write(&mut staged.payload, &Entry::Forget { key: *key, generation }).map_err(too_long)?;
+        }
+        Ok(())
+    }
+
+    fn or_put_back(&self, done: Result<(), StoreError>, staged: Staged) -> Result<Staged, StoreError> {
+        match done {
+            Ok(()) => Ok(staged),
+            Err(why) => {
+                self.put_back(&staged);
+                Err(why)
+            }
+        }
+    }
+
+    /// Changes that were staged are not written.
+    pub(super) fn put_back(&self, staged: &Staged) {
+        for key in &staged.taken {
+            self.pages_mut().put_back(*key);
+        }
+    }
+
+    fn take(&self, staged: &mut Staged) -> Result<KeyRef, StoreError> {
+        let at = self.pages_mut().take(self.writer.last())?;
+        staged.taken.push(at);
+        Ok(at)
+    }
+
+    fn key_for(
+        &self,
+        table: Table,
+        key: &[u8],
+        given: &mut Given,
+        staged: &mut Staged,
+    ) -> Result<KeyRef, StoreError> {
+        let Some(owner) = Owner::of(table, key) else { return Ok(self.own_key) };
+        if let Some(at) = given.get(&owner).or_else(|| self.owners.get(&owner)) {
+            return Ok(*at);
+        }
+        let at = self.take(staged)?;
+        given.insert(owner, at);
+        staged.given.push((owner, at));
+        Ok(at)
+    }
+
+    fn put(
+        &self,
+        staged: &mut Staged,
+        at: KeyRef,
+        (table, key): (Table, &[u8]),
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        let sealed = value::seal(&self.pages(), self.domain.store, at, (table, key), value)?;
+        entry::write(&mut staged.payload, &Entry::Put { table, key, value: &sealed }).map_err(too_long)?;
+        staged.applied.push(Applied::Put(table, key.to_vec(), sealed));
+        Ok(())
+    }
+
+    fn destroy_owed(&mut self) -> Result<(), StoreError> {
+        let owed = std::mem::take(&mut self.owed);
+        let last = self.writer.last();
+        let done = self.pages_mut().forget(&owed, last);
+        if done.is_err() {
+            self.owed = owed;
+        }
+        done
+    }
+
+    /// Writes staged changes, in order, each whole. The caller then calls [`Self::settle`].
+    ///
+    /// # Errors
+    /// [`StoreError`]; then none of them counts.
+    pub(super) fn write(&mut self, staged: &[Staged]) -> Result<u64, StoreError> {
+        let before = self.settle();
+        if let Err(why) = before {
+            staged.iter().for_each(|staged| self.put_back(staged));
+            return Err(why);
+        }
+        let payloads: Vec<Vec<u8>> = staged.iter().map(|staged| staged.payload.clone()).collect();
+        let last = match self.writer.append(&payloads) {
+            Ok(last) => last,
+            Err(why) => {
+                staged.iter().for_each(|staged| self.put_back(staged));
+                return Err(why);
+            }
+        };
+        let mut forgotten = Vec::<KeyRef>::new();
+        for staged in staged {
+            self.owners.extend(staged.given.iter().copied());
+            for owner in &staged.gone {
+                self.owners.remove(owner);
+            }
+            forgotten.extend(&staged.forgotten);
+            for applied in &staged.applied {
+                if let Applied::Put(Table::Audit, key, sealed) = applied
+                    && self.last_audit.as_ref().is_none_or(|(last, _)| key >= last)
+                {
+                    self.last_audit = Some((key.clone(), sealed.clone()));
+                }
+            }
+        }
+        self.owed.extend(forgotten);
+        Ok(last)
+    }
+
+    /// Destroys the keys that were forgotten. Until that is done nothing else is written; a start does it first, too.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was written counts all the same.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        if self.owed.is_empty() { Ok(()) } else { self.destroy_owed() }
+    }
+}
+
+fn delete(staged: &mut Staged, table: Table, key: &[u8]) -> Result<(), StoreError> {
+    entry::write(&mut staged.payload, &Entry::Delete { table, key }).map_err(too_long)?;
+    staged.applied.push(Applied::Delete(table, key.to_vec()));
+    Ok(())
+}
+
+fn too_long(_: entry::TooLong) -> StoreError {
+    StoreError::Io("a key is longer than any that is used".to_owned())
+}
+
+/// A snapshot that is to be made.
+pub(super) struct SnapshotBegun {
+    reader: Reader,
+    sequence: u64,
+    before: [u8; 16],
+}
+
+impl SnapshotBegun {
+    /// Makes it, beside who writes. `told` is told how many values were written.
+    pub(super) fn make(&self, told: &(dyn Fn(u64) + Sync)) -> Result<SnapshotFiles, StoreError> {
+        let Reader { place, chains, extent, .. } = &self.reader;
+        let source = Source { place, chains, extent };
+        take_snapshot(&source, &chains.current, self.sequence, self.before, told)
+    }
+}
+
+impl Reader {
+    /// Gives every value of some tables that is live, sealed, in no order, from several threads.
+    pub(super) fn sealed(
+        &self,
+        tables: &[Table],
+        sink: &(dyn Fn(Vec<Live>) -> Result<(), StoreError> + Sync),
+    ) -> Result<(), StoreError> {
+        let source = Source { place: &self.place, chains: &self.chains, extent: &self.extent };
+        source.live(&source.tail()?, tables, sink)
+    }
+
+    /// Opens a value; `None` when its key was destroyed meanwhile.
+    pub(super) fn open(&self, live: &Live) -> Result<Vec<u8>, StoreError> {
+        let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
+        value::open(&pages, self.domain.store, (live.table, &live.key), &live.sealed)
+    }
+}

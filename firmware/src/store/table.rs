@@ -1,0 +1,106 @@
+//! The kinds of facts, each in its own ordered key space.
+
+/// A kind of facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Subject by id.
+    Subjects,
+    /// Templates by subject and finger.
+    Fingers,
+    /// Audit records by number.
+    Audit,
+    /// Policies by name.
+    Policy,
+    /// Stations, officers, administrators: by the digest of their certificates.
+    Clients,
+    /// Tokens of automation by id.
+    Tokens,
+    /// Certificates that were issued, by serial number.
+    Certificates,
+    /// Certificates that were revoked, by serial number.
+    Revocations,
+    /// Counters of failed attempts, by whom they are about.
+    Counters,
+    /// How far what is forwarded was forwarded, by destination.
+    Cursors,
+    /// How far directories were followed, by source.
+    Cookies,
+    /// Who and what was erased, by the key that it had.
+    Tombstones,
+    /// Audit records of the box that a backup is of, by that box and number.
+    Archive,
+    /// Facts about the store itself, by name.
+    About,
+}
+
+impl Table {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Subjects,
+        Self::Fingers,
+        Self::Audit,
+        Self::Policy,
+        Self::Clients,
+        Self::Tokens,
+        Self::Certificates,
+        Self::Revocations,
+        Self::Counters,
+        Self::Cursors,
+        Self::Cookies,
+        Self::Tombstones,
+        Self::Archive,
+        Self::About,
+    ];
+
+    /// Its name; never changes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Subjects => "subjects",
+            Self::Fingers => "fingers",
+            Self::Audit => "audit",
+            Self::Policy => "policy",
+            Self::Clients => "clients",
+            Self::Tokens => "tokens",
+            Self::Certificates => "certificates",
+            Self::Revocations => "revocations",
+            Self::Counters => "counters",
+            Self::Cursors => "cursors",
+            Self::Cookies => "cookies",
+            Self::Tombstones => "tombstones",
+            Self::Archive => "archive",
+            Self::About => "about",
+        }
+    }
+
+    /// Its number in files; never changes.
+    pub(super) fn code(self) -> u8 {
+        Self::ALL.iter().position(|table| *table == self).map_or(0, |at| at as u8 + 1)
+    }
+
+    /// The table of a number.
+    pub(super) fn of(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code.checked_sub(1)?)).copied()
+    }
+
+    /// Whether its values are about one person each, whose id their keys begin with: they are sealed with that person's
+    /// key, and gone with it.
+    #[must_use]
+    pub fn is_of_people(self) -> bool {
+        matches!(self, Self::Subjects | Self::Fingers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_lead_back_and_never_change() {
+        for table in Table::ALL {
+            assert_eq!(Table::of(table.code()), Some(table));
+        }
+        assert_eq!((Table::of(0), Table::of(15)), (None, None));
+        assert_eq!((Table::Subjects.code(), Table::Audit.code(), Table::About.code()), (1, 3, 14));
+    }
+}
