@@ -80,6 +80,9 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 /// Keys and values in key order.
 pub type Entries = Vec<Entry>;
 
+/// Entries of a page, where a whole table is read.
+const PAGE: usize = 4096;
+
 /// Why the store could not do what was asked. What is stored is untouched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -149,6 +152,26 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Entries, StoreError>;
+
+    /// Every entry of a table, in pages, in no promised order; what `page` fails with ends it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn each(
+        &self,
+        table: Table,
+        page: &mut dyn FnMut(Entries) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let entries = self.scan(table, after.as_deref(), PAGE)?;
+            match entries.last() {
+                Some((key, _)) => after = Some(key.clone()),
+                None => return Ok(()),
+            }
+            page(entries)?;
+        }
+    }
 
     /// The entry with the highest key.
     ///
