@@ -210,9 +210,11 @@ impl Services {
         let policy = &self.inner.policy;
         let fmr = policy.identification_fmr(gallery.impressions());
         let needed = fmr.unwrap_or(authenteon_matcher::CALIBRATED_FMR_FLOOR).score();
-        views
-            .iter()
-            .flat_map(|view| gallery.search(&view.prepared, 2 * FingerPosition::ALL.len()))
+        let probes: Vec<&Prepared> = views.iter().map(|view| &view.prepared).collect();
+        gallery
+            .search_each(&probes, 2 * FingerPosition::ALL.len())
+            .into_iter()
+            .flatten()
             .filter(|candidate| candidate.key.0 != subject && candidate.score >= needed)
             .map(|candidate| (candidate.key.0, candidate.score))
             .max_by(|a, b| a.1.get().total_cmp(&b.1.get()))

@@ -56,15 +56,15 @@ impl Finger {
         compare_views(probe, &self.prepare())
     }
 
-    /// The same by what is kept, and keeping what the budget has place for.
-    pub(super) fn compare_and_keep(&self, probe: &Prepared, budget: &Arc<Budget>) -> Score {
+    /// Gives its impressions prepared: kept ones where there are, and what the budget has place for is kept.
+    pub(super) fn prepared<T>(&self, budget: &Arc<Budget>, use_them: impl FnOnce(&[Prepared]) -> T) -> T {
         if let Some(kept) = self.kept.get() {
-            return compare_views(probe, &kept.views);
+            return use_them(&kept.views);
         }
         let views = self.prepare();
-        let score = compare_views(probe, &views);
+        let used = use_them(&views);
         self.keep(views, budget);
-        score
+        used
     }
 
     /// Keeps it prepared; false when there is no place left.

@@ -10,7 +10,10 @@ mod finger;
 use std::sync::Arc;
 
 use self::{best::Best, finger::Budget};
-use crate::{compare::Prepared, score::Score};
+use crate::{
+    compare::{Prepared, compare_views},
+    score::Score,
+};
 
 pub use self::finger::Finger;
 
@@ -51,7 +54,7 @@ impl<K: Clone + Ord> Default for Gallery<K> {
 }
 
 impl<K: Clone + Ord> Gallery<K> {
-    /// Bytes of prepared impressions that are kept unless something else is said: of about 25,000.
+    /// Bytes of prepared impressions that are kept unless something else is said: of about 30,000.
     pub const BUDGET: usize = 128 << 20;
 
     /// An empty gallery.
@@ -144,11 +147,22 @@ impl<K: Clone + Ord> Gallery<K> {
     /// The best `limit` fingers, best first, ties by key.
     #[must_use]
     pub fn search(&self, probe: &Prepared, limit: usize) -> Vec<Candidate<K>> {
-        let mut best = Best::new(limit);
+        // One probe, one answer.
+        self.search_each(&[probe], limit).pop().unwrap_or_default()
+    }
+
+    /// The same for each of several probes, in one pass: what is packed is prepared once for all.
+    #[must_use]
+    pub fn search_each(&self, probes: &[&Prepared], limit: usize) -> Vec<Vec<Candidate<K>>> {
+        let mut best: Vec<Best<'_, K>> = probes.iter().map(|_| Best::new(limit)).collect();
         for (key, finger) in self.entries() {
-            best.offer(key, finger.compare_and_keep(probe, &self.budget));
+            finger.prepared(&self.budget, |views| {
+                for (probe, best) in probes.iter().zip(&mut best) {
+                    best.offer(key, compare_views(probe, views));
+                }
+            });
         }
-        best.candidates()
+        best.into_iter().map(Best::candidates).collect()
     }
 
     /// Prepares what is not, as long as there is place for it and `go_on` says so, so that searches find it

@@ -182,6 +182,16 @@ fn equal_scores_are_ordered_by_key() {
 }
 
 #[test]
+fn several_probes_are_answered_as_each_alone_is() {
+    let mut gallery = Gallery::new();
+    gallery.extend((0..20).map(|key| (key, finger(&[key, key + 1]))));
+    let probes = [probe(3), probe(9), probe(100)];
+    let alone: Vec<_> = probes.iter().map(|probe| gallery.search(probe, 4)).collect();
+    assert_eq!(gallery.search_each(&probes.each_ref(), 4), alone);
+    assert!(gallery.search_each(&[], 4).is_empty());
+}
+
+#[test]
 fn filled_in_any_order_at_once_or_one_by_one_it_is_the_same_gallery() {
     let keys: Vec<u32> = (0..50).map(|n| n * 37 % 50).collect();
     let mut at_once = Gallery::new();
