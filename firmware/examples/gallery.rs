@@ -72,7 +72,7 @@ fn measure() -> Result<(), Failure> {
     println!("resident memory grew by {} kB: {} bytes a finger", grown, grown * 1024 / count.max(1));
     let shared = Arc::new(SharedGallery::new(gallery));
 
-    let mut snapshots: Vec<Duration> = timed(10_000, || drop(black_box(shared.snapshot())));
+    let mut snapshots = timed(10_000, || shared.snapshot());
     report("a snapshot, nothing else going on", &mut snapshots);
     let mut more = newcomers(count)?;
     let mut inserts = timed(1000, || insert(&shared, &mut more));
@@ -87,13 +87,17 @@ fn measure() -> Result<(), Failure> {
             }
         });
     }
+    // By turns with work that takes no lock, which tells what the scheduler alone does.
     let until = Instant::now() + Duration::from_secs(seconds);
-    let mut inserts = Vec::new();
+    let (mut inserts, mut controls) = (Vec::new(), Vec::new());
     while Instant::now() < until {
         inserts.extend(timed(1, || insert(&shared, &mut more)));
         thread::sleep(Duration::from_millis(1));
+        controls.extend(timed(1, compute));
+        thread::sleep(Duration::from_millis(1));
     }
     report(&format!("an insert while {cores} threads search"), &mut inserts);
+    report("as long a computation that takes no lock, by turns", &mut controls);
 
     let stop = Arc::new(AtomicBool::new(false));
     let inserting = {
@@ -107,7 +111,7 @@ fn measure() -> Result<(), Failure> {
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut snapshots = Vec::new();
     while Instant::now() < until {
-        snapshots.extend(timed(1, || drop(black_box(shared.snapshot()))));
+        snapshots.extend(timed(1, || shared.snapshot()));
         thread::sleep(Duration::from_micros(200));
     }
     stop.store(true, Ordering::Relaxed);
@@ -200,10 +204,19 @@ fn insert(shared: &SharedGallery, more: &mut impl Iterator<Item = (FingerKey, Fi
     }
 }
 
-fn timed(times: usize, mut what: impl FnMut()) -> Vec<Duration> {
+/// About as much work as an insert.
+fn compute() {
+    let mut random = Random(1);
+    for _ in 0..50_000 {
+        black_box(random.next());
+    }
+}
+
+/// How long each of them took; what it gave is dropped when the time is taken.
+fn timed<T>(times: usize, mut what: impl FnMut() -> T) -> Vec<Duration> {
     let one = |_| {
         let began = Instant::now();
-        what();
+        let _given = black_box(what());
         began.elapsed()
     };
     (0..times).map(one).collect()
@@ -213,7 +226,9 @@ fn report(what: &str, times: &mut [Duration]) {
     times.sort();
     let at = |share: usize| times.get((times.len() * share / 1000).min(times.len() - 1)).copied();
     if let (Some(half), Some(most), Some(last)) = (at(500), at(990), times.last()) {
-        println!("{what}: median {half:?}, p99 {most:?}, longest {last:?}, of {}", times.len());
+        let late = times.iter().filter(|time| **time > Duration::from_millis(5)).count();
+        let all = times.len();
+        println!("{what}: median {half:?}, p99 {most:?}, longest {last:?}; {late} of {all} over 5 ms");
     }
 }
 

@@ -8,8 +8,9 @@ mod loading;
 mod stored;
 mod warming;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use authenteon_matcher::search::Gallery;
 
 pub use self::{loading::fill, stored::FingerKey};
@@ -20,8 +21,8 @@ pub(crate) use self::{
 
 /// The gallery of a box, which many read and some change.
 pub struct SharedGallery {
-    /// Held to look at it or to put another in its place, never longer.
-    current: Mutex<Gallery<FingerKey>>,
+    /// Without a lock: who holds one may lose the processor, and everybody waits until it has it again.
+    current: ArcSwap<Gallery<FingerKey>>,
     /// Held by who makes another.
     changing: Mutex<()>,
 }
@@ -30,13 +31,13 @@ impl SharedGallery {
     /// Shares a gallery.
     #[must_use]
     pub fn new(gallery: Gallery<FingerKey>) -> Self {
-        Self { current: Mutex::new(gallery), changing: Mutex::new(()) }
+        Self { current: ArcSwap::from_pointee(gallery), changing: Mutex::new(()) }
     }
 
     /// The gallery as it is now; what is changed later does not reach it.
     #[must_use]
     pub fn snapshot(&self) -> Gallery<FingerKey> {
-        self.current().clone()
+        Gallery::clone(&self.current.load())
     }
 
     /// Changes it, all at once for those who search.
@@ -44,13 +45,7 @@ impl SharedGallery {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = self.snapshot();
         change(&mut next);
-        let before = std::mem::replace(&mut *self.current(), next);
-        // What it alone still had is freed when nobody waits any more.
-        drop(before);
-    }
-
-    fn current(&self) -> MutexGuard<'_, Gallery<FingerKey>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.store(Arc::new(next));
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::SharedGallery;
 
@@ -29,7 +29,7 @@ pub(crate) fn warm_up(gallery: &Arc<SharedGallery>) {
 pub(super) fn warm(gallery: &Weak<SharedGallery>) {
     let Some(snapshot) = gallery.upgrade().map(|gallery| gallery.snapshot()) else { return };
     snapshot.warm(|| gallery.strong_count() > 0);
-    debug!(bytes = snapshot.kept_bytes(), "fingers are prepared");
+    info!(bytes = snapshot.kept_bytes(), "the gallery is warm");
 }
 
 /// The lowest priority, for this thread alone: on Linux a thread is a process to this call.
