@@ -2,7 +2,7 @@
 //!
 //! Invariant: the views kept resemble each other, and nobody else's finger.
 
-use authenteon_matcher::{Prepared, QualityReason, Score, Template, compare};
+use authenteon_matcher::{Prepared, QualityReason, Score, Template, compare, search::Finger};
 
 use crate::{
     audit::Event,
@@ -124,17 +124,17 @@ impl Services {
         let summary = FingerRecord { position, impressions: views.len(), quality };
         record.fingers.push(summary);
         record.fingers.sort_by_key(|f| f.position);
-        let (templates, prepared): (Vec<_>, Vec<_>) =
-            views.into_iter().map(|v| (v.template, v.prepared)).unzip();
+        let templates: Vec<Template> = views.into_iter().map(|v| v.template).collect();
         let key = (subject, position);
         let value = encode_views(&templates);
         let changes = vec![
             put_subject(subject, &record)?,
             Change::Put { table: Table::Fingers, key: finger_key(&key), value },
         ];
-        let event = Event::FingerEnrolled { subject, position, impressions: prepared.len(), quality };
+        let event = Event::FingerEnrolled { subject, position, impressions: templates.len(), quality };
         self.inner.commit(by, &changes, &event)?;
-        self.inner.gallery_mut().insert(key, prepared);
+        let finger = Finger::new(&templates);
+        self.inner.gallery.change(|gallery| gallery.insert(key, finger));
         Ok(summary.into())
     }
 
@@ -161,7 +161,9 @@ impl Services {
             Change::Delete { table: Table::Fingers, key: finger_key(&key) },
         ];
         self.inner.commit(by, &changes, &Event::FingerRemoved { subject, position })?;
-        self.inner.gallery_mut().remove(&key);
+        self.inner.gallery.change(|gallery| {
+            gallery.remove(&key);
+        });
         Ok(())
     }
 
@@ -208,9 +210,11 @@ impl Services {
         let policy = &self.inner.policy;
         let fmr = policy.identification_fmr(gallery.impressions());
         let needed = fmr.unwrap_or(authenteon_matcher::CALIBRATED_FMR_FLOOR).score();
-        views
-            .iter()
-            .flat_map(|view| gallery.search(&view.prepared, 2 * FingerPosition::ALL.len()))
+        let probes: Vec<&Prepared> = views.iter().map(|view| &view.prepared).collect();
+        gallery
+            .search_each(&probes, 2 * FingerPosition::ALL.len())
+            .into_iter()
+            .flatten()
             .filter(|candidate| candidate.key.0 != subject && candidate.score >= needed)
             .map(|candidate| (candidate.key.0, candidate.score))
             .max_by(|a, b| a.1.get().total_cmp(&b.1.get()))

@@ -32,11 +32,12 @@ impl Services {
         let IdentifyRequest { request_id, nonce, sample } = request;
         let asked = Sha256::new().chain_update(b"identify").chain_update(nonce.as_ref());
         self.answered(by, request_id.clone(), asked, sample, |examined| {
-            let impressions = self.counts().impressions;
+            let gallery = self.inner.gallery();
+            let impressions = gallery.impressions();
             let evidence = match examined {
                 Ok(probe) => {
                     // Enough for all fingers of the best, and one of the runner-up.
-                    let found = self.inner.gallery().search(&probe, FingerPosition::ALL.len() + 1);
+                    let found = gallery.search(&probe, FingerPosition::ALL.len() + 1);
                     let mut candidates: Vec<(SubjectId, Score)> = Vec::new();
                     for candidate in found {
                         if candidates.iter().all(|(subject, _)| *subject != candidate.key.0) {

@@ -15,6 +15,7 @@ pub mod console;
 pub mod credential;
 mod demo;
 mod enrol;
+pub mod gallery;
 mod identify;
 pub mod lock;
 mod memory;

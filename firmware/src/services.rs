@@ -5,34 +5,35 @@
 //! gallery shows it and before it answers.
 
 use std::{
-    panic::resume_unwind,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    thread::{self, available_parallelism},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use authenteon_matcher::{Minutia, MinutiaKind, Prepared, Template, TemplateError, search::Gallery};
+use authenteon_matcher::{
+    Minutia, MinutiaKind, Template, TemplateError,
+    search::{Finger, Gallery},
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     audit::{ChainError, Event, Head},
     clock::{Clock, Timestamp},
+    gallery::{self, SharedGallery},
     memory::{Answers, InProgress, SeenSamples},
     policy::Policy,
     request::Caller,
     sample::SampleError,
-    store::{Change, Entry, Room, Store, Table},
+    store::{Change, Room, Store, Table},
     subject::{FingerPosition, FingerSummary, NewSubject, Subject, SubjectId, SubjectName},
 };
 
 /// What the server reads of the store, and nothing else: how it fails, and how it is protected.
 pub(crate) use crate::store::{AtRest, KeyError, Master, NoPassphrase, Passphrase, StoreError};
 
-mod at_rest;
+pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 
-/// A finger in the gallery.
-pub(crate) type FingerKey = (SubjectId, FingerPosition);
+mod at_rest;
 
 /// Samples remembered against replay.
 const SAMPLES_REMEMBERED: usize = 65_536;
@@ -56,7 +57,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) policy: Policy,
     pub(crate) clock: Arc<dyn Clock>,
-    gallery: RwLock<Gallery<FingerKey>>,
+    pub(crate) gallery: Arc<SharedGallery>,
     /// Held while a change of people is read for, committed and shown: one after the other.
     people: Mutex<()>,
     /// The end of the audit's chain, of what was submitted. Held while a record is made and submitted, not while it
@@ -66,7 +67,7 @@ pub(crate) struct Inner {
     answers: Mutex<Answers>,
     pub(crate) in_progress: InProgress,
     /// Compared with when there is nobody to compare with, so that absence takes as long.
-    pub(crate) decoy: Vec<Prepared>,
+    pub(crate) decoy: Finger,
 }
 
 /// Why the services do not start.
@@ -154,15 +155,16 @@ impl Services {
     /// # Errors
     /// [`OpenError`].
     pub fn open(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let gallery = load_gallery(store.as_ref())?;
         let epoch = store.epoch();
+        let gallery = gallery::fill(None, |page| store.each(Table::Fingers, page))?;
+        let gallery = Arc::new(SharedGallery::new(gallery));
         let head = Head::of(store.as_ref())?;
         let seen = SeenSamples::new(*Uuid::new_v4().as_bytes(), SAMPLES_REMEMBERED);
         let inner = Inner {
             store,
             policy,
             clock,
-            gallery: RwLock::new(gallery),
+            gallery,
             people: Mutex::new(()),
             chain: Mutex::new(Chain { head, epoch }),
             seen: Mutex::new(seen),
@@ -170,6 +172,7 @@ impl Services {
             in_progress: InProgress::default(),
             decoy: decoy()?,
         };
+        gallery::warm_up(&inner.gallery);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -231,21 +234,19 @@ impl Services {
         let fingers: Vec<FingerKey> = record.fingers.iter().map(|f| (id, f.position)).collect();
         changes.extend(fingers.iter().map(|f| Change::Delete { table: Table::Fingers, key: finger_key(f) }));
         self.inner.commit(by, &changes, &Event::SubjectDeleted { subject: id })?;
-        let mut gallery = self.inner.gallery_mut();
-        for finger in &fingers {
-            gallery.remove(finger);
-        }
+        self.inner.gallery.change(|gallery| {
+            for finger in &fingers {
+                gallery.remove(finger);
+            }
+        });
         Ok(())
     }
 }
 
 impl Inner {
-    pub(crate) fn gallery(&self) -> RwLockReadGuard<'_, Gallery<FingerKey>> {
-        self.gallery.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn gallery_mut(&self) -> RwLockWriteGuard<'_, Gallery<FingerKey>> {
-        self.gallery.write().unwrap_or_else(PoisonError::into_inner)
+    /// The gallery as it is now.
+    pub(crate) fn gallery(&self) -> Gallery<FingerKey> {
+        self.gallery.snapshot()
     }
 
     pub(crate) fn people(&self) -> MutexGuard<'_, ()> {
@@ -299,13 +300,6 @@ impl Inner {
     }
 }
 
-/// Key of a finger: the subject's id and the finger's code.
-pub(crate) fn finger_key((subject, position): &FingerKey) -> Vec<u8> {
-    let mut key = subject.as_bytes().to_vec();
-    key.push(position.code());
-    key
-}
-
 pub(crate) fn put_subject(id: SubjectId, record: &SubjectRecord) -> Result<Change, StoreError> {
     let value = serde_json::to_vec(record).map_err(|why| StoreError::Io(why.to_string()))?;
     Ok(Change::Put { table: Table::Subjects, key: id.as_bytes().to_vec(), value })
@@ -324,73 +318,8 @@ fn parse_subject(id: SubjectId, value: &[u8]) -> Result<SubjectRecord, StoreErro
     serde_json::from_slice(value).map_err(|_| damaged(format!("subjects/{id}")))
 }
 
-/// A finger's views: each with its length in two bytes.
-pub(crate) fn encode_views(views: &[Template]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for view in views {
-        let view = view.to_bytes();
-        // At most 128 minutiae of six bytes each, and a header.
-        bytes.extend((view.len() as u16).to_be_bytes());
-        bytes.extend(view);
-    }
-    bytes
-}
-
-fn decode_views(mut bytes: &[u8]) -> Result<Vec<Template>, OpenError> {
-    let short = || damaged("a finger's views".to_owned());
-    let mut views = Vec::new();
-    while !bytes.is_empty() {
-        let (length, rest) = bytes.split_first_chunk::<2>().ok_or_else(short)?;
-        let (view, rest) =
-            rest.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(short)?;
-        views.push(Template::from_bytes(view)?);
-        bytes = rest;
-    }
-    Ok(views)
-}
-
-/// Fingers that are read at a time.
-const PAGE: usize = 4096;
-
-fn load_gallery(store: &dyn Store) -> Result<Gallery<FingerKey>, OpenError> {
-    let mut gallery = Gallery::new();
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let page = store.scan(Table::Fingers, after.as_deref(), PAGE)?;
-        for (finger, views) in prepare(&page)? {
-            gallery.insert(finger, views);
-        }
-        match page.last() {
-            Some((key, _)) => after = Some(key.clone()),
-            None => return Ok(gallery),
-        }
-    }
-}
-
-/// Makes a page ready to be compared with, on all cores: a start waits for nothing longer.
-fn prepare(page: &[Entry]) -> Result<Vec<(FingerKey, Vec<Prepared>)>, OpenError> {
-    let share = page.len().div_ceil(available_parallelism().map_or(1, usize::from)).max(1);
-    thread::scope(|scope| {
-        let parts: Vec<_> =
-            page.chunks(share).map(|part| scope.spawn(|| part.iter().map(prepare_one).collect())).collect();
-        let mut all = Vec::with_capacity(page.len());
-        for part in parts {
-            let part: Result<Vec<_>, OpenError> = part.join().unwrap_or_else(|why| resume_unwind(why));
-            all.extend(part?);
-        }
-        Ok(all)
-    })
-}
-
-fn prepare_one((key, value): &Entry) -> Result<(FingerKey, Vec<Prepared>), OpenError> {
-    let bad = || damaged("a finger's key".to_owned());
-    let (code, subject) = key.split_last().ok_or_else(bad)?;
-    let finger = (subject_of(subject)?, FingerPosition::from_code(*code).ok_or_else(bad)?);
-    Ok((finger, decode_views(value)?.iter().map(Prepared::new).collect()))
-}
-
 /// Three views of a finger that nobody has, as large as real ones.
-fn decoy() -> Result<Vec<Prepared>, TemplateError> {
+fn decoy() -> Result<Finger, TemplateError> {
     let view = |seed: u32| {
         let minutiae = (0..40_u32).map(|n| {
             let spread = |step: u32, range: u32| ((n + 1) * step * (seed + 3) % range) as u16;
@@ -402,9 +331,9 @@ fn decoy() -> Result<Vec<Prepared>, TemplateError> {
                 quality: 80,
             }
         });
-        Template::from_minutiae(400, 400, minutiae.collect()).map(|template| Prepared::new(&template))
+        Template::from_minutiae(400, 400, minutiae.collect())
     };
-    (0..3).map(view).collect()
+    Ok(Finger::new(&(0..3).map(view).collect::<Result<Vec<_>, _>>()?))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Somebody who is not enrolled is refused as a wrong finger is, after the same work.
 
-use authenteon_matcher::{Prepared, Score, compare_views};
+use authenteon_matcher::{Prepared, Score, search::Finger};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -71,10 +71,10 @@ impl Services {
         let gallery = self.inner.gallery();
         let fingers: Vec<_> =
             FingerPosition::ALL.iter().filter_map(|p| gallery.get(&(subject, *p))).collect();
-        let best = |enrolled, views: &[&[Prepared]]| {
-            let scores = views.iter().map(|views| compare_views(probe, views));
+        let best = |enrolled, fingers: &[&Finger]| {
+            let scores = fingers.iter().map(|finger| finger.compare(probe));
             let score = scores.fold(Score::ZERO, |best, score| if score > best { score } else { best });
-            Best { enrolled, impressions: views.iter().map(|views| views.len()).sum(), score }
+            Best { enrolled, impressions: fingers.iter().map(|finger| finger.impressions()).sum(), score }
         };
         if fingers.is_empty() { best(false, &[&self.inner.decoy]) } else { best(true, &fingers) }
     }

@@ -186,6 +186,32 @@ fn a_deleted_subject_or_finger_matches_no_more() {
 }
 
 #[test]
+fn a_search_under_way_keeps_nobody_from_being_enrolled_or_removed() {
+    let services = services(Arc::new(MemoryStore::new()));
+    let ada = subject(&services, "Ada");
+    // On this thread: were anything held by who searches, the enrolment would wait for ever.
+    let searched = services.inner.gallery();
+    enrol(&services, ada, 125).unwrap();
+    assert_eq!((searched.fingers(), services.counts().fingers), (0, 1));
+    let searched = services.inner.gallery();
+    services.remove_finger(&caller(), ada, FingerPosition::RightIndex).unwrap();
+    assert_eq!((searched.fingers(), services.counts().fingers), (1, 0));
+}
+
+#[test]
+fn a_box_warms_itself_after_it_has_opened() {
+    let store = Arc::new(MemoryStore::new());
+    let before = services(store.clone());
+    let ada = subject(&before, "Ada");
+    enrol(&before, ada, 125).unwrap();
+    drop(before);
+    let after = services(store);
+    while after.inner.gallery().kept_bytes() == 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn on_a_full_disk_nobody_is_enrolled_those_enrolled_are_decided_on_and_subjects_can_be_removed() {
     let store = Arc::new(MemoryStore::new());
     let services = services(store.clone());

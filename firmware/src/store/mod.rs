@@ -230,6 +230,20 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Entries, StoreError>;
 
+    /// Every entry of a table, in pages, in no promised order; what `page` fails with ends it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn each(
+        &self,
+        table: Table,
+        page: &mut (dyn FnMut(Entries) -> Result<(), StoreError> + Send),
+    ) -> Result<(), StoreError> {
+        self.read_all(&[table], &mut |values| {
+            page(values.into_iter().map(|value| (value.key, value.value)).collect())
+        })
+    }
+
     /// The entry with the highest key.
     ///
     /// # Errors

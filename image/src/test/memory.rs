@@ -43,7 +43,7 @@ pub(super) fn measure(programs: &Programs, folder: &Path, table: &mut Table) {
     table.figure("memory of the daemon, with 100,000 templates (on this host)", value);
 }
 
-/// What the daemon keeps in memory once it serves.
+/// What the daemon keeps in memory once it serves and has prepared what it keeps prepared.
 fn resident(programs: &Programs, folder: &Path) -> Result<u64, Failure> {
     let folder = folder.join("memory");
     if folder.exists() {
@@ -69,7 +69,9 @@ fn resident(programs: &Programs, folder: &Path) -> Result<u64, Failure> {
     let mut resident = None;
     while resident.is_none() && began.elapsed() < PATIENCE && matches!(daemon.try_wait(), Ok(None)) {
         thread::sleep(Duration::from_millis(200));
-        if fs::read_to_string(&log).is_ok_and(|said| said.contains("serving over TLS")) {
+        // What it keeps prepared grows until the gallery is warm.
+        let ready = ["serving over TLS", "the gallery is warm"];
+        if fs::read_to_string(&log).is_ok_and(|said| ready.iter().all(|line| said.contains(line))) {
             resident = resident_of(daemon.id());
         }
     }

@@ -245,6 +245,11 @@ impl Hull {
         Self { corners }
     }
 
+    /// Bytes of the corners in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.corners.capacity() * size_of::<(f32, f32)>()
+    }
+
     fn inside(&self, x: f32, y: f32) -> bool {
         let next = self.corners.iter().cycle().skip(1);
         self.corners.len() >= 3

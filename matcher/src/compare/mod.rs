@@ -32,8 +32,20 @@ impl Prepared {
     pub fn new(template: &Template) -> Self {
         let poses: Vec<Pose> = template.minutiae().iter().map(Pose::of).collect();
         let hull = Hull::of(&poses);
-        let cylinders = cylinder::build(&poses, &hull);
+        let mut cylinders = cylinder::build(&poses, &hull);
+        // It is kept for long, and a quarter would be room for more.
+        cylinders.shrink_to_fit();
         Self { poses, cylinders, hull, flow: template.flow.clone() }
+    }
+
+    /// Bytes that it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let cells = self.flow.as_ref().map_or(0, |flow| size_of_val(flow.cells.as_slice()));
+        size_of::<Self>()
+            + size_of_val(self.poses.as_slice())
+            + size_of_val(self.cylinders.as_slice())
+            + self.hull.bytes()
+            + cells
     }
 }
 

@@ -17,13 +17,30 @@ const MAGIC: &[u8; 4] = b"AUTM";
 const MINUTIAE_ALONE: u8 = 1;
 const WITH_FLOW: u8 = 2;
 const HEADER: usize = 10;
-const RECORD: usize = 6;
+pub(super) const RECORD: usize = 6;
 const CELL: usize = 2;
 const BIFURCATION: u8 = 0x80;
 
 /// The order that makes equal templates equal bytes.
 pub(super) fn order(m: &Minutia) -> (u16, u16, u8, bool, u8) {
     (m.y, m.x, m.angle, m.kind == MinutiaKind::Bifurcation, m.quality)
+}
+
+pub(super) fn record_of(m: &Minutia) -> [u8; RECORD] {
+    let ([x0, x1], [y0, y1]) = (m.x.to_be_bytes(), m.y.to_be_bytes());
+    let kind = if m.kind == MinutiaKind::Bifurcation { BIFURCATION } else { 0 };
+    [x0, x1, y0, y1, m.angle, m.quality | kind]
+}
+
+/// Of any record; whether there can be such a minutia is not looked at.
+pub(super) fn minutia_of(&[x0, x1, y0, y1, angle, quality]: &[u8; RECORD]) -> Minutia {
+    Minutia {
+        x: u16::from_be_bytes([x0, x1]),
+        y: u16::from_be_bytes([y0, y1]),
+        angle,
+        kind: if quality & BIFURCATION == 0 { MinutiaKind::Ending } else { MinutiaKind::Bifurcation },
+        quality: quality & !BIFURCATION,
+    }
 }
 
 pub(super) fn encode(template: &Template) -> Vec<u8> {
@@ -34,12 +51,7 @@ pub(super) fn encode(template: &Template) -> Vec<u8> {
     out.extend_from_slice(&template.width.to_be_bytes());
     out.extend_from_slice(&template.height.to_be_bytes());
     out.push(template.minutiae.len() as u8);
-    for m in &template.minutiae {
-        out.extend_from_slice(&m.x.to_be_bytes());
-        out.extend_from_slice(&m.y.to_be_bytes());
-        out.push(m.angle);
-        out.push(m.quality | if m.kind == MinutiaKind::Bifurcation { BIFURCATION } else { 0 });
-    }
+    out.extend(template.minutiae.iter().flat_map(record_of));
     out.extend(cells.iter().flat_map(|cell| [cell.angle, cell.period]));
     out
 }
@@ -76,14 +88,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Template, TemplateError> {
     let (records, cells) = rest.split_at(RECORD * count);
     let (records, _) = records.as_chunks::<RECORD>();
     let mut minutiae: Vec<Minutia> = Vec::with_capacity(count);
-    for &[x0, x1, y0, y1, angle, quality] in records {
-        let m = Minutia {
-            x: u16::from_be_bytes([x0, x1]),
-            y: u16::from_be_bytes([y0, y1]),
-            angle,
-            kind: if quality & BIFURCATION == 0 { MinutiaKind::Ending } else { MinutiaKind::Bifurcation },
-            quality: quality & !BIFURCATION,
-        };
+    for m in records.iter().map(minutia_of) {
         if m.x >= width * 10 || m.y >= height * 10 {
             return Err(TemplateError::Field("place"));
         }
@@ -109,7 +114,7 @@ fn decode_flow(bytes: &[u8], (width, height): (usize, usize)) -> Result<Flow, Te
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -131,7 +136,7 @@ mod tests {
         proptest::collection::vec(cell, width * height).prop_map(move |cells| Flow { width, height, cells })
     }
 
-    fn template() -> impl Strategy<Value = Template> {
+    pub(in crate::template) fn template() -> impl Strategy<Value = Template> {
         (proptest::collection::vec(minutia(), 0..140), proptest::option::of(flow())).prop_map(
             |(list, flow)| {
                 let template = Template::new((500, 400), list);

@@ -2,6 +2,7 @@
 
 mod codec;
 pub(crate) mod flow;
+pub(crate) mod packed;
 
 use crate::{image::Image, minutiae::Minutia};
 use flow::Flow;

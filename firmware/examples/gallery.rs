@@ -1,0 +1,334 @@
+//! What a gallery of many fingers costs: its filling, its memory, and how long searches and enrolments wait for
+//! each other.
+//!
+//! `cargo run --release -p authenteon --example gallery -- [FINGERS] [SECONDS]`
+//!
+//! Fingers of one impression each, all different and drawn by chance: about 45 minutiae along a smooth flow. Their
+//! count and size are those of real ones, so time and memory are; how well they are told apart says nothing.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "the figures are what it is for")]
+
+use std::{
+    error::Error,
+    f64::consts::{PI, TAU},
+    fs,
+    hint::black_box,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use authenteon::{
+    gallery::{FingerKey, SharedGallery, fill},
+    subject::{FingerPosition, SubjectId},
+};
+use authenteon_matcher::{
+    Minutia, MinutiaKind, Prepared, Template,
+    params::FLOW_CELL,
+    search::{Finger, Gallery},
+};
+
+/// Pixels of an impression on a side.
+const SIDE: u16 = 400;
+/// Fingers of a page, as the store gives them.
+const PAGE: usize = 4096;
+/// Fingers that are searched one way and the other.
+const SEARCHED: usize = 2000;
+
+type Failure = Box<dyn Error>;
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("gallery: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<(), Failure> {
+    let mut arguments = std::env::args().skip(1);
+    let count: usize = arguments.next().map_or(Ok(100_000), |text| text.parse())?;
+    let seconds: u64 = arguments.next().map_or(Ok(20), |text| text.parse())?;
+    let cores = thread::available_parallelism()?.get();
+    println!("{count} fingers of one impression, {cores} cores");
+
+    let stored = Stored::drawn(count, cores)?;
+    println!("a value in the store: {} bytes on average", stored.bytes.len() / count.max(1));
+    search_both_ways()?;
+
+    let before = resident()?;
+    let began = Instant::now();
+    let gallery = stored.filled(count)?;
+    let took = began.elapsed();
+    let grown = resident()?.saturating_sub(before);
+    println!("filled from values in memory: {took:.2?}");
+    println!("resident memory grew by {} kB: {} bytes a finger", grown, grown * 1024 / count.max(1));
+    let shared = Arc::new(SharedGallery::new(gallery));
+
+    let mut snapshots = timed(10_000, || shared.snapshot());
+    report("a snapshot, nothing else going on", &mut snapshots);
+    let mut more = newcomers(count)?;
+    let mut inserts = timed(1000, || insert(&shared, &mut more));
+    report("an insert, nothing else going on", &mut inserts);
+
+    // They end with the program: a search of a million fingers takes minutes.
+    for seed in 0..cores as u64 {
+        let (shared, probe) = (Arc::clone(&shared), Prepared::new(&template(u64::MAX - seed)?));
+        thread::spawn(move || {
+            loop {
+                black_box(shared.snapshot().search(&probe, 11));
+            }
+        });
+    }
+    // By turns with work that takes no lock, which tells what the scheduler alone does.
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let (mut inserts, mut controls) = (Vec::new(), Vec::new());
+    while Instant::now() < until {
+        inserts.extend(timed(1, || insert(&shared, &mut more)));
+        thread::sleep(Duration::from_millis(1));
+        controls.extend(timed(1, compute));
+        thread::sleep(Duration::from_millis(1));
+    }
+    report(&format!("an insert while {cores} threads search"), &mut inserts);
+    report("as long a computation that takes no lock, by turns", &mut controls);
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let inserting = {
+        let (shared, stop) = (Arc::clone(&shared), Arc::clone(&stop));
+        thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                insert(&shared, &mut more);
+            }
+        })
+    };
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut snapshots = Vec::new();
+    while Instant::now() < until {
+        snapshots.extend(timed(1, || shared.snapshot()));
+        thread::sleep(Duration::from_micros(200));
+    }
+    stop.store(true, Ordering::Relaxed);
+    inserting.join().map_err(|_| "the inserting thread ended early")?;
+    report(&format!("a snapshot while one thread inserts and {cores} search"), &mut snapshots);
+    Ok(())
+}
+
+/// The values of many fingers, one after another.
+struct Stored {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Stored {
+    fn drawn(count: usize, cores: usize) -> Result<Self, Failure> {
+        let share = count.div_ceil(cores).max(1);
+        let parts = thread::scope(|scope| {
+            let draw = |first: usize| {
+                let mut values = Vec::new();
+                for number in first..count.min(first + share) {
+                    values.push(value(number as u64));
+                }
+                values
+            };
+            let parts: Vec<_> =
+                (0..count).step_by(share).map(|first| scope.spawn(move || draw(first))).collect();
+            parts.into_iter().map(|part| part.join().map_err(|_| "a thread ended early")).collect::<Vec<_>>()
+        });
+        let mut all = Self { bytes: Vec::new(), ends: Vec::with_capacity(count) };
+        for part in parts {
+            for value in part? {
+                all.bytes.extend(value?);
+                all.ends.push(all.bytes.len());
+            }
+        }
+        Ok(all)
+    }
+
+    /// A gallery of the first `count`, read page by page as from a store.
+    fn filled(&self, count: usize) -> Result<Gallery<FingerKey>, Failure> {
+        let value = |number: usize| {
+            let first = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+            self.bytes[first..self.ends[number]].to_vec()
+        };
+        let gallery = fill(Some(count), |page| {
+            for first in (0..count).step_by(PAGE) {
+                let numbers = first..count.min(first + PAGE);
+                page(numbers.map(|number| (stored_key(number as u64), value(number))).collect())?;
+            }
+            Ok(())
+        });
+        Ok(gallery?)
+    }
+}
+
+/// Times a search among packed fingers and among prepared ones.
+fn search_both_ways() -> Result<(), Failure> {
+    let fingers = (0..SEARCHED as u64).map(template).collect::<Result<Vec<_>, _>>()?;
+    let probe = Prepared::new(&template(u64::MAX)?);
+    for (state, budget) in [("packed", 0), ("prepared", usize::MAX)] {
+        let mut gallery = Gallery::with_budget(budget);
+        gallery.extend(
+            fingers.iter().enumerate().map(|(key, view)| (key, Finger::new(std::slice::from_ref(view)))),
+        );
+        gallery.warm(|| true);
+        let began = Instant::now();
+        black_box(gallery.search(&probe, 11));
+        let each = began.elapsed() / SEARCHED as u32;
+        let kept = gallery.kept_bytes() / SEARCHED;
+        println!(
+            "a search among {state} fingers, one thread: {each:?} a finger, {kept} bytes of it prepared"
+        );
+    }
+    Ok(())
+}
+
+/// Fingers that come later, made before the clock runs.
+fn newcomers(count: usize) -> Result<impl Iterator<Item = (FingerKey, Finger)> + use<>, Failure> {
+    let views = (0..1000).map(template).collect::<Result<Vec<_>, _>>()?;
+    Ok((0..).map(move |number| {
+        let view = views[number % views.len()].clone();
+        (key((count + number) as u64), Finger::new(&[view]))
+    }))
+}
+
+fn insert(shared: &SharedGallery, more: &mut impl Iterator<Item = (FingerKey, Finger)>) {
+    if let Some((key, finger)) = more.next() {
+        shared.change(|gallery| gallery.insert(key, finger));
+    }
+}
+
+/// About as much work as an insert.
+fn compute() {
+    let mut random = Random(1);
+    for _ in 0..50_000 {
+        black_box(random.next());
+    }
+}
+
+/// How long each of them took; what it gave is dropped when the time is taken.
+fn timed<T>(times: usize, mut what: impl FnMut() -> T) -> Vec<Duration> {
+    let one = |_| {
+        let began = Instant::now();
+        let _given = black_box(what());
+        began.elapsed()
+    };
+    (0..times).map(one).collect()
+}
+
+fn report(what: &str, times: &mut [Duration]) {
+    times.sort();
+    let at = |share: usize| times.get((times.len() * share / 1000).min(times.len() - 1)).copied();
+    if let (Some(half), Some(most), Some(last)) = (at(500), at(990), times.last()) {
+        let late = times.iter().filter(|time| **time > Duration::from_millis(5)).count();
+        let all = times.len();
+        println!("{what}: median {half:?}, p99 {most:?}, longest {last:?}; {late} of {all} over 5 ms");
+    }
+}
+
+/// Resident memory in kB.
+fn resident() -> Result<usize, Failure> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}
+
+/// Numbers from a seed (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn key(number: u64) -> FingerKey {
+    let mut random = Random(number);
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&random.next().to_be_bytes());
+    id[8..].copy_from_slice(&random.next().to_be_bytes());
+    (SubjectId::from_bytes(id), FingerPosition::RightIndex)
+}
+
+fn stored_key(number: u64) -> Vec<u8> {
+    let (subject, position) = key(number);
+    let mut bytes = subject.as_bytes().to_vec();
+    bytes.push(position.code());
+    bytes
+}
+
+/// A finger of one view as the store has it: its length, and it.
+fn value(seed: u64) -> Result<Vec<u8>, String> {
+    let view = native(seed)?;
+    let mut value = (view.len() as u16).to_be_bytes().to_vec();
+    value.extend(view);
+    Ok(value)
+}
+
+fn template(seed: u64) -> Result<Template, Failure> {
+    Ok(Template::from_bytes(&native(seed)?)?)
+}
+
+/// The native coding of an impression: minutiae in an oval, their angle along a flow that bends around a core.
+fn native(seed: u64) -> Result<Vec<u8>, String> {
+    let mut random = Random(seed);
+    let (core_x, core_y) = (170.0 + 60.0 * random.unit(), 160.0 + 60.0 * random.unit());
+    let (tilt, bend) = (PI * (random.unit() - 0.5) / 4.0, 0.6 + 0.6 * random.unit());
+    let (across, down) = (120.0 + 40.0 * random.unit(), 150.0 + 40.0 * random.unit());
+    let inside = |x: f64, y: f64| ((x - 200.0) / across).powi(2) + ((y - 200.0) / down).powi(2) < 1.0;
+    // Half of the angle about the core: what makes a loop.
+    let flow = |x: f64, y: f64| tilt + bend * 0.5 * (y - core_y).atan2(x - core_x);
+    let mut minutiae: Vec<Minutia> = Vec::new();
+    let count = 36 + (random.next() % 20) as usize;
+    for _ in 0..4000 {
+        if minutiae.len() == count {
+            break;
+        }
+        let (x, y) = (400.0 * random.unit(), 400.0 * random.unit());
+        let apart = |m: &Minutia| (f64::from(m.x) / 10.0 - x).hypot(f64::from(m.y) / 10.0 - y) > 14.0;
+        if !inside(x, y) || !minutiae.iter().all(apart) {
+            continue;
+        }
+        let angle = -flow(x, y) + PI * (random.next() % 2) as f64 + 0.3 * (random.unit() - 0.5);
+        minutiae.push(Minutia {
+            x: (10.0 * x) as u16,
+            y: (10.0 * y) as u16,
+            angle: (angle.rem_euclid(TAU) / TAU * 255.0) as u8,
+            kind: if random.next().is_multiple_of(3) {
+                MinutiaKind::Bifurcation
+            } else {
+                MinutiaKind::Ending
+            },
+            quality: 40 + (random.next() % 60) as u8,
+        });
+    }
+    let template = Template::from_minutiae(SIDE, SIDE, minutiae).map_err(|why| why.to_string())?;
+    let mut bytes = template.to_bytes();
+    // Of the version that has a flow.
+    bytes[4] = 2;
+    let cells = usize::from(SIDE).div_ceil(FLOW_CELL);
+    for (row, column) in (0..cells).flat_map(|row| (0..cells).map(move |column| (row, column))) {
+        let middle = |place: usize| ((place * FLOW_CELL) + FLOW_CELL / 2) as f64;
+        let (x, y) = (middle(column), middle(row));
+        if inside(x, y) {
+            let angle = flow(x, y).rem_euclid(PI) / PI * 255.0;
+            bytes.extend([angle as u8, 96 + (random.next() % 24) as u8]);
+        } else {
+            bytes.extend([0, 0]);
+        }
+    }
+    Ok(bytes)
+}

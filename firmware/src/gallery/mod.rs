@@ -1,0 +1,53 @@
+//! Everybody's fingers in memory: what identification and enrolment search.
+//!
+//! Filled from the store at start (`loading.rs`), changed as the store is, and prepared in the background
+//! (`warming.rs`). Invariant: a search runs on a snapshot, and a change is made beside what searches see and
+//! put in its place, so neither waits for the other.
+
+mod loading;
+mod stored;
+mod warming;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use authenteon_matcher::search::Gallery;
+
+pub use self::{loading::fill, stored::FingerKey};
+pub(crate) use self::{
+    stored::{encode_views, finger_key},
+    warming::warm_up,
+};
+
+/// The gallery of a box, which many read and some change.
+pub struct SharedGallery {
+    /// Without a lock: who holds one may lose the processor, and everybody waits until it has it again.
+    current: ArcSwap<Gallery<FingerKey>>,
+    /// Held by who makes another.
+    changing: Mutex<()>,
+}
+
+impl SharedGallery {
+    /// Shares a gallery.
+    #[must_use]
+    pub fn new(gallery: Gallery<FingerKey>) -> Self {
+        Self { current: ArcSwap::from_pointee(gallery), changing: Mutex::new(()) }
+    }
+
+    /// The gallery as it is now; what is changed later does not reach it.
+    #[must_use]
+    pub fn snapshot(&self) -> Gallery<FingerKey> {
+        Gallery::clone(&self.current.load())
+    }
+
+    /// Changes it, all at once for those who search.
+    pub fn change(&self, change: impl FnOnce(&mut Gallery<FingerKey>)) {
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.snapshot();
+        change(&mut next);
+        self.current.store(Arc::new(next));
+    }
+}
+
+#[cfg(test)]
+mod tests;

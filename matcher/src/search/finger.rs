@@ -1,0 +1,126 @@
+//! An enrolled finger in memory: its impressions packed, and prepared besides while the budget allows it.
+//!
+//! Invariant: what is kept prepared is what unpacking and preparing give, so whether it is kept changes how
+//! long a comparison takes and nothing else. Nobody waits for somebody else who prepares the same finger.
+
+use std::{
+    iter,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use crate::{
+    compare::{Prepared, compare_views},
+    score::Score,
+    template::{
+        Template,
+        packed::{pack, unpack},
+    },
+};
+
+/// One enrolled finger.
+pub struct Finger {
+    packed: Box<[u8]>,
+    impressions: u32,
+    /// In a box: most fingers of a large gallery have none.
+    kept: OnceLock<Box<Kept>>,
+}
+
+/// What is kept prepared, and the place in the budget that it holds.
+struct Kept {
+    views: Box<[Prepared]>,
+    _place: Place,
+}
+
+impl Finger {
+    /// A finger of these impressions.
+    #[must_use]
+    pub fn new(views: &[Template]) -> Self {
+        let mut packed = Vec::new();
+        views.iter().for_each(|view| pack(view, &mut packed));
+        Self { packed: packed.into(), impressions: views.len() as u32, kept: OnceLock::new() }
+    }
+
+    /// How many impressions of it there are.
+    #[must_use]
+    pub fn impressions(&self) -> usize {
+        self.impressions as usize
+    }
+
+    /// The best score among its impressions. They are prepared anew even where they are kept prepared: how
+    /// long it takes does not tell of which finger they are.
+    #[must_use]
+    pub fn compare(&self, probe: &Prepared) -> Score {
+        compare_views(probe, &self.prepare())
+    }
+
+    /// Gives its impressions prepared: kept ones where there are, and what the budget has place for is kept.
+    pub(super) fn prepared<T>(&self, budget: &Arc<Budget>, use_them: impl FnOnce(&[Prepared]) -> T) -> T {
+        if let Some(kept) = self.kept.get() {
+            return use_them(&kept.views);
+        }
+        let views = self.prepare();
+        let used = use_them(&views);
+        self.keep(views, budget);
+        used
+    }
+
+    /// Keeps it prepared; false when there is no place left.
+    pub(super) fn warm(&self, budget: &Arc<Budget>) -> bool {
+        self.kept.get().is_some() || self.keep(self.prepare(), budget)
+    }
+
+    fn keep(&self, views: Box<[Prepared]>, budget: &Arc<Budget>) -> bool {
+        let bytes = size_of::<Kept>() + views.iter().map(Prepared::bytes).sum::<usize>();
+        let Some(place) = budget.take(bytes) else { return false };
+        // Whoever was faster kept the same; this place is given back.
+        let _ = self.kept.set(Box::new(Kept { views, _place: place }));
+        true
+    }
+
+    fn prepare(&self) -> Box<[Prepared]> {
+        let mut rest = &*self.packed;
+        let views = iter::from_fn(|| {
+            let (view, after) = unpack(rest)?;
+            rest = after;
+            Some(Prepared::new(&view))
+        });
+        views.collect()
+    }
+}
+
+/// How many bytes may be kept prepared, and are.
+pub(super) struct Budget {
+    most: usize,
+    taken: AtomicUsize,
+}
+
+/// A place in the budget, given back when it is dropped.
+struct Place {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Budget {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, taken: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    fn take(self: &Arc<Self>, bytes: usize) -> Option<Place> {
+        let more = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= self.most);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Place { budget: Arc::clone(self), bytes })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,246 @@
+//! The gallery against a plain map that is searched as it reads, and what its snapshots promise.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    compare::compare_views,
+    minutiae::{Minutia, MinutiaKind},
+    template::{
+        Template,
+        flow::{Flow, FlowCell},
+    },
+};
+
+const SIDE: usize = 300;
+
+fn view(seed: u32) -> Template {
+    let hash = |i: u32| (seed * 1000 + i).wrapping_mul(2_654_435_761);
+    let minutiae = (0..30).map(hash).map(|h| Minutia {
+        x: (h >> 8) as u16 % 3000,
+        y: (h >> 20) as u16 % 3000,
+        angle: h as u8,
+        kind: MinutiaKind::Ending,
+        quality: 80,
+    });
+    let template = Template::new((SIDE, SIDE), minutiae.collect());
+    let (width, height) = Flow::cells_of(SIDE, SIDE);
+    let cells = (0..(width * height) as u32).map(|i| match hash(500 + i) {
+        h if h % 3 == 0 => FlowCell::NONE,
+        h => FlowCell { angle: (h >> 8) as u8, period: 90 + (h >> 16) as u8 % 40 },
+    });
+    // Another maker's template has no flow.
+    if seed.is_multiple_of(5) {
+        template
+    } else {
+        template.with_flow(Flow { width, height, cells: cells.collect() })
+    }
+}
+
+fn probe(seed: u32) -> Prepared {
+    Prepared::new(&view(seed))
+}
+
+fn finger(seeds: &[u32]) -> Finger {
+    Finger::new(&seeds.iter().copied().map(view).collect::<Vec<_>>())
+}
+
+/// What a gallery does, in the simplest way.
+#[derive(Clone, Default)]
+struct Model(BTreeMap<u32, Vec<u32>>);
+
+impl Model {
+    fn impressions(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+
+    fn search(&self, probe: &Prepared, limit: usize) -> Vec<Candidate<u32>> {
+        let views = |seeds: &[u32]| seeds.iter().copied().map(self::probe).collect::<Vec<_>>();
+        let scored = self
+            .0
+            .iter()
+            .map(|(key, seeds)| Candidate { key: *key, score: compare_views(probe, &views(seeds)) });
+        let mut all: Vec<_> = scored.collect();
+        all.sort_by(|a, b| b.score.get().total_cmp(&a.score.get()).then(a.key.cmp(&b.key)));
+        all.truncate(limit);
+        all
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(u32, Vec<u32>),
+    Remove(u32),
+    Extend(Vec<(u32, Vec<u32>)>),
+    Warm(usize),
+    Search(u32, usize),
+    Snapshot,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let entry = || (0_u32..40, prop::collection::vec(0_u32..6, 0..3));
+    prop_oneof![
+        6 => entry().prop_map(|(key, seeds)| Step::Insert(key, seeds)),
+        2 => (0_u32..40).prop_map(Step::Remove),
+        1 => prop::collection::vec(entry(), 0..30).prop_map(Step::Extend),
+        1 => (0_usize..10).prop_map(Step::Warm),
+        1 => (0_u32..8, prop::sample::select(vec![0, 1, 3, usize::MAX]))
+            .prop_map(|(seed, limit)| Step::Search(seed, limit)),
+        1 => Just(Step::Snapshot),
+    ]
+}
+
+/// Nothing is kept prepared, some, or everything.
+fn budget() -> impl Strategy<Value = usize> {
+    prop::sample::select(vec![0, 20_000, usize::MAX])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn a_gallery_and_its_snapshots_answer_as_the_model_does(
+        budget in budget(),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let mut gallery = Gallery::with_budget(budget);
+        let mut model = Model::default();
+        let mut snapshots = Vec::new();
+        for step in steps {
+            match step {
+                Step::Insert(key, seeds) => {
+                    gallery.insert(key, finger(&seeds));
+                    model.0.insert(key, seeds);
+                }
+                Step::Remove(key) => {
+                    prop_assert_eq!(gallery.remove(&key), model.0.remove(&key).is_some());
+                }
+                Step::Extend(fingers) => {
+                    gallery.extend(fingers.iter().map(|(key, seeds)| (*key, finger(seeds))));
+                    model.0.extend(fingers);
+                }
+                Step::Warm(count) => {
+                    let mut left = count;
+                    gallery.warm(|| {
+                        left = left.saturating_sub(1);
+                        left > 0
+                    });
+                }
+                Step::Search(seed, limit) => {
+                    let probe = probe(seed);
+                    prop_assert_eq!(gallery.search(&probe, limit), model.search(&probe, limit));
+                }
+                Step::Snapshot => snapshots.push((gallery.clone(), model.clone())),
+            }
+            prop_assert_eq!((gallery.fingers(), gallery.impressions()), (model.0.len(), model.impressions()));
+            prop_assert!(gallery.kept_bytes() <= budget);
+            prop_assert!(gallery.chunks.iter().all(|chunk| (1..=LARGEST).contains(&chunk.len())));
+        }
+        snapshots.push((gallery, model));
+        let probe = probe(3);
+        for (gallery, model) in &snapshots {
+            prop_assert_eq!(gallery.search(&probe, 5), model.search(&probe, 5));
+            for key in 0..40 {
+                let found = gallery.get(&key).map(|finger| (finger.impressions(), finger.compare(&probe)));
+                let kept = model.0.get(&key).map(|seeds| {
+                    let views: Vec<_> = seeds.iter().copied().map(self::probe).collect();
+                    (seeds.len(), compare_views(&probe, &views))
+                });
+                prop_assert_eq!(found, kept);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_mate_is_first_whatever_the_order_of_enrolment() {
+    let mut forward = Gallery::new();
+    let mut backward = Gallery::new();
+    for key in 0..20 {
+        forward.insert(key, finger(&[key, key + 100]));
+        backward.insert(19 - key, finger(&[119 - key, 19 - key]));
+    }
+    let probe = probe(107);
+    let found = forward.search(&probe, 5);
+    assert_eq!(found[0].key, 7);
+    assert_eq!(found.len(), 5);
+    assert_eq!(found, backward.search(&probe, 5));
+    assert!(forward.remove(&7) && !forward.remove(&7));
+    assert!(forward.search(&probe, 20).iter().all(|c| c.key != 7));
+    assert_eq!((forward.fingers(), forward.impressions()), (19, 38));
+}
+
+#[test]
+fn equal_scores_are_ordered_by_key() {
+    let mut gallery = Gallery::new();
+    for key in [5, 2, 9] {
+        gallery.insert(key, finger(&[1]));
+    }
+    let keys: Vec<u32> = gallery.search(&probe(1), 2).iter().map(|c| c.key).collect();
+    assert_eq!(keys, [2, 5]);
+}
+
+#[test]
+fn several_probes_are_answered_as_each_alone_is() {
+    let mut gallery = Gallery::new();
+    gallery.extend((0..20).map(|key| (key, finger(&[key, key + 1]))));
+    let probes = [probe(3), probe(9), probe(100)];
+    let alone: Vec<_> = probes.iter().map(|probe| gallery.search(probe, 4)).collect();
+    assert_eq!(gallery.search_each(&probes.each_ref(), 4), alone);
+    assert!(gallery.search_each(&[], 4).is_empty());
+}
+
+#[test]
+fn filled_in_any_order_at_once_or_one_by_one_it_is_the_same_gallery() {
+    let keys: Vec<u32> = (0..50).map(|n| n * 37 % 50).collect();
+    let mut at_once = Gallery::new();
+    at_once.extend(keys.iter().map(|key| (*key, finger(&[*key]))));
+    let mut one_by_one = Gallery::new();
+    keys.iter().rev().for_each(|key| one_by_one.insert(*key, finger(&[*key])));
+    assert_eq!(at_once.search(&probe(3), 50), one_by_one.search(&probe(3), 50));
+}
+
+#[test]
+fn warming_keeps_within_the_budget_and_a_removed_finger_gives_its_place_back() {
+    let mut one = Gallery::new();
+    one.insert(1, finger(&[1, 2]));
+    one.warm(|| true);
+    let place = one.kept_bytes();
+    assert!(place > 0);
+    one.warm(|| true);
+    assert_eq!(one.kept_bytes(), place, "what is prepared is not prepared again");
+
+    let mut gallery = Gallery::with_budget(2 * place);
+    for key in 0..5 {
+        gallery.insert(key, finger(&[1, 2]));
+    }
+    gallery.warm(|| true);
+    assert_eq!(gallery.kept_bytes(), 2 * place);
+    let snapshot = gallery.clone();
+    gallery.remove(&0);
+    assert_eq!(gallery.kept_bytes(), 2 * place, "the snapshot has it still");
+    drop(snapshot);
+    assert_eq!(gallery.kept_bytes(), place);
+    // A search takes the place.
+    let _ = gallery.search(&probe(1), 1);
+    assert_eq!(gallery.kept_bytes(), 2 * place);
+}
+
+#[test]
+fn warming_ends_when_it_is_told_to() {
+    let mut gallery = Gallery::new();
+    gallery.extend((0..10).map(|key| (key, finger(&[1]))));
+    gallery.warm(|| false);
+    assert_eq!(gallery.kept_bytes(), 0);
+}
+
+#[test]
+fn a_change_copies_one_chunk_and_shares_the_others_with_the_snapshot() {
+    let mut gallery = Gallery::new();
+    gallery.extend((0..60).map(|key| (2 * key, finger(&[1]))));
+    let snapshot = gallery.clone();
+    gallery.insert(31, finger(&[1]));
+    let shared = |chunk: &&Chunk<u32>| snapshot.chunks.iter().any(|other| Arc::ptr_eq(chunk, other));
+    assert_eq!(gallery.chunks.iter().filter(shared).count(), snapshot.chunks.len() - 1);
+}
