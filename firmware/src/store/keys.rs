@@ -1,5 +1,6 @@
 //! The keys of a store at rest: its values are sealed with the domain key, which lies in `keys/domain.json`
-//! wrapped by a master key. The master key lies in a file, or comes of a passphrase (argon2id, RFC 9106).
+//! wrapped by a master key. The master key lies in a file, comes of a passphrase (argon2id, RFC 9106), or is sealed
+//! by the machine's TPM.
 //!
 //! Invariant: the domain key is on no disk in clear, and another master key takes the place of the one before
 //! in one step: at every moment exactly one of them opens the store, and a file that does not is removed.
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 use super::{
     StoreError, files, io_error,
     sealed::{DomainKey, KEY, SealingKey},
+    tpm::{Sealed, Tpm, TpmError},
 };
 
 /// Below the store's folder.
@@ -50,6 +52,8 @@ pub enum AtRest {
     KeyFile,
     /// Encrypted; the key comes of a passphrase that is asked for at every start.
     Passphrase,
+    /// Encrypted; the key is sealed by the machine's TPM. The disk alone is worth nothing.
+    Tpm,
 }
 
 /// A passphrase. It is never shown.
@@ -86,6 +90,8 @@ pub enum Master {
     File,
     /// What comes of this.
     Passphrase(Passphrase),
+    /// A new key that the TPM seals.
+    Tpm,
 }
 
 /// Why a key was not given or changed.
@@ -125,6 +131,7 @@ struct Wrapped {
 enum Wrapping {
     File {},
     Passphrase { salt: String, memory_kib: u32, passes: u32 },
+    Tpm(Sealed),
 }
 
 /// Where keys lie.
@@ -132,6 +139,7 @@ enum Wrapping {
 pub(super) struct Place {
     folder: PathBuf,
     master: PathBuf,
+    tpm: Tpm,
 }
 
 impl Place {
@@ -139,7 +147,12 @@ impl Place {
     pub(super) fn of(store: &Path, master: Option<&Path>) -> Self {
         let folder = store.join(FOLDER);
         let master = master.map_or_else(|| folder.join(MASTER), Path::to_owned);
-        Self { folder, master }
+        Self { folder, master, tpm: Tpm::default() }
+    }
+
+    /// With the TPM that seals the master key, when it is to.
+    pub(super) fn with_tpm(self, tpm: Tpm) -> Self {
+        Self { tpm, ..self }
     }
 
     fn domain(&self) -> PathBuf {
@@ -226,11 +239,18 @@ impl Keys {
     /// The keys of a store that has some.
     pub(super) fn find(place: Place) -> Result<Found, StoreError> {
         let wrapped = place.wrapped()?;
-        match wrapped.master {
+        match &wrapped.master {
             Wrapping::Passphrase { .. } => {
                 // One that was to go when the power went.
                 files::shred(&place.master).map_err(|why| io_error(&why))?;
                 Ok(Found::Locked(Locked { place, wrapped }))
+            }
+            Wrapping::Tpm(sealed) => {
+                files::shred(&place.master).map_err(|why| io_error(&why))?;
+                let master = SealingKey::new(place.tpm.unseal(sealed)?)?;
+                let domain = unwrap(&place, &wrapped, &master)?.ok_or(TpmError::Damaged);
+                let domain = Arc::new(domain.map_err(StoreError::from)?);
+                Ok(Found::Open(Self { place, wrapped, domain }))
             }
             Wrapping::File {} => {
                 let master = place.master_key()?;
@@ -251,6 +271,7 @@ impl Keys {
         match self.wrapped.master {
             Wrapping::File {} => AtRest::KeyFile,
             Wrapping::Passphrase { .. } => AtRest::Passphrase,
+            Wrapping::Tpm(_) => AtRest::Tpm,
         }
     }
 
@@ -260,11 +281,11 @@ impl Keys {
             let key = derive(current.ok_or(KeyError::Missing)?, salt, *memory_kib, *passes);
             let opened = key.map(|key| unwrap(&self.place, &self.wrapped, &key)).transpose()?.flatten();
             opened.ok_or(KeyError::Wrong)?;
-        } else if matches!(master, Master::File) {
+        } else if matches!((&self.wrapped.master, master), (Wrapping::File {}, Master::File)) {
             return Ok(());
         }
         self.wrapped = wrap(&self.place, &self.domain, master)?;
-        if let Master::Passphrase(_) = master {
+        if !matches!(master, Master::File) {
             files::shred(&self.place.master).map_err(|why| io_error(&why))?;
         }
         Ok(())
@@ -297,6 +318,10 @@ fn wrap(place: &Place, domain: &DomainKey, master: &Master) -> Result<Wrapped, S
             let key = derive(&passphrase.0, &salt, MEMORY_KIB, PASSES);
             let key = key.ok_or_else(|| StoreError::Io("no key comes of the passphrase".to_owned()))?;
             (Wrapping::Passphrase { salt, memory_kib: MEMORY_KIB, passes: PASSES }, key)
+        }
+        Master::Tpm => {
+            let key = SealingKey::random()?;
+            (Wrapping::Tpm(place.tpm.seal(key.bytes())?), key)
         }
     };
     let sealed = key.seal(&[], &context(domain.store, &wrapping)?, domain.key.bytes()).map_err(fails)?;

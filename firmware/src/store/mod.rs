@@ -14,16 +14,19 @@ mod record;
 mod sealed;
 mod sled;
 mod space;
+mod tpm;
 
 #[cfg(test)]
 mod contract;
 
+pub(crate) use self::tpm::PCRS;
 pub use self::{
     keys::{AtRest, KeyError, Master, NoPassphrase, Passphrase},
     memory::MemoryStore,
     opening::{LockedStore, Opened, Opening},
     sled::SledStore,
     space::Room,
+    tpm::{Tpm, TpmError},
 };
 
 use std::{io, path::PathBuf};
@@ -112,6 +115,9 @@ pub enum StoreError {
         /// Why, and what to do.
         why: String,
     },
+    /// Its master key is not to be had from the TPM.
+    #[error("the store's master key: {0}")]
+    Tpm(#[from] TpmError),
     /// It waits for a passphrase.
     #[error("the store is locked: it waits for its passphrase")]
     Locked,

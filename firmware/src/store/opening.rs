@@ -9,7 +9,7 @@ use std::{
 use tracing::{info, warn};
 
 use super::{
-    KeyError, SledStore, StoreError,
+    KeyError, SledStore, StoreError, Tpm,
     format::{self, Format},
     io_error,
     keys::{Found, Keys, Locked, Place},
@@ -22,6 +22,7 @@ pub struct Opening {
     pub(super) folder: PathBuf,
     pub(super) ballast: bool,
     pub(super) master_key: Option<PathBuf>,
+    tpm: Tpm,
     hold: bool,
 }
 
@@ -30,7 +31,7 @@ pub enum Opened {
     /// It is open.
     Ready(Box<SledStore>),
     /// It waits for its passphrase.
-    Locked(LockedStore),
+    Locked(Box<LockedStore>),
 }
 
 /// A store that waits for its passphrase.
@@ -43,7 +44,8 @@ impl Opening {
     /// Of the store in a folder; if there is none, one is made.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), ballast: false, master_key: None, hold: false }
+        let tpm = Tpm::default();
+        Self { folder: folder.to_owned(), ballast: false, master_key: None, tpm, hold: false }
     }
 
     /// Some of the disk is kept, to be given up when it is full.
@@ -60,6 +62,13 @@ impl Opening {
         self
     }
 
+    /// The TPM that seals the master key, when it is to.
+    #[must_use]
+    pub fn with_tpm(mut self, tpm: Tpm) -> Self {
+        self.tpm = tpm;
+        self
+    }
+
     /// Whether the format stays what it is: the version before may have to read it.
     #[must_use]
     pub fn holding(mut self, hold: bool) -> Self {
@@ -68,7 +77,7 @@ impl Opening {
     }
 
     fn place(&self) -> Place {
-        Place::of(&self.folder, self.master_key.as_deref())
+        Place::of(&self.folder, self.master_key.as_deref()).with_tpm(self.tpm.clone())
     }
 
     /// Opens it, or makes it, and waits for a moment while another still holds it. A store of the format before
@@ -109,7 +118,7 @@ impl Opening {
             Found::Open(keys) => {
                 Ok(Opened::Ready(Box::new(SledStore::open_in(&self.folder, self.ballast, Some(keys))?)))
             }
-            Found::Locked(keys) => Ok(Opened::Locked(LockedStore { opening: self.clone(), keys })),
+            Found::Locked(keys) => Ok(Opened::Locked(Box::new(LockedStore { opening: self.clone(), keys }))),
         }
     }
 
