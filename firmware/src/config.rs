@@ -8,6 +8,7 @@ mod claim;
 mod clock;
 mod panel;
 mod sensors;
+mod tpm;
 mod update;
 
 use std::{
@@ -27,6 +28,7 @@ pub use claim::ClaimSection;
 pub use clock::ClockSection;
 pub use panel::{FrontPanel, PanelPart};
 pub use sensors::{Sensors, SerialModel, SerialPort};
+pub use tpm::TpmSection;
 pub use update::Update;
 
 use crate::policy::{Fpir, Policy};
@@ -141,6 +143,9 @@ pub struct StoreSection {
     pub ballast: bool,
     /// The file of the master key, when it is not to lie beside the store: on another disk, say.
     pub master_key: Option<PathBuf>,
+    /// The TPM that seals the master key, once it is told to.
+    #[serde(default)]
+    pub tpm: TpmSection,
     /// Whether the format of an older store stays what it is, so that the version before can read it.
     #[serde(default)]
     pub hold_format: bool,
@@ -337,6 +342,9 @@ impl Loaded {
         }
         if let Some(Err(why)) = c.announce.as_ref().map(Announce::check) {
             return error("announce", "host", why);
+        }
+        if let Err(why) = c.store.tpm.check() {
+            return error("store", "tpm", why);
         }
         self.serial_readers()?;
         self.panel_lines()?;

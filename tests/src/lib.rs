@@ -2,7 +2,7 @@
 //!
 //! [`synthetic`] makes prints whose truth is known, [`sets`] reads and writes folders of prints,
 //! [`accuracy`] says how often the matcher errs on them, [`calibration`] fits what its scores mean,
-//! [`emulator`] is a reader for programs that want a serial port.
+//! [`emulator`] is a reader for programs that want a serial port, [`swtpm`] a TPM for those that want one.
 
 #![forbid(unsafe_code)]
 
@@ -10,4 +10,5 @@ pub mod accuracy;
 pub mod calibration;
 pub mod emulator;
 pub mod sets;
+pub mod swtpm;
 pub mod synthetic;

@@ -202,6 +202,12 @@ pub(crate) enum AtRestCommand {
         #[arg(long = "current-file", value_name = "FILE")]
         current: Option<PathBuf>,
     },
+    /// Have the machine's TPM seal the key: it starts by itself, and its disk is worth nothing elsewhere
+    Tpm {
+        /// A file whose first line is the present passphrase, where there is one
+        #[arg(long = "current-file", value_name = "FILE")]
+        current: Option<PathBuf>,
+    },
     /// Choose a passphrase that is asked for after every start; without it nobody can read what is stored
     Passphrase {
         /// A file whose first line is the new passphrase; - or no terminal reads standard input

@@ -89,6 +89,7 @@ impl Problem {
                 Some("Four or five words that have nothing to do with each other are long enough.")
             }
             (_, "not-encrypted") => Some("Wait until the update is kept: authenteonctl update status."),
+            (_, "no-tpm") => Some("Its configuration names the TPM: [store] tpm. A passphrase needs none."),
             (_, "not-locked") => Some("Nothing was to be done."),
             (_, "update-state" | "no-room") => Some("Look at it with: authenteonctl update status."),
             (401, _) => Some(

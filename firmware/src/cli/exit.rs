@@ -90,6 +90,8 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let code = match error {
             StoreError::InUse | StoreError::Locked => UNAVAILABLE,
+            StoreError::Tpm(ref why) if why.is_absence() => UNAVAILABLE,
+            StoreError::Tpm(_) => DATA,
             StoreError::Damaged { .. }
             | StoreError::Foreign { .. }
             | StoreError::Behind { .. }

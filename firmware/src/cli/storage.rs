@@ -27,6 +27,7 @@ pub(super) fn open(config: &Config, policy: Policy) -> Result<Lock, Failure> {
     let opening = Opening::new(&section.folder)
         .with_ballast(section.ballast)
         .with_master_key(section.master_key.clone())
+        .with_tpm(section.tpm.tpm(std::env::var("TCTI").ok()))
         .holding(section.hold_format || on_trial(config));
     let console = config.claim.as_ref().and_then(|claim| claim.console.clone()).map(Device);
     let say = |text: String| {

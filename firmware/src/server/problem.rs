@@ -118,6 +118,13 @@ impl From<StoreError> for Problem {
                 let title = "The store is being checked or rebuilt";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, DEGRADED, title, why.to_string())
             }
+            StoreError::Tpm(ref no) if no.is_absence() => {
+                Self::new(StatusCode::CONFLICT, "no-tpm", "The box has no TPM to use", no.to_string())
+            }
+            StoreError::Tpm(no) => {
+                let title = "The TPM does not do it";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "tpm-failed", title, no.to_string())
+            }
             other => Self::internal(&other),
         }
     }

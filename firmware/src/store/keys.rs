@@ -1,5 +1,6 @@
 //! The keys of a store at rest: its values are sealed with the domain key, which lies in `keys/domain.json`
-//! wrapped by a master key. The master key lies in a file, or comes of a passphrase (argon2id, RFC 9106).
+//! wrapped by a master key. The master key lies in a file, comes of a passphrase (argon2id, RFC 9106), or is sealed
+//! by the machine's TPM.
 //!
 //! Invariant: the domain key is on no disk in clear, and another master key takes the place of the one before
 //! in one step: at every moment exactly one of them opens the store, and a file that does not is removed.
@@ -23,6 +24,7 @@ use super::{
     crc::checksum,
     files, io_error,
     sealed::{DomainKey, KEY, SealingKey},
+    tpm::{Sealed, Tpm, TpmError},
 };
 
 /// Below the store's folder.
@@ -56,6 +58,8 @@ pub enum AtRest {
     KeyFile,
     /// Encrypted; the key comes of a passphrase that is asked for at every start.
     Passphrase,
+    /// Encrypted; the key is sealed by the machine's TPM. The disk alone is worth nothing.
+    Tpm,
 }
 
 /// A passphrase. It is never shown.
@@ -92,12 +96,14 @@ pub enum Master {
     File,
     /// What comes of this.
     Passphrase(Passphrase),
+    /// A new key that the TPM seals.
+    Tpm,
 }
 
 impl Master {
     /// Whether the disk alone does not open what is stored.
     pub(super) fn hides_the_key(&self) -> bool {
-        matches!(self, Self::Passphrase(_))
+        !matches!(self, Self::File)
     }
 }
 
@@ -156,6 +162,7 @@ impl Wrapped {
 enum Wrapping {
     File {},
     Passphrase { salt: String, memory_kib: u32, passes: u32 },
+    Tpm(Sealed),
 }
 
 /// Where keys lie.
@@ -163,6 +170,7 @@ enum Wrapping {
 pub(super) struct Place {
     folder: PathBuf,
     master: PathBuf,
+    tpm: Tpm,
 }
 
 impl Place {
@@ -170,7 +178,12 @@ impl Place {
     pub(super) fn of(store: &Path, master: Option<&Path>) -> Self {
         let folder = store.join(FOLDER);
         let master = master.map_or_else(|| folder.join(MASTER), Path::to_owned);
-        Self { folder, master }
+        Self { folder, master, tpm: Tpm::default() }
+    }
+
+    /// With the TPM that seals the master key, when it is to.
+    pub(super) fn with_tpm(self, tpm: Tpm) -> Self {
+        Self { tpm, ..self }
     }
 
     fn domain(&self) -> PathBuf {
@@ -324,6 +337,7 @@ impl Keys {
     /// The same keys for a store that takes the place of the one that they are of.
     pub(super) fn adopt(self, place: Place) -> Result<Self, StoreError> {
         files::private_folder(&place.folder).map_err(|why| io_error(&why))?;
+        let place = place.with_tpm(self.place.tpm.clone());
         if matches!(self.wrapped.master, Wrapping::File {}) {
             place.write_master(&self.master)?;
         }
@@ -334,11 +348,17 @@ impl Keys {
     /// The keys of a store that has some.
     pub(super) fn find(place: Place) -> Result<Found, StoreError> {
         let wrapped = place.wrapped()?;
-        match wrapped.master {
+        match &wrapped.master {
             Wrapping::Passphrase { .. } => {
                 // One that was to go when the power went.
                 place.shred_master()?;
                 Ok(Found::Locked(Locked { place, wrapped }))
+            }
+            Wrapping::Tpm(sealed) => {
+                place.shred_master()?;
+                let master = SealingKey::new(place.tpm.unseal(sealed)?)?;
+                let keys = Self::unwrapped(&place, &wrapped, master)?;
+                Ok(Found::Open(keys.ok_or(StoreError::from(TpmError::Damaged))?))
             }
             Wrapping::File {} => {
                 place.check_masters()?;
@@ -409,6 +429,7 @@ impl Keys {
         match self.wrapped.master {
             Wrapping::File {} => AtRest::KeyFile,
             Wrapping::Passphrase { .. } => AtRest::Passphrase,
+            Wrapping::Tpm(_) => AtRest::Tpm,
         }
     }
 
@@ -418,13 +439,13 @@ impl Keys {
             let key = derive(current.ok_or(KeyError::Missing)?, salt, *memory_kib, *passes);
             let opened = key.map(|key| unwrap(&self.place, &self.wrapped, &self.wrapped.domain, &key));
             opened.transpose()?.flatten().ok_or(KeyError::Wrong)?;
-        } else if matches!(master, Master::File) {
+        } else if matches!((&self.wrapped.master, master), (Wrapping::File {}, Master::File)) {
             return Ok(());
         }
         let generation = self.wrapped.generation;
         (self.wrapped, self.master) =
             wrap(&self.place, &self.domain, self.earlier.as_deref(), generation, master)?;
-        if let Master::Passphrase(_) = master {
+        if master.hides_the_key() {
             self.place.shred_master()?;
         }
         Ok(())
@@ -492,6 +513,10 @@ fn wrap(
             let key = derive(&passphrase.0, &salt, MEMORY_KIB, PASSES);
             let key = key.ok_or_else(|| StoreError::Io("no key comes of the passphrase".to_owned()))?;
             (Wrapping::Passphrase { salt, memory_kib: MEMORY_KIB, passes: PASSES }, key)
+        }
+        Master::Tpm => {
+            let key = SealingKey::random()?;
+            (Wrapping::Tpm(place.tpm.seal(key.bytes())?), key)
         }
     };
     let wrapped = sealed(domain, earlier, wrapping, &key, generation)?;

@@ -21,7 +21,7 @@ use super::{
     format::{self, Format},
     index::closed,
     io_error,
-    keys::{Keys, Place},
+    keys::Keys,
     opening::Opening,
 };
 
@@ -104,7 +104,7 @@ pub(super) fn migrate(
     }
     let had_keys = keys.is_some();
     fill_and_exchange(opening, keys, tell).map_err(|why| {
-        let found = had_keys.then(|| Keys::find(Place::of(&opening.folder, opening.master_key.as_deref())));
+        let found = had_keys.then(|| Keys::find(opening.place()));
         match found {
             Some(Ok(super::keys::Found::Open(keys))) => Box::new((why, Some(keys))),
             _ => Box::new((why, None)),
@@ -132,7 +132,7 @@ fn fill_and_exchange(
     let fails = |why: io::Error| io_error(&why);
     let next = next(folder);
     fs::create_dir(&next).map_err(fails)?;
-    let place = Place::of(&next, opening.master_key.as_deref());
+    let place = opening.of(&next).place();
     let (old, new_keys) = match keys {
         Some(keys) => {
             let domain = keys.domain();
@@ -310,7 +310,7 @@ mod tests {
         // Filled by half.
         let half = next(&path);
         fs::create_dir(&half).unwrap();
-        Keys::create(Place::of(&half, None)).unwrap();
+        Keys::create(Opening::new(&half).place()).unwrap();
         format::mark(&half, Format::Journal).unwrap();
         fs::write(half.join("db"), [7; 5000]).unwrap();
         assert_eq!(everything(open(&path, true).as_ref()), before);

@@ -23,6 +23,7 @@ mod sealed;
 mod sled;
 mod space;
 mod table;
+mod tpm;
 mod upkeep;
 mod value;
 
@@ -31,6 +32,7 @@ mod contract;
 #[cfg(test)]
 mod power;
 
+pub(crate) use self::tpm::PCRS;
 pub use self::{
     disk::DiskStore,
     keys::{AtRest, KeyError, Master, NoPassphrase, Passphrase},
@@ -38,6 +40,7 @@ pub use self::{
     opening::{LockedStore, Opened, Opening},
     space::Room,
     table::Table,
+    tpm::{Tpm, TpmError},
     upkeep::{Stats, Tell, Upkeep, Verified},
 };
 
@@ -192,6 +195,9 @@ pub enum StoreError {
         /// Why, and what to do.
         why: String,
     },
+    /// Its master key is not to be had from the TPM.
+    #[error("the store's master key: {0}")]
+    Tpm(#[from] TpmError),
     /// It waits for a passphrase.
     #[error("the store is locked: it waits for its passphrase")]
     Locked,

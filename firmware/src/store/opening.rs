@@ -9,7 +9,7 @@ use std::{
 use tracing::{info, warn};
 
 use super::{
-    DiskStore, KeyError, Store, StoreError,
+    DiskStore, KeyError, Store, StoreError, Tpm,
     disk::Options,
     earlier::EarlierStore,
     format::{self, Format},
@@ -25,6 +25,7 @@ pub struct Opening {
     pub(super) folder: PathBuf,
     pub(super) ballast: bool,
     pub(super) master_key: Option<PathBuf>,
+    tpm: Tpm,
     hold: bool,
     pub(super) sizes: Sizes,
 }
@@ -54,6 +55,7 @@ impl Opening {
             folder: folder.to_owned(),
             ballast: false,
             master_key: None,
+            tpm: Tpm::default(),
             hold: false,
             sizes: Sizes::default(),
         }
@@ -73,6 +75,13 @@ impl Opening {
         self
     }
 
+    /// The TPM that seals the master key, when it is to.
+    #[must_use]
+    pub fn with_tpm(mut self, tpm: Tpm) -> Self {
+        self.tpm = tpm;
+        self
+    }
+
     /// Whether the format stays what it is: the version before may have to read it.
     #[must_use]
     pub fn holding(mut self, hold: bool) -> Self {
@@ -85,8 +94,8 @@ impl Opening {
         Self { folder: folder.to_owned(), ballast: false, ..self.clone() }
     }
 
-    fn place(&self) -> Place {
-        Place::of(&self.folder, self.master_key.as_deref())
+    pub(super) fn place(&self) -> Place {
+        Place::of(&self.folder, self.master_key.as_deref()).with_tpm(self.tpm.clone())
     }
 
     /// Opens it, or makes it, and waits for a moment while another still holds it. A store of the format before

@@ -163,6 +163,47 @@ async fn nonsense_for_a_passphrase_is_refused_and_not_repeated() {
     assert_eq!(boss.get("/v1/system/at-rest").await.body, json!({ "mode": "key-file", "snapshot": false }));
 }
 
+#[cfg(not(feature = "tpm"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_without_tpm_support_says_so_and_keeps_its_key() {
+    let daemon = Daemon::with("store.tpm = { pcrs = [7] }\n");
+    let boss = known(&daemon, "boss", "administrator").await;
+    let refused = put(&boss, &json!({ "mode": "tpm" })).await;
+    assert_eq!((refused.status, refused.problem()), (409, "no-tpm"));
+    assert!(refused.body["detail"].as_str().unwrap().contains("--features tpm"), "{:?}", refused.body);
+    assert_eq!(boss.get("/v1/system/at-rest").await.body["mode"], "key-file");
+    assert!(store(&daemon).join("keys/master").exists());
+}
+
+#[cfg(feature = "tpm")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_whose_key_its_tpm_seals_starts_by_itself_and_has_no_key_on_its_disk() {
+    use authenteon_tests::swtpm::{Swtpm, SwtpmError};
+    let state = tempfile::tempdir().unwrap();
+    let tpm = match Swtpm::start(state.path()) {
+        Err(why @ SwtpmError::NotInstalled) => return println!("skipped: {why}"),
+        started => started.unwrap(),
+    };
+    let mut daemon = Daemon::with(&format!("store.tpm = {{ tcti = {:?}, pcrs = [7] }}\n", tpm.tcti()));
+    let boss = known(&daemon, "boss", "administrator").await;
+    let person = enrolled(&Client::named(&daemon, "officer"), "125").await;
+    let sealed = put(&boss, &json!({ "mode": "tpm" })).await;
+    assert_eq!((sealed.status, &sealed.body["mode"]), (200, &json!("tpm")), "{:?}", sealed.body);
+    assert_eq!(boss.get("/v1/health/ready").await.body["at_rest"], "tpm");
+    assert!(!store(&daemon).join("keys/master").exists());
+    restart(&mut daemon);
+    assert!(accepted(&Client::named(&daemon, "station"), &person).await);
+
+    // Its TPM is gone: it goes on until its next start, and no other master key is lost.
+    drop(tpm);
+    let boss = Client::named(&daemon, "boss");
+    let refused = put(&boss, &json!({ "mode": "tpm" })).await;
+    assert_eq!((refused.status, refused.problem()), (409, "no-tpm"), "{:?}", refused.body);
+    assert_eq!(put(&boss, &json!({ "mode": "key-file" })).await.status, 200);
+    restart(&mut daemon);
+    assert!(accepted(&Client::named(&daemon, "station"), &person).await);
+}
+
 /// An agent on this box, listening.
 fn serve_agent(the_box: &Box_) -> (Arc<agent::Agent>, PathBuf) {
     let socket = the_box.path("system.sock");

@@ -1,4 +1,4 @@
-//! `unlock`, and `at-rest show|key-file|passphrase`: who can read what the box stores when its disk is taken.
+//! `unlock`, and `at-rest show|key-file|tpm|passphrase`: who can read what the box stores when its disk is taken.
 //!
 //! Invariant: a passphrase comes from a file or from the terminal, where it is not shown; it is never an
 //! argument, which every list of processes shows, and never part of an answer.
@@ -43,11 +43,13 @@ pub(crate) async fn run(
     let body = match &command {
         AtRestCommand::Show => None,
         AtRestCommand::KeyFile { current } => {
-            let current = current.as_deref().map(|file| passphrase(Some(file), "")).transpose()?;
-            Some(json!({"mode": "key-file", "current": current}))
+            Some(json!({"mode": "key-file", "current": present(current.as_deref())?}))
+        }
+        AtRestCommand::Tpm { current } => {
+            Some(json!({"mode": "tpm", "current": present(current.as_deref())?}))
         }
         AtRestCommand::Passphrase { new, current } => {
-            let current = current.as_deref().map(|file| passphrase(Some(file), "")).transpose()?;
+            let current = present(current.as_deref())?;
             let new = chosen(new.as_deref())?;
             Some(json!({"mode": "passphrase", "passphrase": new, "current": current}))
         }
@@ -70,6 +72,11 @@ fn describe(state: &State) -> String {
         "key-file" => {
             "encrypted, with the key in a file: whoever takes the box with its disk has the key too\n"
         }
+        "tpm" => {
+            "encrypted, with the key sealed by the machine's TPM: the box starts by itself, and its disk is worth \
+             nothing elsewhere\nNobody can read what is stored when the TPM is broken or cleared, or the machine starts \
+             otherwise than its PCRs say: change to a key file or a passphrase before.\n"
+        }
         _ => "not encrypted: the store keeps the format of the version before until the update is kept\n",
     }
     .to_owned();
@@ -80,6 +87,11 @@ fn describe(state: &State) -> String {
         );
     }
     text
+}
+
+/// The present passphrase, where there is one.
+fn present(file: Option<&Path>) -> Result<Option<String>, CtlError> {
+    file.map(|file| passphrase(Some(file), "")).transpose()
 }
 
 /// A passphrase that is to be: asked for twice at a terminal.
@@ -134,6 +146,8 @@ mod tests {
     fn what_is_not_encrypted_says_why_and_a_copy_in_clear_is_named() {
         let text = describe(&State { mode: "key-file".to_owned(), snapshot: true });
         assert!(text.contains("has the key too") && text.contains("in clear"), "{text}");
+        let text = describe(&State { mode: "tpm".to_owned(), snapshot: false });
+        assert!(text.contains("TPM") && !text.contains("in clear"), "{text}");
         let text = describe(&State { mode: "not-encrypted".to_owned(), snapshot: false });
         assert!(text.contains("not encrypted") && !text.contains("in clear"), "{text}");
     }

@@ -18,6 +18,9 @@ fn cardboard() -> Cardboard {
         "PUT /v1/system/at-rest" if asked.body["mode"] == "key-file" && asked.body["current"].is_null() => {
             problem(422, "passphrase-missing")
         }
+        "PUT /v1/system/at-rest" if asked.body["mode"] == "tpm" && asked.body["current"].is_null() => {
+            problem(409, "no-tpm")
+        }
         "PUT /v1/system/at-rest" | "GET /v1/system/at-rest" => {
             (200, json!({"mode": "passphrase", "snapshot": false}).to_string().into_bytes())
         }
@@ -65,4 +68,16 @@ fn a_passphrase_is_chosen_and_what_follows_from_it_is_said() {
     assert_eq!(cardboard.ctl(&["at-rest", "key-file", "--current-file", &new]).code, 0);
     let run = cardboard.ctl(&["--json", "at-rest", "show"]);
     assert_eq!((run.code, run.json()["mode"].as_str()), (0, Some("passphrase")));
+}
+
+#[test]
+fn a_tpm_is_asked_for_with_the_present_passphrase_and_a_box_without_one_says_what_else_there_is() {
+    let cardboard = cardboard();
+    let run = cardboard.ctl(&["at-rest", "tpm"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("passphrase needs none"), "{run:?}");
+    let (_folder, present) = file("correct horse battery\n");
+    assert_eq!(cardboard.ctl(&["at-rest", "tpm", "--current-file", &present]).code, 0);
+    let asked = &cardboard.asked()[1].body;
+    assert_eq!(asked, &json!({"mode": "tpm", "current": "correct horse battery"}));
 }

@@ -52,13 +52,15 @@ enum Mode {
     KeyFile,
     /// A passphrase.
     Passphrase,
+    /// A key that the machine's TPM seals: the box starts by itself, and the disk is worth nothing without it.
+    Tpm,
 }
 
 /// How what is stored is protected.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct AtRestBody {
-    /// `passphrase`, `key-file` or `not-encrypted`.
+    /// `passphrase`, `key-file`, `tpm` or `not-encrypted`.
     #[schema(value_type = String, example = "passphrase")]
     mode: AtRest,
     /// Whether what was stored before its encryption still lies beside in clear.
@@ -100,8 +102,9 @@ pub(crate) async fn read(Shared(state): Shared<State>) -> Result<Json<AtRestBody
 #[utoipa::path(put, path = "/v1/system/at-rest", tag = "system", request_body = MasterBody, responses(
     (status = 200, description = "It is protected this way", body = AtRestBody),
     (status = 403, description = "`current` is not the present passphrase", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "Nothing is encrypted yet: an update is on trial", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "The passphrase is too short, or `current` is missing", body = Problem, content_type = "application/problem+json")))]
+    (status = 409, description = "Nothing is encrypted yet: an update is on trial; or no TPM is there, or none is supported", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "The passphrase is too short, or `current` is missing", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The TPM is there and does not do it", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn change(
     Shared(state): Shared<State>,
     Extension(by): Extension<Caller>,
@@ -111,10 +114,11 @@ pub(crate) async fn change(
     let current = body.current.map(Zeroizing::new);
     let master = match (body.mode, body.passphrase) {
         (Mode::KeyFile, None) => Master::File,
-        (Mode::KeyFile, Some(passphrase)) => {
+        (Mode::Tpm, None) => Master::Tpm,
+        (Mode::KeyFile | Mode::Tpm, Some(passphrase)) => {
             drop(Zeroizing::new(passphrase));
             return Err(Problem::bad_request(
-                "a key in a file has no passphrase; the present one is `current`",
+                "a key in a file or in a TPM has no passphrase; the present one is `current`",
             ));
         }
         (Mode::Passphrase, None) => return Err(Problem::bad_request("`passphrase` is missing")),

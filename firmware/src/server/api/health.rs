@@ -50,7 +50,8 @@ pub(crate) struct Ready {
     #[schema(example = "not assessed")]
     pub(crate) liveness: String,
     /// Whether what is stored is encrypted: `passphrase` (asked for at every start), `key-file` (whoever takes the
-    /// box with its disk has the key too), or `not-encrypted` (until an update is kept).
+    /// box with its disk has the key too), `tpm` (the disk is worth nothing without this machine), or
+    /// `not-encrypted` (until an update is kept).
     #[schema(value_type = String, example = "key-file")]
     pub(crate) at_rest: AtRest,
     /// Whether what was stored before its migration still lies beside: until somebody is deleted, a
