@@ -1,8 +1,108 @@
-use super::*;
-use std::fs;
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, sync::atomic::AtomicU64};
 
-fn put(table: Table, key: &[u8], value: &[u8]) -> Change {
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::*;
+use crate::store::{MemoryStore, journal::KeyRef};
+
+pub(super) type Everything = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
+pub(super) fn put(table: Table, key: &[u8], value: &[u8]) -> Change {
     Change::Put { table, key: key.to_vec(), value: value.to_vec() }
+}
+
+fn delete(table: Table, key: &[u8]) -> Change {
+    Change::Delete { table, key: key.to_vec() }
+}
+
+pub(super) fn finger(person: u8, position: u8) -> Vec<u8> {
+    [&[person; 16][..], &[position]].concat()
+}
+
+const SMALL: Sizes = Sizes { segment: 8192, part: 4096, snapshot: 20_000 };
+
+fn open_with(folder: &Path, sizes: Sizes) -> Result<DiskStore, StoreError> {
+    let mut opening = Opening::new(folder);
+    opening.sizes = sizes;
+    match opening.open(&mut |_, _| {})? {
+        Opened::Ready(store) => Ok(*store),
+        Opened::Earlier(_) | Opened::Locked(_) => panic!("not this version's, or locked"),
+    }
+}
+
+/// Every value, by the journal.
+pub(super) fn everything(store: &dyn Store) -> Result<Everything, StoreError> {
+    let mut found = Everything::new();
+    store.read_all(&Table::ALL, &mut |values| {
+        found.extend(values.into_iter().map(|value| ((value.table, value.key), value.value)));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Every value, by the index.
+fn indexed(store: &dyn Store) -> Result<Everything, StoreError> {
+    let mut found = Everything::new();
+    for table in Table::ALL {
+        found.extend(
+            store.scan(table, None, usize::MAX)?.into_iter().map(|(key, value)| ((table, key), value)),
+        );
+    }
+    Ok(found)
+}
+
+/// Every file below a folder.
+fn every_file(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(every_file(&path));
+        } else {
+            files.push((path.clone(), fs::read(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Copies a folder as it is, also one that is in use: what a kill leaves.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &to);
+        } else if fs::copy(&path, &to).is_ok() {
+            fs::set_permissions(&to, fs::metadata(&path).unwrap().permissions()).unwrap();
+        }
+    }
+}
+
+/// Some people, some of whom are gone again, and what was decided.
+fn live_through(store: &DiskStore, people: std::ops::Range<u8>) {
+    for n in people {
+        let audit = |k: u8| put(Table::Audit, &[n, k], format!("record {n} {k}").as_bytes());
+        store.commit(&[put(Table::Subjects, &[n; 16], b"Ada"), audit(0)]).unwrap();
+        let template = format!("template of {n} {}", "with many minutiae ".repeat(20));
+        store.commit(&[put(Table::Fingers, &finger(n, 1), template.as_bytes()), audit(1)]).unwrap();
+        store.commit(&[put(Table::Fingers, &finger(n, 2), template.as_bytes()), audit(2)]).unwrap();
+        if n % 4 == 1 {
+            store.commit(&[delete(Table::Fingers, &finger(n, 2)), audit(3)]).unwrap();
+        }
+        if n % 4 == 3 {
+            let gone = [Table::Fingers, Table::Fingers].into_iter().zip([1, 2]);
+            let mut changes: Vec<_> = gone.map(|(table, at)| delete(table, &finger(n, at))).collect();
+            changes.extend([delete(Table::Subjects, &[n; 16]), audit(4)]);
+            store.commit(&changes).unwrap();
+        }
+    }
+}
+
+fn long() -> bool {
+    std::env::var("AUTHENTEON_LONG").is_ok_and(|long| long == "yes")
 }
 
 #[test]
@@ -31,17 +131,394 @@ fn store_tells_a_second_opener_that_it_is_in_use() {
     assert!(matches!(DiskStore::open(folder.path()), Err(StoreError::InUse)));
 }
 
-/// Every file below a folder.
-pub(super) fn every_file(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(every_file(&path));
-        } else {
-            files.push((path.clone(), fs::read(&path).unwrap()));
+#[test]
+fn store_made_shorter_again_and_again_is_the_same_as_the_model_after_every_kind_of_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let model = MemoryStore::new();
+    let mut random = ChaCha8Rng::seed_from_u64(6);
+    let mut store = open_with(&path, SMALL).unwrap();
+    for round in 0..400_u32 {
+        let person = (random.next_u32() % 12) as u8;
+        let changes = match random.next_u32() % 6 {
+            0 => vec![delete(Table::Subjects, &[person; 16]), delete(Table::Fingers, &finger(person, 1))],
+            1 => vec![delete(Table::Fingers, &finger(person, 2))],
+            2 => vec![put(Table::Subjects, &[person; 16], format!("{round}").as_bytes())],
+            n => vec![put(Table::Fingers, &finger(person, (n % 3) as u8), &vec![n as u8; 300])],
+        };
+        let changes = [changes, vec![put(Table::Audit, &round.to_be_bytes(), b"decided")]].concat();
+        model.commit(&changes).unwrap();
+        store.commit(&changes).unwrap();
+        match random.next_u32() % 40 {
+            0 => {
+                drop(store);
+                store = open_with(&path, SMALL).unwrap();
+            }
+            1 => {
+                // As a kill leaves it, with a snapshot under way or not.
+                let killed = folder.path().join(format!("killed-{round}"));
+                copy(&path, &killed);
+                let found = open_with(&killed, SMALL).unwrap();
+                assert_eq!(everything(&found).unwrap(), everything(&model).unwrap(), "round {round}");
+            }
+            _ => {}
         }
     }
-    files.sort();
-    files
+    assert_eq!(everything(&store).unwrap(), everything(&model).unwrap());
+    assert_eq!(indexed(&store).unwrap(), everything(&model).unwrap());
+    drop(store);
+    let journal = path.join("journal");
+    let names: Vec<_> = fs::read_dir(&journal).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(names.iter().any(|name| name.to_string_lossy().starts_with("snapshot-")), "{names:?}");
+    assert!(names.len() < 12, "{names:?}");
+}
+
+#[test]
+fn store_takes_commits_of_many_at_once_and_keeps_the_order_of_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(folder.path()).unwrap();
+    let began = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for writer in 0..6_u8 {
+            let (store, began) = (&store, &began);
+            scope.spawn(move || {
+                for n in 0..50_u8 {
+                    let person = writer * 50 % 251 + n % 5;
+                    began.fetch_add(1, Ordering::Relaxed);
+                    let mut changes = vec![put(Table::Audit, &[writer, n], b"x")];
+                    changes.push(put(Table::Fingers, &finger(person, writer), &[n]));
+                    if n % 10 == 9 {
+                        changes.push(delete(Table::Fingers, &finger(person, writer)));
+                    }
+                    store.commit(&changes).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(store.scan(Table::Audit, None, 1000).unwrap().len(), 300);
+    assert_eq!(everything(&store).unwrap(), indexed(&store).unwrap());
+    let before = everything(&store).unwrap();
+    drop(store);
+    assert_eq!(everything(&DiskStore::open(folder.path()).unwrap()).unwrap(), before);
+}
+
+#[test]
+fn store_makes_its_index_anew_when_it_is_absent_stale_cut_or_garbage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = open_with(&path, SMALL).unwrap();
+    live_through(&store, 0..5);
+    drop(store);
+    let stale = folder.path().join("stale");
+    copy(&path, &stale);
+    let store = open_with(&path, SMALL).unwrap();
+    live_through(&store, 5..9);
+    let expected = everything(&store).unwrap();
+    drop(store);
+    let (index, closed) = (path.join("index"), path.join("index.closed"));
+    let cases: [(&str, &dyn Fn()); 5] = [
+        ("absent", &|| fs::remove_dir_all(&index).unwrap()),
+        ("stale, with its own mark", &|| {
+            fs::remove_dir_all(&index).unwrap();
+            copy(&stale.join("index"), &index);
+            fs::copy(stale.join("index.closed"), &closed).unwrap();
+        }),
+        ("stale, with the present mark", &|| {
+            fs::remove_dir_all(&index).unwrap();
+            copy(&stale.join("index"), &index);
+        }),
+        ("cut", &|| {
+            let length = fs::metadata(index.join("db")).unwrap().len();
+            File::options().write(true).open(index.join("db")).unwrap().set_len(length / 2).unwrap();
+        }),
+        ("garbage", &|| fs::write(index.join("db"), vec![0x5A; 300_000]).unwrap()),
+    ];
+    for (name, harm) in cases {
+        harm();
+        let store = open_with(&path, SMALL).unwrap();
+        assert_eq!(indexed(&store).unwrap(), expected, "{name}");
+        assert_eq!(everything(&store).unwrap(), expected, "{name}");
+        drop(store);
+        assert!(closed.exists(), "{name}");
+    }
+}
+
+#[test]
+fn store_after_any_single_flipped_bit_is_whole_or_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = open_with(&path, SMALL).unwrap();
+    live_through(&store, 0..8);
+    store.upkeep().unwrap().compact(&|_, _| {}).unwrap();
+    live_through(&store, 8..12);
+    let expected = everything(&store).unwrap();
+    let killed = folder.path().join("killed");
+    copy(&path, &killed);
+    drop(store);
+    let mut random = ChaCha8Rng::seed_from_u64(500);
+    let flips = if long() { 500 } else { 60 };
+    let (mut whole, mut refused) = (0, BTreeMap::new());
+    for flip in 0..flips {
+        let from = if flip % 2 == 0 { &path } else { &killed };
+        let harmed = folder.path().join("harmed");
+        let _ = fs::remove_dir_all(&harmed);
+        copy(from, &harmed);
+        let files: Vec<_> = every_file(&harmed).into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
+        let (file, mut bytes) = files[random.next_u64() as usize % files.len()].clone();
+        // The half of them where something was written.
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(1, |at| at + 1);
+        let range = if flip % 4 < 3 { used } else { bytes.len() };
+        let bit = random.next_u64() as usize % (range * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&file, &bytes).unwrap();
+        let name = file.strip_prefix(&harmed).unwrap().display().to_string();
+        let opened = open_with(&harmed, SMALL);
+        let read = opened.and_then(|store| Ok((everything(&store)?, indexed(&store)?)));
+        match read {
+            Ok((found, by_index)) => {
+                assert!(found == expected && by_index == expected, "bit {bit} of {name}: something is lost");
+                whole += 1;
+            }
+            Err(why) => {
+                let says = why.to_string();
+                let typed = matches!(
+                    why,
+                    StoreError::Damaged { .. }
+                        | StoreError::Foreign { .. }
+                        | StoreError::MasterKey { .. }
+                        | StoreError::Newer { .. }
+                );
+                assert!(typed, "bit {bit} of {name}: {says}");
+                refused.insert(format!("{name} bit {bit}"), says);
+            }
+        }
+    }
+    println!("{flips} flipped bits: {whole} whole again, {} refused: {refused:#?}", refused.len());
+    assert!(whole * 10 >= flips * 9, "{whole} of {flips}");
+}
+
+#[test]
+fn store_after_a_cut_tail_is_whole_or_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = DiskStore::open(&path).unwrap();
+    live_through(&store, 0..6);
+    let expected = everything(&store).unwrap();
+    drop(store);
+    let segment =
+        fs::read_dir(path.join("journal")).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    let bytes = fs::read(&segment).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let (length, mut whole, mut refused) = (bytes.len(), 0, 0);
+    let cuts = [1, 2, 100, 4096, 65_536, 1 << 20, 2 << 20].map(|cut| length - cut);
+    let at_the_end = [end + 1, end, end - 1, end - 20, end - 52, end - 60, end - 3000, 84, 50, 0];
+    for left in cuts.into_iter().chain(at_the_end) {
+        let harmed = folder.path().join("harmed");
+        let _ = fs::remove_dir_all(&harmed);
+        copy(&path, &harmed);
+        let cut = harmed.join("journal").join(segment.file_name().unwrap());
+        File::options().write(true).open(&cut).unwrap().set_len(left as u64).unwrap();
+        match DiskStore::open(&harmed) {
+            Ok(store) => {
+                assert_eq!(everything(&store).unwrap(), expected, "{left} bytes of {end} are left");
+                whole += 1;
+            }
+            Err(why) => {
+                assert!(left < end + 4, "{left} bytes are left: {why}");
+                let named = why.to_string().contains("segment-") || matches!(why, StoreError::Behind { .. });
+                assert!(named, "{why}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(whole >= 8 && refused >= 5, "{whole} whole, {refused} refused");
+}
+
+#[test]
+fn store_whose_journal_is_older_than_what_was_acknowledged_or_another_s_is_refused_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, old, another, harmed] =
+        ["store", "old", "another", "harmed"].map(|name| folder.path().join(name));
+    let store = open_with(&path, SMALL).unwrap();
+    live_through(&store, 0..2);
+    drop(store);
+    copy(&path, &old);
+    let store = open_with(&path, SMALL).unwrap();
+    live_through(&store, 2..6);
+    drop(store);
+    let store = open_with(&another, SMALL).unwrap();
+    live_through(&store, 0..6);
+    drop(store);
+    let with = |part: &str, of: &Path| {
+        let _ = fs::remove_dir_all(&harmed);
+        copy(&path, &harmed);
+        let to = harmed.join(part);
+        fs::remove_dir_all(&to).unwrap();
+        copy(&of.join(part), &to);
+        open_with(&harmed, SMALL).and_then(|store| everything(&store)).unwrap_err()
+    };
+    assert!(matches!(with("journal", &old), StoreError::Behind { found, known } if found < known));
+    assert!(matches!(with("journal", &another), StoreError::Foreign { .. }));
+    // Keys of another store, with their master key.
+    assert!(matches!(with("keys", &another), StoreError::Foreign { .. }));
+    // Keys from before some people came.
+    assert!(matches!(with("keys/pages", &old), StoreError::Damaged { .. }));
+    assert!(matches!(with("keys/pages", &another), StoreError::Damaged { .. }));
+    let _ = fs::remove_dir_all(&harmed);
+    copy(&path, &harmed);
+    for name in ["keys/master", "keys/master.copy"] {
+        fs::set_permissions(harmed.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::copy(another.join(name), harmed.join(name)).unwrap();
+    }
+    assert!(matches!(open_with(&harmed, SMALL), Err(StoreError::MasterKey { .. })));
+}
+
+#[test]
+fn store_yields_nothing_of_an_erased_person_even_to_who_has_every_key_that_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_with(folder.path(), SMALL).unwrap();
+    live_through(&store, 0..3);
+    let place = (Table::Fingers, finger(0, 1));
+    let sealed = store.core.indexing().trees().unwrap().get(place.0, &place.1).unwrap().unwrap();
+    let opens_with = |store: &DiskStore, slot: u8| {
+        let mut sealed = sealed.clone();
+        sealed[6] = slot;
+        let pages = store.core.pages.read().unwrap();
+        value::open(&pages, store.core.store_id(), (place.0, &place.1), &sealed).is_ok()
+    };
+    let opens = |store: &DiskStore| (0..120).any(|slot| opens_with(store, slot));
+    assert!(opens(&store));
+    let page = folder.path().join("keys/pages/00000000");
+    let before = fs::read(&page).unwrap();
+    // A finger goes, and the person stays: what stays has another key.
+    store.commit(&[delete(Table::Fingers, &finger(0, 1))]).unwrap();
+    assert!(!opens(&store));
+    assert_eq!(store.get(Table::Fingers, &finger(0, 2)).unwrap().unwrap()[..13], *b"template of 0");
+    let after = fs::read(&page).unwrap();
+    for blocks in [&before[28..88], &before[4096 + 28..4096 + 88], &before[100..200]] {
+        assert!(!after.windows(blocks.len()).any(|part| part == blocks), "the page's old key is still there");
+    }
+    // It is in the journal still, sealed; and stays closed after a start, and after the journal was made shorter.
+    assert!(
+        every_file(&folder.path().join("journal"))
+            .iter()
+            .any(|(_, bytes)| { bytes.windows(40).any(|part| *part == sealed[20..60]) })
+    );
+    drop(store);
+    let store = open_with(folder.path(), SMALL).unwrap();
+    assert!(!opens(&store));
+    store.upkeep().unwrap().compact(&|_, _| {}).unwrap();
+    assert!(!opens(&store));
+    assert!(
+        !every_file(&folder.path().join("journal"))
+            .iter()
+            .any(|(_, bytes)| { bytes.windows(40).any(|part| *part == sealed[20..60]) })
+    );
+}
+
+#[test]
+fn store_gets_other_keys_while_it_is_used_and_goes_on_with_that_after_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = open_with(&path, SMALL).unwrap();
+    live_through(&store, 0..8);
+    let expected = everything(&store).unwrap();
+    let domain_before = *store.core.keys.lock().unwrap().domain().key.bytes();
+    let key_of = |store: &DiskStore| -> KeyRef {
+        let sealed = store.core.indexing().trees().unwrap().get(Table::Subjects, &[0; 16]).unwrap().unwrap();
+        value::key_of((Table::Subjects, &[0; 16]), &sealed).unwrap()
+    };
+    let bytes_of = |store: &DiskStore, at: KeyRef| *store.core.pages.read().unwrap().key(at).unwrap().bytes();
+    let (at, key_before) = (key_of(&store), bytes_of(&store, key_of(&store)));
+    // Cut in the middle: the domain's key is there, and nobody has got another yet.
+    store.core.keys.lock().unwrap().begin_rotation().unwrap();
+    drop(store);
+    let store = open_with(&path, SMALL).unwrap();
+    while store.core.keys.lock().unwrap().earlier().is_some() {
+        store.commit(&[put(Table::Counters, b"meanwhile", b"1")]).unwrap();
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_ne!(*store.core.keys.lock().unwrap().domain().key.bytes(), domain_before);
+    assert_ne!(bytes_of(&store, key_of(&store)), key_before);
+    assert_ne!(bytes_of(&store, at), key_before, "the key before was destroyed");
+    let mut now = everything(&store).unwrap();
+    now.remove(&(Table::Counters, b"meanwhile".to_vec()));
+    assert_eq!(now, expected);
+    store.upkeep().unwrap().rotate_keys(&|_, _| {}).unwrap();
+    drop(store);
+    let store = open_with(&path, SMALL).unwrap();
+    let mut now = indexed(&store).unwrap();
+    now.remove(&(Table::Counters, b"meanwhile".to_vec()));
+    assert_eq!(now, expected);
+    let verified = store.upkeep().unwrap().verify(&|_, _| {}).unwrap();
+    assert_eq!(verified.index_differences, 0);
+}
+
+#[test]
+fn store_that_makes_its_index_serves_and_records_decisions_and_refuses_changes_of_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = DiskStore::open(&path).unwrap();
+    for batch in 0..40_u32 {
+        let changes: Vec<_> = (0..250_u32)
+            .map(|n| {
+                let id = (u128::from(batch) << 32 | u128::from(n)).to_be_bytes();
+                put(Table::Fingers, &[&id[..], &[1]].concat(), &[7; 600])
+            })
+            .collect();
+        store.commit(&changes).unwrap();
+    }
+    drop(store);
+    fs::remove_file(path.join("index.closed")).unwrap();
+    let store = DiskStore::open(&path).unwrap();
+    assert!(store.progress().is_some(), "there is nothing to wait for");
+    let refused = store.commit(&[put(Table::Subjects, &[1; 16], b"Bob")]);
+    assert!(matches!(refused, Err(StoreError::Degraded { .. })), "{refused:?}");
+    assert!(matches!(store.get(Table::Fingers, &[0; 17]), Err(StoreError::Degraded { .. })));
+    let mut read = 0;
+    store
+        .each(Table::Fingers, &mut |page| {
+            read += page.len();
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(read, 10_000);
+    store.commit(&[put(Table::Audit, &[0, 0, 1], b"verified meanwhile")]).unwrap();
+    assert_eq!(store.last(Table::Audit).unwrap().unwrap().1, b"verified meanwhile");
+    store.wait_until_indexed();
+    assert_eq!(store.get(Table::Audit, &[0, 0, 1]).unwrap().unwrap(), b"verified meanwhile");
+    store.commit(&[put(Table::Subjects, &[1; 16], b"Bob")]).unwrap();
+    assert_eq!(everything(&store).unwrap(), indexed(&store).unwrap());
+}
+
+#[test]
+fn store_whose_end_is_damaged_goes_on_without_it_when_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = open_with(&path, SMALL).unwrap();
+    live_through(&store, 0..3);
+    let before = everything(&store).unwrap();
+    store.commit(&[put(Table::Audit, b"last", b"of all")]).unwrap();
+    drop(store);
+    let segment =
+        fs::read_dir(path.join("journal")).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    // The last commit's frame ends before the mark of fifty-two bytes.
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1 - 52;
+    for at in [20, 40, 41] {
+        bytes[end - at] ^= 0xFF;
+    }
+    fs::write(&segment, bytes).unwrap();
+    let why = open_with(&path, SMALL).err().unwrap();
+    assert!(matches!(&why, StoreError::Damaged { place } if place.contains("segment-")), "{why}");
+    let mut opening = Opening::new(&path);
+    opening.sizes = SMALL;
+    let aside = opening.repair(None).unwrap();
+    assert_eq!(aside.len(), 1);
+    let store = open_with(&path, SMALL).unwrap();
+    assert_eq!(everything(&store).unwrap(), before);
+    store.commit(&[put(Table::Audit, b"next", b"goes on")]).unwrap();
+    drop(store);
+    assert_eq!(everything(&open_with(&path, SMALL).unwrap()).unwrap().len(), before.len() + 1);
 }
