@@ -13,14 +13,9 @@ use std::{
 };
 
 use super::{
-    AtRest, Change, Entries, Entry, KeyError, Master, Page, Room, Store, StoreError, Table, Ticket, Value,
-    erases, io_error,
-    keys::Keys,
-    ledger::Applied,
-    makes_room, migrate, record,
-    sealed::DomainKey,
-    sled::{Files, Trees},
-    space::Space,
+    AtRest, Change, Entries, Entry, Files, KeyError, Master, Page, Room, Store, StoreError, Table, Ticket,
+    Trees, Value, erases, io_error, keys::Keys, ledger::Applied, makes_room, migrate, record,
+    sealed::DomainKey, space::Space,
 };
 
 /// Values that are read at a time.

@@ -17,7 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{StoreError, files, io_error, sealed::DomainKey, sled::Trees};
+use super::{StoreError, Trees, files, io_error, sealed::DomainKey};
 use crate::request::hex;
 
 const FOLDER: &str = "index";

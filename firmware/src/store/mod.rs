@@ -46,7 +46,10 @@ pub use self::{
 
 use std::{io, path::PathBuf};
 
-use self::disk::Outcome;
+use self::{
+    disk::Outcome,
+    sled::{Files, HANDOVER, Trees},
+};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,10 +13,9 @@ use tracing::{error, info};
 
 use super::{Core, DiskStore};
 use crate::store::{
-    StoreError, Table,
+    StoreError, Table, Trees,
     index::{ClosedIndex, Found},
     ledger::Applied,
-    sled::Trees,
 };
 
 /// Bytes of a journal whose index is made before the store is opened: nobody would notice.

@@ -9,6 +9,10 @@ mod indexing;
 mod upkeep;
 
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
 mod tests;
 
 pub(super) use self::commit::Outcome;
@@ -29,8 +33,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use self::{commit::Queue, indexing::Indexing};
 use super::{
-    AtRest, Change, Entries, Entry, KeyError, Master, Opened, Opening, Page, Room, Store, StoreError, Table,
-    Ticket, Upkeep, Value,
+    AtRest, Change, Entries, Entry, HANDOVER, KeyError, Master, Opened, Opening, Page, Room, Store,
+    StoreError, Table, Ticket, Upkeep, Value,
     index::Index,
     io_error,
     journal::{Live, Place, Sizes},
@@ -39,7 +43,6 @@ use super::{
     ledger::{Ledger, Reader},
     makes_room, migrate,
     pages::Pages,
-    sled::HANDOVER,
     space::Space,
     value,
 };
