@@ -119,6 +119,7 @@ impl Services {
         }
 
         let _people = self.inner.people();
+        self.inner.people_may_change()?;
         let mut record = self.check_free(subject, position)?;
         let quality = views.iter().map(|v| v.quality).min().unwrap_or(0);
         let summary = FingerRecord { position, impressions: views.len(), quality };
@@ -148,6 +149,7 @@ impl Services {
         subject: SubjectId,
         position: FingerPosition,
     ) -> Result<(), EnrolError> {
+        self.inner.people_may_change()?;
         let _people = self.inner.people();
         let mut record = self.inner.subject(subject)?.ok_or(EnrolError::UnknownSubject)?;
         let before = record.fingers.len();

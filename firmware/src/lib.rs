@@ -7,6 +7,7 @@
 
 pub mod announce;
 pub mod audit;
+pub mod backup;
 pub mod claim;
 pub mod cli;
 pub mod clock;

@@ -34,6 +34,10 @@ pub(crate) use crate::store::{AtRest, KeyError, Master, NoPassphrase, Passphrase
 pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 
 mod at_rest;
+mod backup;
+mod restore;
+
+pub use self::restore::{RestoreOptions, RestoreReport};
 
 /// Samples remembered against replay.
 const SAMPLES_REMEMBERED: usize = 65_536;
@@ -65,6 +69,8 @@ pub(crate) struct Inner {
     chain: Mutex<Chain>,
     seen: Mutex<SeenSamples>,
     answers: Mutex<Answers>,
+    /// How far it is while people are put back, or what is there of them is cleared away.
+    rebuilding: Mutex<Option<(u64, u64)>>,
     pub(crate) in_progress: InProgress,
     /// Compared with when there is nobody to compare with, so that absence takes as long.
     pub(crate) decoy: Finger,
@@ -156,7 +162,18 @@ impl Services {
     /// [`OpenError`].
     pub fn open(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let epoch = store.epoch();
-        let gallery = gallery::fill(None, |page| store.each(Table::Fingers, page))?;
+        let mut restoring = None;
+        let mut gallery = gallery::fill(None, |page| {
+            store.read_all(&[Table::Fingers, Table::About], &mut |values| {
+                let (fingers, facts): (Vec<_>, Vec<_>) =
+                    values.into_iter().partition(|value| value.table == Table::Fingers);
+                restoring = facts.iter().find_map(Inner::was_restoring).or(restoring);
+                page(fingers.into_iter().map(|value| (value.key, value.value)).collect())
+            })
+        })?;
+        if restoring.is_some() {
+            gallery = Gallery::new();
+        }
         let gallery = Arc::new(SharedGallery::new(gallery));
         let head = Head::of(store.as_ref())?;
         let seen = SeenSamples::new(*Uuid::new_v4().as_bytes(), SAMPLES_REMEMBERED);
@@ -169,11 +186,16 @@ impl Services {
             chain: Mutex::new(Chain { head, epoch }),
             seen: Mutex::new(seen),
             answers: Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE)),
+            rebuilding: Mutex::default(),
             in_progress: InProgress::default(),
             decoy: decoy()?,
         };
         gallery::warm_up(&inner.gallery);
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        if let Some(store) = restoring {
+            inner.clear_behind(store)?;
+        }
+        Ok(Self { inner })
     }
 
     /// How much is enrolled.
@@ -194,6 +216,7 @@ impl Services {
     /// # Errors
     /// [`SubjectError::Store`].
     pub fn create_subject(&self, by: &Caller, new: NewSubject) -> Result<Subject, SubjectError> {
+        let _people = self.inner.people();
         self.inner.room_for_people()?;
         let id = SubjectId::random();
         let record = SubjectRecord { name: new.name, created: self.inner.clock.now(), fingers: Vec::new() };
@@ -206,6 +229,7 @@ impl Services {
     /// # Errors
     /// [`SubjectError`].
     pub fn subject(&self, id: SubjectId) -> Result<Subject, SubjectError> {
+        self.inner.people_may_change()?;
         Ok(self.inner.subject(id)?.ok_or(SubjectError::Unknown)?.subject(id))
     }
 
@@ -214,6 +238,7 @@ impl Services {
     /// # Errors
     /// [`SubjectError::Store`].
     pub fn subjects(&self, after: Option<SubjectId>, limit: usize) -> Result<Vec<Subject>, SubjectError> {
+        self.inner.people_may_change()?;
         let after = after.as_ref().map(|id| id.as_bytes().as_slice());
         let page = self.inner.store.scan(Table::Subjects, after, limit)?;
         let subjects = page.iter().map(|(key, value)| {
@@ -228,6 +253,7 @@ impl Services {
     /// # Errors
     /// [`SubjectError`].
     pub fn delete_subject(&self, by: &Caller, id: SubjectId) -> Result<(), SubjectError> {
+        self.inner.people_may_change()?;
         let _people = self.inner.people();
         let record = self.inner.subject(id)?.ok_or(SubjectError::Unknown)?;
         let mut changes = vec![Change::Delete { table: Table::Subjects, key: id.as_bytes().to_vec() }];
@@ -268,6 +294,7 @@ impl Inner {
 
     /// Refuses what would fill the disk.
     pub(crate) fn room_for_people(&self) -> Result<(), StoreError> {
+        self.people_may_change()?;
         if self.store.room()?.0 < Room::Everything { Err(StoreError::Full) } else { Ok(()) }
     }
 
@@ -290,8 +317,10 @@ impl Inner {
             if chain.epoch != epoch {
                 *chain = Chain { head: Head::of_store(self.store.as_ref())?, epoch };
             }
-            let (record, next) = chain.head.append(self.clock.now(), by, event.clone())?;
-            let changes = changes.iter().cloned().chain([record]).collect();
+            let now = self.clock.now();
+            let (record, next) = chain.head.append(now, by, event.clone())?;
+            let tombstone = self.tombstone(event, now, next.number());
+            let changes = changes.iter().cloned().chain(tombstone).chain([record]).collect();
             let ticket = self.store.submit(changes, epoch)?;
             chain.head = next;
             ticket

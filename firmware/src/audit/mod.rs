@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
@@ -64,6 +65,27 @@ pub enum Event {
     /// What is stored has another master key.
     MasterKeyChanged {
         mode: AtRest,
+    },
+    /// A backup was begun, which is to be destroyed at that moment.
+    BackupTaken {
+        expires: Timestamp,
+    },
+    /// A backup of a store is being restored into this one.
+    RestoreBegun {
+        store: Uuid,
+        taken: Timestamp,
+    },
+    /// It is; this store's audit goes on, the other's is kept apart.
+    BackupRestored {
+        store: Uuid,
+        taken: Timestamp,
+        people: u64,
+        fingers: u64,
+        erasures: u64,
+    },
+    /// It is not: what was there of it was cleared away.
+    RestoreUndone {
+        store: Uuid,
     },
 }
 

@@ -85,6 +85,7 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     };
     let link = config.update.as_ref().map(|update| Link::new(update.agent.clone()));
     let server = server.of_a_test_image(config.update.as_ref().is_some_and(of_a_test_image));
+    let server = server.with_disk(config.store.folder.clone());
     let server = server.with_clock_report(config.clock.map(|clock| clock.report));
     let server = match (config.update, &link) {
         (Some(update), Some(link)) => server.with_updates(update.folder, link.clone()).map_err(failed)?,

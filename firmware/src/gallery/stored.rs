@@ -31,7 +31,7 @@ pub(crate) fn encode_views(views: &[Template]) -> Vec<u8> {
 }
 
 /// The finger that an entry of the store is.
-pub(super) fn finger_of((key, value): &Entry) -> Result<(FingerKey, Finger), OpenError> {
+pub(crate) fn finger_of((key, value): &Entry) -> Result<(FingerKey, Finger), OpenError> {
     let bad = || damaged("a finger's key");
     let (code, subject) = key.split_last().ok_or_else(bad)?;
     let subject = SubjectId::from_bytes(subject.try_into().map_err(|_| bad())?);

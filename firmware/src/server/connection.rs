@@ -1,12 +1,18 @@
 //! One connection: TLS or nothing, then HTTP with the peer's certificate at hand.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Extension, Router,
+    body::{Body, Bytes, HttpBody},
     extract::Request,
     middleware::{self, Next},
 };
+use hyper::body::{Frame, SizeHint};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::Watcher},
@@ -22,6 +28,11 @@ use super::State;
 /// SHA-256 of the certificate that the peer proved to hold, if any.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerCertificate(pub(crate) Option<[u8; 32]>);
+
+/// Said with an answer that takes long: the connection is not idle until its last byte is taken. Who makes it sees to it
+/// that a client which takes nothing gets no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LongAnswer;
 
 /// First byte of a TLS record that begins a handshake.
 const HANDSHAKE: u8 = 0x16;
@@ -57,8 +68,10 @@ pub(super) async fn serve(
         let working = Working::begin(busy.clone());
         async move {
             let response = next.run(request).await;
-            drop(working);
-            response
+            if response.extensions().get::<LongAnswer>().is_none() {
+                return response;
+            }
+            response.map(|body| Body::new(Counted { body, _working: working }))
         }
     });
     let service = TowerToHyperService::new(router.layer(Extension(peer)).layer(counted));
@@ -91,6 +104,32 @@ impl Working {
     fn begin(count: watch::Sender<usize>) -> Self {
         count.send_modify(|requests| *requests += 1);
         Self(count)
+    }
+}
+
+/// A body that is part of a request in progress.
+struct Counted {
+    body: Body,
+    _working: Working,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod access;
 mod api;
+mod backups;
 mod connection;
 mod json;
 mod openapi;
@@ -42,6 +43,7 @@ use crate::{
     update::link::Link,
 };
 
+use backups::Backups;
 use problem::Problem;
 use updates::Updates;
 
@@ -102,6 +104,8 @@ pub(crate) struct State {
     pub(crate) panel: Option<Arc<FrontPanel>>,
     /// A request that is repeated must not ask for another finger.
     pub(crate) answers: Arc<Mutex<Answers>>,
+    /// The backup that came in, if one did.
+    pub(crate) backups: Backups,
     /// Updates of the box, if it is updated this way.
     pub(crate) updates: Option<Arc<Updates>>,
     /// Whether the image that runs is for tests.
@@ -159,6 +163,7 @@ impl Server {
             sensors: Sensors::none(),
             panel: None,
             answers: Arc::new(Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE))),
+            backups: Backups::new(None),
             updates: None,
             test_image: false,
             clock_report: None,
@@ -184,6 +189,13 @@ impl Server {
     #[must_use]
     pub fn with_panel(mut self, panel: FrontPanel) -> Self {
         self.state.panel = Some(Arc::new(panel));
+        self
+    }
+
+    /// With a disk where a backup that is to be restored can come in.
+    #[must_use]
+    pub fn with_disk(mut self, folder: PathBuf) -> Self {
+        self.state.backups = Backups::new(Some(folder));
         self
     }
 

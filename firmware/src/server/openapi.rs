@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{at_rest, claim, decisions, fingers, health, sensors, stations, subjects, system},
+    api::{at_rest, backup, claim, decisions, fingers, health, sensors, stations, subjects, system},
 };
 
 #[derive(OpenApi)]
@@ -36,6 +36,12 @@ use super::{
         at_rest::unlock,
         at_rest::read,
         at_rest::change,
+        backup::take,
+        backup::erasures,
+        backup::receive,
+        backup::work,
+        backup::status,
+        backup::discard,
         system::status,
         system::upload,
         system::discard,

@@ -17,7 +17,7 @@ impl Services {
     /// How many values of about how many are checked, while the store is checked or rebuilt.
     #[must_use]
     pub fn progress(&self) -> Option<(u64, u64)> {
-        self.inner.store.progress()
+        self.inner.store.progress().or_else(|| self.inner.rebuilding())
     }
 
     /// Whether what was stored before its migration still lies beside.

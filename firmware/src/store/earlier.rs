@@ -12,6 +12,8 @@ use std::{
     },
 };
 
+use uuid::Uuid;
+
 use super::{
     AtRest, Change, Entries, Entry, Files, KeyError, Master, Page, Room, Store, StoreError, Table, Ticket,
     Trees, Value, erases, io_error, keys::Keys, ledger::Applied, makes_room, migrate, record,
@@ -172,6 +174,11 @@ impl Store for EarlierStore {
 
     fn wait(&self, _: &Ticket) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn id(&self) -> Uuid {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.as_ref().map_or(Uuid::nil(), |keys| keys.domain().store)
     }
 
     fn at_rest(&self) -> AtRest {

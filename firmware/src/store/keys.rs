@@ -10,9 +10,8 @@ mod place;
 pub(super) use self::place::Place;
 
 use self::place::{VERSION, Wrapped, Wrapping};
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use argon2::{Algorithm, Argon2, Params, Version};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -20,20 +19,10 @@ use zeroize::Zeroizing;
 
 use super::{
     StoreError, files, io_error,
+    passphrase::{Derivation, Passphrase},
     sealed::{DomainKey, KEY, SealingKey},
     tpm::TpmError,
 };
-
-/// Characters of a passphrase: what is on a stolen card can be tried for years.
-const SHORTEST_PASSPHRASE: usize = 12;
-const LONGEST_PASSPHRASE: usize = 1024;
-const SALT: usize = 16;
-/// RFC 9106, section 4: the second recommended choice, with one lane. About a second on a Pi 4.
-const MEMORY_KIB: u32 = 64 << 10;
-const PASSES: u32 = 3;
-/// What `domain.json` may ask of this machine.
-const MOST_MEMORY_KIB: u32 = 256 << 10;
-const MOST_PASSES: u32 = 16;
 
 /// How what is stored is protected from whoever takes the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,33 +36,6 @@ pub enum AtRest {
     Passphrase,
     /// Encrypted; the key is sealed by the machine's TPM. The disk alone is worth nothing.
     Tpm,
-}
-
-/// A passphrase. It is never shown.
-pub struct Passphrase(Zeroizing<String>);
-
-/// Why a text is no passphrase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a passphrase has {SHORTEST_PASSPHRASE} to {LONGEST_PASSPHRASE} characters: four or five words, say")]
-pub struct NoPassphrase;
-
-impl Passphrase {
-    /// A passphrase to be chosen.
-    ///
-    /// # Errors
-    /// [`NoPassphrase`] when it is too short, or too long.
-    pub fn new(text: String) -> Result<Self, NoPassphrase> {
-        let text = Zeroizing::new(text);
-        let characters = text.chars().count();
-        let fits = (SHORTEST_PASSPHRASE..=LONGEST_PASSPHRASE).contains(&characters);
-        if fits { Ok(Self(text)) } else { Err(NoPassphrase) }
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Passphrase")
-    }
 }
 
 /// What is to wrap the domain key.
@@ -120,17 +82,6 @@ fn context(store: Uuid, wrapping: &Wrapping) -> Result<Vec<u8>, StoreError> {
     context.extend(store.as_bytes());
     context.extend(serde_json::to_vec(wrapping).map_err(|why| StoreError::Io(why.to_string()))?);
     Ok(context)
-}
-
-/// The master key that comes of a passphrase.
-fn derive(passphrase: &str, salt: &str, memory_kib: u32, passes: u32) -> Option<SealingKey> {
-    let sane = (8..=MOST_MEMORY_KIB).contains(&memory_kib) && (1..=MOST_PASSES).contains(&passes);
-    let salt = STANDARD.decode(salt).ok().filter(|salt| sane && salt.len() == SALT)?;
-    let parameters = Params::new(memory_kib, passes, 1, Some(KEY)).ok()?;
-    let mut key = Zeroizing::new([0; KEY]);
-    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);
-    argon.hash_password_into(passphrase.as_bytes(), &salt, key.as_mut_slice()).ok()?;
-    SealingKey::new(key).ok()
 }
 
 /// The keys of a store that is open.
@@ -183,7 +134,7 @@ impl Keys {
     pub(super) fn find(place: Place) -> Result<Found, StoreError> {
         let wrapped = place.wrapped()?;
         match &wrapped.master {
-            Wrapping::Passphrase { .. } => {
+            Wrapping::Passphrase(_) => {
                 // One that was to go when the power went.
                 place.shred_master()?;
                 Ok(Found::Locked(Locked { place, wrapped }))
@@ -262,15 +213,15 @@ impl Keys {
     pub(super) fn at_rest(&self) -> AtRest {
         match self.wrapped.master {
             Wrapping::File {} => AtRest::KeyFile,
-            Wrapping::Passphrase { .. } => AtRest::Passphrase,
+            Wrapping::Passphrase(_) => AtRest::Passphrase,
             Wrapping::Tpm(_) => AtRest::Tpm,
         }
     }
 
     /// Wraps the domain key anew. Whoever replaces a passphrase knows it.
     pub(super) fn change(&mut self, current: Option<&str>, master: &Master) -> Result<(), KeyError> {
-        if let Wrapping::Passphrase { salt, memory_kib, passes } = &self.wrapped.master {
-            let key = derive(current.ok_or(KeyError::Missing)?, salt, *memory_kib, *passes);
+        if let Wrapping::Passphrase(derivation) = &self.wrapped.master {
+            let key = derivation.key(current.ok_or(KeyError::Missing)?);
             let opened = key.map(|key| unwrap(&self.place, &self.wrapped, &self.wrapped.domain, &key));
             opened.transpose()?.flatten().ok_or(KeyError::Wrong)?;
         } else if matches!((&self.wrapped.master, master), (Wrapping::File {}, Master::File)) {
@@ -319,10 +270,10 @@ impl Keys {
 impl Locked {
     /// The keys that a passphrase opens.
     pub(super) fn unlock(&self, passphrase: &str) -> Result<Keys, KeyError> {
-        let Wrapping::Passphrase { salt, memory_kib, passes } = &self.wrapped.master else {
+        let Wrapping::Passphrase(derivation) = &self.wrapped.master else {
             return Err(KeyError::Wrong);
         };
-        let master = derive(passphrase, salt, *memory_kib, *passes).ok_or(KeyError::Wrong)?;
+        let master = derivation.key(passphrase).ok_or(KeyError::Wrong)?;
         Keys::unwrapped(&self.place, &self.wrapped, master)?.ok_or(KeyError::Wrong)
     }
 }
@@ -335,7 +286,6 @@ fn wrap(
     generation: u64,
     master: &Master,
 ) -> Result<(Wrapped, SealingKey), StoreError> {
-    let fails = |why: io::Error| io_error(&why);
     let (wrapping, key) = match master {
         Master::File => {
             let key = SealingKey::random()?;
@@ -343,10 +293,10 @@ fn wrap(
             (Wrapping::File {}, key)
         }
         Master::Passphrase(passphrase) => {
-            let salt = STANDARD.encode(files::random::<SALT>().map_err(fails)?);
-            let key = derive(&passphrase.0, &salt, MEMORY_KIB, PASSES);
+            let derivation = Derivation::fresh()?;
+            let key = derivation.key(passphrase.as_str());
             let key = key.ok_or_else(|| StoreError::Io("no key comes of the passphrase".to_owned()))?;
-            (Wrapping::Passphrase { salt, memory_kib: MEMORY_KIB, passes: PASSES }, key)
+            (Wrapping::Passphrase(derivation), key)
         }
         Master::Tpm => {
             let key = SealingKey::random()?;
@@ -558,13 +508,5 @@ mod tests {
             let why = Keys::find(place.clone()).err().unwrap();
             assert_eq!(matches!(why, StoreError::Newer { version: 9 }), newer, "{why}");
         }
-    }
-
-    #[test]
-    fn a_passphrase_is_neither_short_nor_shown() {
-        assert_eq!(Passphrase::new("short".to_owned()).err(), Some(NoPassphrase));
-        assert_eq!(Passphrase::new("x".repeat(1025)).err(), Some(NoPassphrase));
-        let shown = format!("{:?}", passphrase(RIGHT));
-        assert!(!shown.contains("horse"), "{shown}");
     }
 }

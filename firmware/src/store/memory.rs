@@ -6,6 +6,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use uuid::Uuid;
+
 use super::{
     AtRest, Change, Entries, Entry, KeyError, Master, Page, Room, Store, StoreError, Table, Ticket, Value,
     makes_room,
@@ -15,17 +17,23 @@ use super::{
 type Everything = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// A store that forgets when it is dropped.
-#[derive(Default)]
 pub struct MemoryStore {
+    id: Uuid,
     entries: Mutex<Everything>,
     room: Mutex<Option<Room>>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { id: Uuid::new_v4(), entries: Mutex::default(), room: Mutex::default() }
     }
 
     /// From now on there is room for this.
@@ -92,6 +100,10 @@ impl Store for MemoryStore {
 
     fn wait(&self, _: &Ticket) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn id(&self) -> Uuid {
+        self.id
     }
 
     fn at_rest(&self) -> AtRest {

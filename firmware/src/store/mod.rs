@@ -18,6 +18,7 @@ mod memory;
 mod migrate;
 mod opening;
 mod pages;
+mod passphrase;
 mod record;
 mod sealed;
 mod sled;
@@ -32,19 +33,22 @@ mod contract;
 #[cfg(test)]
 mod power;
 
-pub(crate) use self::tpm::PCRS;
 pub use self::{
     disk::DiskStore,
-    keys::{AtRest, KeyError, Master, NoPassphrase, Passphrase},
+    keys::{AtRest, KeyError, Master},
     memory::MemoryStore,
     opening::{LockedStore, Opened, Opening},
+    passphrase::{NoPassphrase, Passphrase},
     space::Room,
     table::Table,
     tpm::{Tpm, TpmError},
     upkeep::{Stats, Tell, Upkeep, Verified},
 };
+pub(crate) use self::{passphrase::Derivation, sealed::SealingKey, tpm::PCRS};
 
 use std::{io, path::PathBuf};
+
+use uuid::Uuid;
 
 use self::{
     disk::Outcome,
@@ -259,7 +263,8 @@ pub trait Store: Send + Sync {
     /// [`StoreError`].
     fn last(&self, table: Table) -> Result<Option<Entry>, StoreError>;
 
-    /// Every entry of some tables, all as they are at one moment, in pages, in no order.
+    /// Every entry of some tables, all as they are at one moment, in pages, in no order. What is about a person of whom
+    /// something is taken away meanwhile is given as it is then, or not at all.
     ///
     /// # Errors
     /// [`StoreError`], also one of `page`.
@@ -300,6 +305,9 @@ pub trait Store: Send + Sync {
             }
         }
     }
+
+    /// The store's own id, which no other has.
+    fn id(&self) -> Uuid;
 
     /// How what is stored is protected from whoever takes the disk.
     fn at_rest(&self) -> AtRest;

@@ -21,7 +21,7 @@ const TAG: usize = 16;
 pub(super) const KEY: usize = 32;
 
 /// A key that seals: of values, or of other keys.
-pub(super) struct SealingKey {
+pub(crate) struct SealingKey {
     key: LessSafeKey,
     bytes: Zeroizing<[u8; KEY]>,
 }
@@ -43,7 +43,7 @@ impl SealingKey {
     }
 
     /// `head`, the nonce, what `value` becomes, and the tag.
-    pub(super) fn seal(&self, head: &[u8], context: &[u8], value: &[u8]) -> io::Result<Vec<u8>> {
+    pub(crate) fn seal(&self, head: &[u8], context: &[u8], value: &[u8]) -> io::Result<Vec<u8>> {
         let nonce: [u8; NONCE_LEN] = files::random()?;
         let mut sealed = Vec::with_capacity(head.len() + NONCE_LEN + value.len() + TAG);
         sealed.extend(head);
@@ -57,7 +57,7 @@ impl SealingKey {
     }
 
     /// What was sealed, from its nonce on; `None` when it is not what was sealed under this key and context.
-    pub(super) fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut value = rest.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);

@@ -15,9 +15,9 @@ pub enum Table {
     Clients,
     /// Tokens of automation by id.
     Tokens,
-    /// Certificates that were issued, by serial number.
+    /// Certificates that were issued, by their digests.
     Certificates,
-    /// Certificates that were revoked, by serial number.
+    /// Certificates that were revoked, by their digests.
     Revocations,
     /// Counters of failed attempts, by whom they are about.
     Counters,
@@ -74,12 +74,12 @@ impl Table {
     }
 
     /// Its number in files; never changes.
-    pub(super) fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         Self::ALL.iter().position(|table| *table == self).map_or(0, |at| at as u8 + 1)
     }
 
     /// The table of a number.
-    pub(super) fn of(code: u8) -> Option<Self> {
+    pub(crate) fn of(code: u8) -> Option<Self> {
         Self::ALL.get(usize::from(code.checked_sub(1)?)).copied()
     }
 

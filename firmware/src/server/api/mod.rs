@@ -1,6 +1,7 @@
 //! The routes of `/v1`. Handlers parse, call a service on a blocking thread, and put its answer into words.
 
 pub(super) mod at_rest;
+pub(super) mod backup;
 pub(super) mod claim;
 pub(super) mod decisions;
 pub(super) mod fingers;
@@ -19,7 +20,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRequestParts, Path},
     http::{StatusCode, request::Parts},
     middleware,
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 
 use serde::de::DeserializeOwned;
@@ -38,6 +39,12 @@ pub(super) fn router(state: State) -> Router {
         .route(
             "/v1/system/at-rest",
             get(at_rest::read).put(at_rest::change).layer(DefaultBodyLimit::max(SMALL)),
+        )
+        .route("/v1/system/backup", post(backup::take).layer(DefaultBodyLimit::max(SMALL)))
+        .route("/v1/system/erasures", get(backup::erasures))
+        .route(
+            "/v1/system/restore",
+            put(backup::receive).post(backup::work).get(backup::status).delete(backup::discard),
         )
         .route("/v1/subjects", post(subjects::create).get(subjects::list))
         .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))

@@ -307,9 +307,11 @@ impl Store for DiskStore {
         self.core.read_sealed(tables, &|reader, lives| {
             let mut values = Vec::with_capacity(lives.len());
             for live in lives {
-                if let Some(value) = self.core.open_live(reader, &live)? {
-                    values.push(Value { table: live.table, key: live.key, value });
-                }
+                let opened = match self.core.open_live(reader, &live)? {
+                    None => self.get(live.table, &live.key)?,
+                    opened => opened,
+                };
+                values.extend(opened.map(|value| Value { table: live.table, key: live.key, value }));
             }
             (page.lock().unwrap_or_else(PoisonError::into_inner))(values)
         })
@@ -335,6 +337,10 @@ impl Store for DiskStore {
         let done = self.core.wait(ticket);
         self.look_after(&done);
         done
+    }
+
+    fn id(&self) -> uuid::Uuid {
+        self.core.store_id()
     }
 
     fn at_rest(&self) -> AtRest {

@@ -17,6 +17,7 @@ use crate::store::{
     StoreError,
     crc::checksum,
     files, io_error,
+    passphrase::Derivation,
     sealed::{KEY, SealingKey},
     tpm::{Sealed, Tpm},
 };
@@ -66,7 +67,7 @@ impl Wrapped {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub(super) enum Wrapping {
     File {},
-    Passphrase { salt: String, memory_kib: u32, passes: u32 },
+    Passphrase(Derivation),
     Tpm(Sealed),
 }
 
