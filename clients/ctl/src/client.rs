@@ -5,11 +5,13 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -24,6 +26,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::error::CtlError;
 use crate::problem::Problem;
+use crate::transfer::Upload;
 
 /// A page of subjects is a few hundred kilobytes at most.
 const MAX_ANSWER: usize = 16 << 20;
@@ -73,11 +76,19 @@ impl FromStr for Server {
     }
 }
 
+/// The body of a request.
+type Outgoing = BoxBody<Bytes, io::Error>;
+
+/// A body that is in memory.
+fn whole(bytes: impl Into<Bytes>) -> Outgoing {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
 /// A connection to the box.
 pub(crate) struct Client {
     server: Server,
     limit: Duration,
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Outgoing>,
 }
 
 impl Client {
@@ -116,8 +127,49 @@ impl Client {
     pub(crate) async fn upload(&mut self, path: &str, bytes: Vec<u8>) -> Result<Value, CtlError> {
         let mut request = self.request(Method::POST, path, None)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.rauc.bundle"));
-        *request.body_mut() = Full::new(Bytes::from(bytes));
+        *request.body_mut() = whole(bytes);
         self.send(request).await
+    }
+
+    /// PUT of a file as it is, with the answer as JSON.
+    pub(crate) async fn upload_file(
+        &mut self,
+        path: &str,
+        file: Upload,
+        kind: &'static str,
+    ) -> Result<Value, CtlError> {
+        let mut request = self.request(Method::PUT, path, None)?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        *request.body_mut() = file.boxed();
+        self.send(request).await
+    }
+
+    /// POST of JSON, with the answer in pieces as it comes. The limit is for each piece.
+    pub(crate) async fn download(
+        &mut self,
+        path: &str,
+        body: &Value,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), CtlError>,
+    ) -> Result<(), CtlError> {
+        let request = self.request(Method::POST, path, Some(body))?;
+        let late = |_| timed_out(&self.server, self.limit);
+        let wire = |error: hyper::Error| wire_error(&self.server, &error);
+        self.sender.ready().await.map_err(wire)?;
+        let answer = tokio::time::timeout(self.limit, self.sender.send_request(request)).await;
+        let answer = answer.map_err(late)?.map_err(wire)?;
+        let status = answer.status().as_u16();
+        let mut body = answer.into_body();
+        if !(200..300).contains(&status) {
+            let whole = Limited::new(body, MAX_ANSWER).collect().await;
+            let whole = whole.map_err(|error| wire_error(&self.server, &*error))?.to_bytes();
+            return Err(CtlError::Problem(Problem::parse(status, &whole)));
+        }
+        while let Some(frame) = tokio::time::timeout(self.limit, body.frame()).await.map_err(late)? {
+            if let Ok(piece) = frame.map_err(wire)?.into_data() {
+                take(&piece)?;
+            }
+        }
+        Ok(())
     }
 
     async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CtlError> {
@@ -125,7 +177,7 @@ impl Client {
         self.send(request).await
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Value, CtlError> {
+    async fn send(&mut self, request: Request<Outgoing>) -> Result<Value, CtlError> {
         let exchange = exchange(&mut self.sender, request);
         let (status, body) = tokio::time::timeout(self.limit, exchange)
             .await
@@ -145,7 +197,7 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Request<Full<Bytes>>, CtlError> {
+    ) -> Result<Request<Outgoing>, CtlError> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -156,11 +208,11 @@ impl Client {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        request.body(Full::new(bytes)).map_err(|error| CtlError::Usage(error.to_string()))
+        request.body(whole(bytes)).map_err(|error| CtlError::Usage(error.to_string()))
     }
 }
 
-async fn open(server: &Server, tls: Arc<ClientConfig>) -> Result<SendRequest<Full<Bytes>>, CtlError> {
+async fn open(server: &Server, tls: Arc<ClientConfig>) -> Result<SendRequest<Outgoing>, CtlError> {
     let unreachable =
         |error: &dyn Error| CtlError::Unreachable { server: server.authority(), reason: error.to_string() };
     let name = ServerName::try_from(server.host.clone()).map_err(|error| unreachable(&error))?;
@@ -177,8 +229,8 @@ async fn open(server: &Server, tls: Arc<ClientConfig>) -> Result<SendRequest<Ful
 }
 
 async fn exchange(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
+    sender: &mut SendRequest<Outgoing>,
+    request: Request<Outgoing>,
 ) -> Result<(u16, Bytes), Box<dyn Error + Send + Sync>> {
     sender.ready().await?;
     let answer = sender.send_request(request).await?;

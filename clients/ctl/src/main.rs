@@ -11,10 +11,12 @@ mod error;
 mod exit;
 mod keys;
 mod outcome;
+mod passphrase;
 mod pin;
 mod problem;
 mod sample;
 mod tls;
+mod transfer;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

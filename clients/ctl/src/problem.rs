@@ -91,6 +91,17 @@ impl Problem {
             (_, "not-encrypted") => Some("Wait until the update is kept: authenteonctl update status."),
             (_, "no-tpm") => Some("Its configuration names the TPM: [store] tpm. A passphrase needs none."),
             (_, "not-locked") => Some("Nothing was to be done."),
+            (_, "wrong-backup-passphrase") => {
+                Some("It is the backup's own, not the one that unlocks the box.")
+            }
+            (_, "not-a-backup" | "backup-damaged" | "no-backup" | "not-erasures" | "bad-expiry") => {
+                Some("The box is as it was.")
+            }
+            (_, "backup-newer") => Some("Update the box first: authenteonctl update apply."),
+            (_, "backup-expired") => Some("With --even-expired, if you know who was erased since."),
+            (_, "erasures-needed") => Some("With --erasures FILE, or --without-erasures."),
+            (_, "not-empty") => Some("Try what the backup holds with --dry-run."),
+            (_, "restore-busy") => Some("Wait until it is done."),
             (_, "update-state" | "no-room") => Some("Look at it with: authenteonctl update status."),
             (401, _) => Some(
                 "Give a client certificate that this box has registered: --cert and --key \

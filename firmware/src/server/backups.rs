@@ -268,7 +268,8 @@ pub(crate) fn pipe(ended: tokio::sync::oneshot::Receiver<Result<(), BackupError>
 impl Outgoing {
     fn send(&mut self) -> io::Result<()> {
         let part = Bytes::from(std::mem::take(&mut self.part));
-        let sent = self.handle.block_on(timeout(PATIENCE, self.sender.send(part)));
+        // Inside, where there is a clock: the store reads on threads of its own.
+        let sent = self.handle.block_on(async { timeout(PATIENCE, self.sender.send(part)).await });
         match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(io::Error::other("the client has gone")),

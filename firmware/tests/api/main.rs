@@ -1,5 +1,5 @@
 //! The whole daemon as its clients meet it: the real binary with its own authority and store, on a free
-//! port of this machine, asked over TLS. Nothing in here reaches into the library but `readers` and `updates`.
+//! port of this machine, asked over TLS. Nothing in here reaches into the library but `readers`, `updates` and `backup`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 #[path = "../update/support.rs"]
@@ -8,6 +8,7 @@ mod boxes;
 mod support;
 
 mod at_rest;
+mod backup;
 mod bad_bodies;
 mod bad_samples;
 mod commands;

@@ -1,9 +1,5 @@
 //! `unlock`, and `at-rest show|key-file|tpm|passphrase`: who can read what the box stores when its disk is taken.
-//!
-//! Invariant: a passphrase comes from a file or from the terminal, where it is not shown; it is never an
-//! argument, which every list of processes shows, and never part of an answer.
 
-use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -14,10 +10,9 @@ use crate::args::AtRestCommand;
 use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
+use crate::passphrase;
 
 const PATH: &str = "/v1/system/at-rest";
-/// Bytes of the longest passphrase, and more.
-const LONGEST: u64 = 8192;
 
 #[derive(Deserialize)]
 struct State {
@@ -30,7 +25,7 @@ pub(crate) async fn unlock(
     file: Option<&Path>,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
 ) -> Result<Outcome, CtlError> {
-    let passphrase = passphrase(file, "Passphrase: ")?;
+    let passphrase = passphrase::given(file, "Passphrase: ")?;
     let answer = connect().await?.post("/v1/system/unlock", &json!({"passphrase": passphrase})).await?;
     Ok(Outcome::done("unlocked\n".to_owned(), answer))
 }
@@ -50,7 +45,7 @@ pub(crate) async fn run(
         }
         AtRestCommand::Passphrase { new, current } => {
             let current = present(current.as_deref())?;
-            let new = chosen(new.as_deref())?;
+            let new = passphrase::chosen(new.as_deref(), "New passphrase (12 characters or more): ")?;
             Some(json!({"mode": "passphrase", "passphrase": new, "current": current}))
         }
     };
@@ -91,56 +86,12 @@ fn describe(state: &State) -> String {
 
 /// The present passphrase, where there is one.
 fn present(file: Option<&Path>) -> Result<Option<String>, CtlError> {
-    file.map(|file| passphrase(Some(file), "")).transpose()
-}
-
-/// A passphrase that is to be: asked for twice at a terminal.
-fn chosen(file: Option<&Path>) -> Result<String, CtlError> {
-    let first = passphrase(file, "New passphrase (12 characters or more): ")?;
-    if file.is_none() && io::stdin().is_terminal() && passphrase(None, "The same again: ")? != first {
-        return Err(CtlError::Usage("the two are not the same: nothing was changed".to_owned()));
-    }
-    Ok(first)
-}
-
-/// The first line of a file, of standard input, or of what is typed.
-fn passphrase(file: Option<&Path>, question: &str) -> Result<String, CtlError> {
-    let failed = |error: io::Error| CtlError::System(error.to_string());
-    let stdin = io::stdin();
-    let mut text = String::new();
-    match file.filter(|file| *file != Path::new("-")) {
-        Some(path) => {
-            let bad =
-                |error: io::Error| CtlError::File { path: path.to_path_buf(), reason: error.to_string() };
-            std::fs::File::open(path).map_err(bad)?.take(LONGEST).read_to_string(&mut text).map_err(bad)?;
-        }
-        None if file.is_none() && stdin.is_terminal() => {
-            write!(io::stderr().lock(), "{question}").map_err(failed)?;
-            text = rpassword::read_password().map_err(failed)?;
-        }
-        None => {
-            stdin.lock().take(LONGEST).read_to_string(&mut text).map_err(failed)?;
-        }
-    }
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => Err(CtlError::Missing("no passphrase: type it, or give a file of one line")),
-    }
+    file.map(|file| passphrase::given(Some(file), "")).transpose()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_passphrase_is_the_first_line_of_its_file_with_its_spaces() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("passphrase");
-        std::fs::write(&path, " four words of it \r\nnotes\n").unwrap();
-        assert_eq!(passphrase(Some(&path), "").unwrap(), " four words of it ");
-        std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(passphrase(Some(&path), ""), Err(CtlError::Missing(_))));
-    }
 
     #[test]
     fn what_is_not_encrypted_says_why_and_a_copy_in_clear_is_named() {

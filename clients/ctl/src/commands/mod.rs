@@ -2,6 +2,7 @@
 //! [`Outcome`].
 
 mod at_rest;
+mod backup;
 mod claim;
 #[cfg(feature = "local")]
 mod convert;
@@ -27,7 +28,7 @@ use crate::error::CtlError;
 use crate::outcome::Outcome;
 use crate::tls;
 
-/// A bundle on its way over a slow line.
+/// A bundle, or a piece of a backup, on its way over a slow line.
 const UPLOAD_SECONDS: u64 = 600;
 
 /// Runs the command that was asked for; only those that ask the box connect to it.
@@ -35,7 +36,7 @@ pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Ou
     if let Command::Sensor(command) = &command {
         connection.timeout = connection.timeout.max(command.patience());
     }
-    if let Command::Update(_) = &command {
+    if let Command::Update(_) | Command::Backup(_) | Command::Restore(_) = &command {
         connection.timeout = connection.timeout.max(UPLOAD_SECONDS);
     }
     let identified = connection.cert.is_some();
@@ -55,6 +56,8 @@ pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Ou
         Command::Sensor(command) => sensor::run(command, connect).await,
         Command::Unlock { passphrase_file } => at_rest::unlock(passphrase_file.as_deref(), connect).await,
         Command::AtRest(command) => at_rest::run(command, connect).await,
+        Command::Backup(asked) => backup::take(asked, connect).await,
+        Command::Restore(asked) => backup::restore(asked, connect).await,
         Command::Update(command) => update::run(command, connect).await,
         #[cfg(feature = "local")]
         Command::Inspect { image, out } => inspect::run(&image, &out),
@@ -90,7 +93,7 @@ fn confirm(what: &str, yes: bool) -> Result<(), CtlError> {
         .and_then(|()| stdin.lock().read_line(&mut answer));
     match asked {
         Ok(_) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
-        Ok(_) => Err(CtlError::Usage("nothing was deleted".to_owned())),
+        Ok(_) => Err(CtlError::Usage("nothing was done".to_owned())),
         Err(error) => Err(CtlError::System(error.to_string())),
     }
 }

@@ -321,3 +321,39 @@ fn store_that_makes_its_index_serves_and_records_decisions_and_refuses_changes_o
     store.commit(&[put(Table::Subjects, &[1; 16], b"Bob")]).unwrap();
     assert_eq!(everything(&store).unwrap(), indexed(&store).unwrap());
 }
+
+#[test]
+fn store_read_all_gives_everybody_though_all_keys_are_changed_meanwhile() {
+    // More than one page of them.
+    const PEOPLE: u32 = 5000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(folder.path()).unwrap();
+    let key = |n: u32| [&n.to_be_bytes().repeat(4)[..], &[1]].concat();
+    for first in (0..PEOPLE).step_by(1000) {
+        let changes: Vec<_> =
+            (first..first + 1000).map(|n| put(Table::Fingers, &key(n), &n.to_be_bytes())).collect();
+        store.commit(&changes).unwrap();
+    }
+    store.wait_until_indexed();
+    let mut found = BTreeMap::new();
+    let (changed, mut began) = (AtomicU64::new(0), false);
+    thread::scope(|scope| {
+        let rotate = || {
+            store.upkeep().unwrap().rotate_keys(&|done, _| changed.store(done, Ordering::SeqCst)).unwrap();
+        };
+        let mut page = |values: Vec<Value>| {
+            found.extend(values.into_iter().map(|value| (value.key, value.value)));
+            if !std::mem::replace(&mut began, true) {
+                scope.spawn(rotate);
+                // What is read after this has another key; the end of a rotation waits for who reads.
+                while changed.load(Ordering::SeqCst) < u64::from(PEOPLE) / 2 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+            Ok(())
+        };
+        store.read_all(&[Table::Fingers], &mut page).unwrap();
+    });
+    assert_eq!(found.len(), PEOPLE as usize);
+    assert!((0..PEOPLE).all(|n| found[&key(n)] == n.to_be_bytes()));
+}
