@@ -35,15 +35,21 @@ pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 
 mod at_rest;
 mod backup;
+mod clients;
 mod restore;
 
 pub use self::restore::{RestoreOptions, RestoreReport};
+
+use self::clients::Known;
 
 /// Samples remembered against replay.
 const SAMPLES_REMEMBERED: usize = 65_536;
 /// Answers remembered for repeated requests, and for how long.
 const ANSWERS_REMEMBERED: usize = 4096;
 const ANSWERS_LIVE: Duration = Duration::from_secs(600);
+
+/// What is read at the start, in one go.
+const READ_AT_START: [Table; 4] = [Table::Fingers, Table::About, Table::Clients, Table::Revocations];
 
 /// The services of one box. Cheap to clone.
 #[derive(Clone)]
@@ -71,6 +77,8 @@ pub(crate) struct Inner {
     answers: Mutex<Answers>,
     /// How far it is while people are put back, or what is there of them is cleared away.
     rebuilding: Mutex<Option<(u64, u64)>>,
+    /// Who holds a certificate of the box, as the store has it.
+    known: Mutex<Known>,
     pub(crate) in_progress: InProgress,
     /// Compared with when there is nobody to compare with, so that absence takes as long.
     pub(crate) decoy: Finger,
@@ -162,12 +170,17 @@ impl Services {
     /// [`OpenError`].
     pub fn open(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let epoch = store.epoch();
-        let mut restoring = None;
+        let (mut restoring, mut known) = (None, Known::default());
         let mut gallery = gallery::fill(None, |page| {
-            store.read_all(&[Table::Fingers, Table::About], &mut |values| {
+            store.read_all(&READ_AT_START, &mut |values| {
                 let (fingers, facts): (Vec<_>, Vec<_>) =
                     values.into_iter().partition(|value| value.table == Table::Fingers);
-                restoring = facts.iter().find_map(Inner::was_restoring).or(restoring);
+                for fact in &facts {
+                    match fact.table {
+                        Table::About => restoring = Inner::was_restoring(fact).or(restoring),
+                        _ => known.read(fact)?,
+                    }
+                }
                 page(fingers.into_iter().map(|value| (value.key, value.value)).collect())
             })
         })?;
@@ -187,6 +200,7 @@ impl Services {
             seen: Mutex::new(seen),
             answers: Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE)),
             rebuilding: Mutex::default(),
+            known: Mutex::new(known),
             in_progress: InProgress::default(),
             decoy: decoy()?,
         };

@@ -66,6 +66,18 @@ pub enum Event {
     MasterKeyChanged {
         mode: AtRest,
     },
+    /// Somebody got a certificate.
+    ClientAdded {
+        client: ClientId,
+        role: Role,
+        name: String,
+    },
+    /// A certificate is revoked.
+    ClientRemoved {
+        client: ClientId,
+        role: Role,
+        name: String,
+    },
     /// A backup was begun, which is to be destroyed at that moment.
     BackupTaken {
         expires: Timestamp,

@@ -121,10 +121,14 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
         });
     }
     let reloader = server.reloader();
+    let settling = reloader.clone();
+    tokio::spawn(async move { settling.reload_once_open().await });
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            match reloader.reload() {
-                Ok(()) => info!("clients read again"),
+            let reloader = reloader.clone();
+            match tokio::task::spawn_blocking(move || reloader.reload()).await {
+                Ok(Ok(())) => info!("clients read again"),
+                Ok(Err(why)) => error!(%why, "clients not read; the old ones stay"),
                 Err(why) => error!(%why, "clients not read; the old ones stay"),
             }
         }

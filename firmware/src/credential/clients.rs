@@ -69,12 +69,21 @@ impl Clients {
     /// # Errors
     /// [`ClientsError`].
     pub fn load(folder: &Path) -> Result<Self, ClientsError> {
+        Self::find(folder).map(Option::unwrap_or_default)
+    }
+
+    /// Reads the registry of an authority's folder, if there is one.
+    ///
+    /// # Errors
+    /// [`ClientsError`].
+    pub fn find(folder: &Path) -> Result<Option<Self>, ClientsError> {
         let path = folder.join(FILE);
         match fs::read_to_string(&path) {
             Ok(text) => {
-                toml::from_str(&text).map_err(|why| ClientsError::Syntax { path, why: why.to_string() })
+                let read = toml::from_str(&text);
+                read.map(Some).map_err(|why| ClientsError::Syntax { path, why: why.to_string() })
             }
-            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(why) => Err(ClientsError::File { path, why }),
         }
     }
@@ -130,6 +139,12 @@ impl Clients {
         let digest = hex(sha256);
         let client = self.clients.iter().find(|c| c.sha256 == digest)?;
         Some(Caller { id: ClientId::of_certificate(sha256), role: client.role, name: client.name.clone() })
+    }
+}
+
+impl From<Vec<Client>> for Clients {
+    fn from(clients: Vec<Client>) -> Self {
+        Self { clients }
     }
 }
 

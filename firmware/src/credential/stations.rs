@@ -13,7 +13,7 @@ use super::{
     clients::{Client, Clients, ClientsError},
     csr::{self, CsrError},
 };
-use crate::request::Role;
+use crate::{request::Role, store::StoreError};
 
 /// Bytes of a client's name.
 const LONGEST: usize = 64;
@@ -57,6 +57,9 @@ pub enum StationError {
     /// The certificate cannot be made.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The store does not keep it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Nobody could administer the box any more.
     #[error("this is the last administrator: add another one first")]
     LastAdministrator,
@@ -93,11 +96,18 @@ impl Stations {
         self.in_force.read().unwrap_or_else(PoisonError::into_inner).all().to_vec()
     }
 
-    /// Registers a client and certifies the key that its request shows.
+    /// Registers a client and certifies the key that its request shows. `keep` makes a fact of it first, with its
+    /// certificate.
     ///
     /// # Errors
     /// [`StationError`].
-    pub fn add(&self, name: &ClientName, role: Role, request: &str) -> Result<Added, StationError> {
+    pub fn add(
+        &self,
+        name: &ClientName,
+        role: Role,
+        request: &str,
+        keep: impl FnOnce(&Client, &str) -> Result<(), StoreError>,
+    ) -> Result<Added, StationError> {
         let key = csr::proven_key(request)?;
         let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let mut clients = Clients::load(&self.folder)?;
@@ -107,29 +117,55 @@ impl Stations {
         let authority = Authority::open(&self.folder)?;
         let certified = authority.certify_client(name.as_str(), role, &key.key)?;
         clients.add(name.as_str(), role, &certified.fingerprint)?;
-        clients.save(&self.folder)?;
         let client = clients.all().last().cloned().ok_or(ClientsError::Unknown(name.as_str().to_owned()))?;
+        keep(&client, &certified.certificate)?;
+        clients.save(&self.folder)?;
         self.publish(clients);
         Ok(Added { client, certificate: certified.certificate, authority: authority.certificate()? })
     }
 
-    /// Removes a client: it is nobody from its next request on, on open connections too.
+    /// Removes a client: it is nobody from its next request on, on open connections too. `keep` makes a fact of it
+    /// first.
     ///
     /// # Errors
     /// [`StationError`].
-    pub fn remove(&self, name: &str) -> Result<(), StationError> {
+    pub fn remove(
+        &self,
+        name: &str,
+        keep: impl FnOnce(&Client) -> Result<(), StoreError>,
+    ) -> Result<(), StationError> {
         let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let mut clients = Clients::load(&self.folder)?;
         let administrators = |clients: &Clients| {
             clients.all().iter().filter(|client| client.role == Role::Administrator).count()
         };
         let before = administrators(&clients);
+        let gone = clients.all().iter().find(|client| client.name == name).cloned();
         clients.remove(name)?;
         if before > 0 && administrators(&clients) == 0 {
             return Err(StationError::LastAdministrator);
         }
+        gone.as_ref().map_or(Ok(()), keep)?;
         clients.save(&self.folder)?;
         self.publish(clients);
+        Ok(())
+    }
+
+    /// Reads the registry again, has `facts` say what it is to be, given nothing when there is none, and makes it so.
+    ///
+    /// # Errors
+    /// [`StationError`]; then the one in force stays.
+    pub fn settle(
+        &self,
+        facts: impl FnOnce(Option<&[Client]>) -> Result<Vec<Client>, StoreError>,
+    ) -> Result<(), StationError> {
+        let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = Clients::find(&self.folder)?;
+        let settled = Clients::from(facts(found.as_ref().map(Clients::all))?);
+        if found.as_ref() != Some(&settled) && !(found.is_none() && settled.all().is_empty()) {
+            settled.save(&self.folder)?;
+        }
+        self.publish(settled);
         Ok(())
     }
 
@@ -141,6 +177,10 @@ impl Stations {
 #[cfg(test)]
 mod tests {
     use super::{csr::tests::request, *};
+
+    fn kept(_: &Client, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     fn fresh() -> String {
         request(&rcgen::KeyPair::generate().unwrap())
@@ -160,23 +200,29 @@ mod tests {
     #[test]
     fn a_client_is_known_at_once_and_after_a_restart_and_forgotten_the_same_way() {
         let (_folder, stations) = stations();
-        let added = stations.add(&name("desk-1"), Role::Station, &fresh()).unwrap();
+        let added = stations.add(&name("desk-1"), Role::Station, &fresh(), kept).unwrap();
         assert!(added.certificate.contains("BEGIN CERTIFICATE"));
         assert!(added.authority.contains("BEGIN CERTIFICATE"));
         assert_eq!(stations.all(), [added.client]);
         assert_eq!(Clients::load(&stations.folder).unwrap().all(), stations.all());
-        stations.remove("desk-1").unwrap();
+        stations.remove("desk-1", |_| Ok(())).unwrap();
         assert_eq!(stations.all(), []);
         assert_eq!(Clients::load(&stations.folder).unwrap().all(), []);
-        assert!(matches!(stations.remove("desk-1"), Err(StationError::Clients(ClientsError::Unknown(_)))));
+        assert!(matches!(
+            stations.remove("desk-1", |_| Ok(())),
+            Err(StationError::Clients(ClientsError::Unknown(_)))
+        ));
     }
 
     #[test]
     fn a_name_is_taken_once_and_a_bad_request_takes_none() {
         let (_folder, stations) = stations();
-        assert!(matches!(stations.add(&name("a"), Role::Station, "no request"), Err(StationError::Csr(_))));
-        stations.add(&name("a"), Role::Station, &fresh()).unwrap();
-        let again = stations.add(&name("a"), Role::Officer, &fresh());
+        assert!(matches!(
+            stations.add(&name("a"), Role::Station, "no request", kept),
+            Err(StationError::Csr(_))
+        ));
+        stations.add(&name("a"), Role::Station, &fresh(), kept).unwrap();
+        let again = stations.add(&name("a"), Role::Officer, &fresh(), kept);
         assert!(matches!(again, Err(StationError::Clients(ClientsError::Exists(_)))));
         assert_eq!(stations.all().len(), 1);
     }
@@ -184,10 +230,10 @@ mod tests {
     #[test]
     fn the_last_administrator_stays() {
         let (_folder, stations) = stations();
-        stations.add(&name("one"), Role::Administrator, &fresh()).unwrap();
-        assert!(matches!(stations.remove("one"), Err(StationError::LastAdministrator)));
-        stations.add(&name("two"), Role::Administrator, &fresh()).unwrap();
-        stations.remove("one").unwrap();
+        stations.add(&name("one"), Role::Administrator, &fresh(), kept).unwrap();
+        assert!(matches!(stations.remove("one", |_| Ok(())), Err(StationError::LastAdministrator)));
+        stations.add(&name("two"), Role::Administrator, &fresh(), kept).unwrap();
+        stations.remove("one", |_| Ok(())).unwrap();
         assert_eq!(stations.all().len(), 1);
     }
 
@@ -197,5 +243,32 @@ mod tests {
             assert_eq!(ClientName::try_from(bad.to_owned()), Err(NotAName), "{bad}");
         }
         assert_eq!(name("door_2.west").as_str(), "door_2.west");
+    }
+
+    #[test]
+    fn what_the_store_does_not_keep_is_not_registered_nor_removed() {
+        let (_folder, stations) = stations();
+        let refused = stations.add(&name("a"), Role::Station, &fresh(), |_, _| Err(StoreError::Full));
+        assert!(matches!(refused, Err(StationError::Store(StoreError::Full))));
+        assert_eq!(stations.all(), []);
+        stations.add(&name("a"), Role::Station, &fresh(), kept).unwrap();
+        let refused = stations.remove("a", |_| Err(StoreError::Full));
+        assert!(matches!(refused, Err(StationError::Store(StoreError::Full))));
+        assert_eq!(stations.all().len(), 1);
+    }
+
+    #[test]
+    fn a_registry_is_what_the_facts_say_and_a_lost_one_comes_back() {
+        let (_folder, stations) = stations();
+        let one = stations.add(&name("one"), Role::Station, &fresh(), kept).unwrap().client;
+        let two = stations.add(&name("two"), Role::Station, &fresh(), kept).unwrap().client;
+        stations
+            .settle(|found| Ok(found.unwrap().iter().filter(|client| **client != one).cloned().collect()))
+            .unwrap();
+        assert_eq!(stations.all(), [two.clone()]);
+        assert_eq!(Clients::load(&stations.folder).unwrap().all(), [two]);
+        std::fs::remove_file(stations.folder.join("clients.toml")).unwrap();
+        stations.settle(|found| Ok(found.map_or_else(|| vec![one.clone()], <[Client]>::to_vec))).unwrap();
+        assert_eq!(Clients::load(&stations.folder).unwrap().all(), [one]);
     }
 }

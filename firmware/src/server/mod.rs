@@ -18,7 +18,7 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, RwLock},
     thread::available_parallelism,
     time::Duration,
 };
@@ -26,14 +26,14 @@ use std::{
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     claim::Claim,
     config::Limits,
     credential::{
         clients::{Clients, ClientsError},
-        stations::Stations,
+        stations::{StationError, Stations},
     },
     lock::Lock,
     memory::Answers,
@@ -123,6 +123,15 @@ impl State {
         self.lock.services().ok_or_else(Problem::locked)
     }
 
+    /// Brings the registry of clients and the store together, when the store is open; reads it again in any case.
+    fn settle_clients(&self) -> Result<(), StationError> {
+        let services = self.lock.services();
+        self.stations.settle(|found| match services {
+            Some(services) => services.settle_clients(found),
+            None => Ok(found.unwrap_or_default().to_vec()),
+        })
+    }
+
     /// Whether nobody has claimed the box.
     pub(crate) fn unprovisioned(&self) -> bool {
         self.claim.as_ref().is_some_and(|claim| claim.unprovisioned())
@@ -134,7 +143,6 @@ pub struct Server {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     state: State,
-    pki: PathBuf,
 }
 
 impl Server {
@@ -154,7 +162,7 @@ impl Server {
         let state = State {
             lock,
             limits,
-            stations: Arc::new(Stations::new(pki.clone(), Arc::clone(&clients))),
+            stations: Arc::new(Stations::new(pki, Arc::clone(&clients))),
             clients,
             bodies: Arc::new(Semaphore::new(BODIES)),
             small_bodies: Arc::new(Semaphore::new(SMALL_BODIES)),
@@ -168,7 +176,7 @@ impl Server {
             test_image: false,
             clock_report: None,
         };
-        Ok(Self { listener, acceptor, state, pki })
+        Ok(Self { listener, acceptor, state })
     }
 
     /// With a claim: until it is made, nobody is served.
@@ -233,12 +241,12 @@ impl Server {
     /// A handle to read the registry of clients again.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        Reloader { clients: Arc::clone(&self.state.clients), pki: self.pki.clone() }
+        Reloader { state: self.state.clone() }
     }
 
     /// Serves until `stop` resolves, then lets open requests finish for the drain time.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, acceptor, state, .. } = self;
+        let Self { listener, acceptor, state } = self;
         let router = api::router(state.clone());
         let connections = Arc::new(Semaphore::new(state.limits.connections));
         let graceful = GracefulShutdown::new();
@@ -288,18 +296,29 @@ impl Server {
 /// Reads the registry of clients again, for connections that are open too.
 #[derive(Clone)]
 pub struct Reloader {
-    clients: Arc<RwLock<Clients>>,
-    pki: PathBuf,
+    state: State,
 }
 
 impl Reloader {
-    /// Reads it; when it cannot be read the old one stays.
+    /// Reads it, and makes facts of the store of what is in it, once that is open; when it cannot be read the old one
+    /// stays.
     ///
     /// # Errors
-    /// [`ClientsError`].
-    pub fn reload(&self) -> Result<(), ClientsError> {
-        let clients = Clients::load(&self.pki)?;
-        *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
-        Ok(())
+    /// [`StationError`].
+    pub fn reload(&self) -> Result<(), StationError> {
+        self.state.settle_clients()
+    }
+
+    /// The same as soon as the store is open.
+    pub async fn reload_once_open(&self) {
+        if self.state.lock.opened().await.is_err() {
+            return;
+        }
+        let this = self.clone();
+        match tokio::task::spawn_blocking(move || this.reload()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => error!(%why, "registry of clients and store are not brought together"),
+            Err(why) => error!(%why, "registry of clients and store are not brought together"),
+        }
     }
 }

@@ -217,6 +217,7 @@ impl From<StationError> for Problem {
             StationError::LastAdministrator => {
                 is(StatusCode::CONFLICT, "last-administrator", "The last administrator stays")
             }
+            StationError::Store(why) => why.into(),
             why @ (StationError::Clients(_) | StationError::Authority(_)) => Self::internal(&why),
         }
     }

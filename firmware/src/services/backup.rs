@@ -29,6 +29,9 @@ impl Services {
         let inner = &self.inner;
         // While a restore is cut short or going on, people are there in part.
         inner.people_may_change()?;
+        if inner.store.is_earlier() {
+            return Err(BackupError::OnTrial);
+        }
         let header = Header::new(inner.store.id(), inner.clock.now(), days)?;
         let event = Event::BackupTaken { expires: header.expires };
         Inner::commit(inner, by, &[], &event)?;

@@ -107,7 +107,7 @@ impl Services {
     ) -> Result<RestoreReport, BackupError> {
         let inner = &self.inner;
         inner.people_may_change()?;
-        if inner.store.upkeep().is_none() && inner.store.id().is_nil() {
+        if inner.store.is_earlier() {
             return Err(BackupError::OnTrial);
         }
         inner.check_empty()?;

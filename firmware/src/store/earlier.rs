@@ -176,6 +176,10 @@ impl Store for EarlierStore {
         Ok(())
     }
 
+    fn is_earlier(&self) -> bool {
+        true
+    }
+
     fn id(&self) -> Uuid {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.as_ref().map_or(Uuid::nil(), |keys| keys.domain().store)

@@ -306,6 +306,12 @@ pub trait Store: Send + Sync {
         }
     }
 
+    /// Whether it has the format of the version before, which may have to go on with it: nothing is to be written that
+    /// that version does not know.
+    fn is_earlier(&self) -> bool {
+        false
+    }
+
     /// The store's own id, which no other has.
     fn id(&self) -> Uuid;
 

@@ -180,7 +180,7 @@ fn fill(store: &Path, people: u32, views: &[u8]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn store_restore_that_is_killed_leaves_an_empty_box_which_takes_the_backup_then() {
     const PEOPLE: u32 = 6000;
-    let (mut old, boss) = start().await;
+    let (mut old, _) = start().await;
     let person = enrolled(&Client::named(&old, "officer"), "125").await;
     old.terminate();
     assert!(old.wait().success());

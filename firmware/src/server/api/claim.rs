@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use axum::{Json, extract::State as Shared};
 use serde::{Deserialize, Serialize};
+use tracing::error;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -56,9 +57,14 @@ pub(crate) async fn claim(
     let Some(claim) = state.claim.clone() else { return Err(ClaimError::Claimed.into()) };
     // Not on the matcher's permits: nobody's decision waits for a stranger.
     let done = tokio::task::spawn_blocking(move || {
-        claim.attempt(&body.code, &body.csr, |clients| {
+        let claimed = claim.attempt(&body.code, &body.csr, |clients| {
             *state.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
-        })
+        })?;
+        // The claim holds without it; the next start makes up for it.
+        if let Err(why) = state.settle_clients() {
+            error!(%why, "the administrator is not a fact of the store yet");
+        }
+        Ok::<_, ClaimError>(claimed)
     });
     let claimed = done.await.map_err(|why| Problem::internal(&why))??;
     Ok(Json(ClaimedBody {

@@ -1,13 +1,13 @@
 //! Stations, officers and administrators: added, listed and removed by administrators.
 
-use axum::{Json, extract::State as Shared, http::StatusCode};
+use axum::{Extension, Json, extract::State as Shared, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::At;
 use crate::{
     credential::{clients::Client, stations::ClientName},
-    request::Role,
+    request::{Caller, Role},
     server::{State, json::Body, problem::Problem},
 };
 
@@ -73,12 +73,16 @@ pub(crate) struct StationsBody {
         (status = 422, description = "The certificate request cannot be used", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn add(
     Shared(state): Shared<State>,
+    Extension(by): Extension<Caller>,
     body: Body<NewStationBody>,
 ) -> Result<(StatusCode, Json<AddedStationBody>), Problem> {
     let name =
         ClientName::try_from(body.name.clone()).map_err(|why| Problem::bad_request(why.to_string()))?;
-    let stations = state.stations.clone();
-    let done = tokio::task::spawn_blocking(move || stations.add(&name, body.role, &body.csr));
+    let (stations, services) = (state.stations.clone(), state.services()?.clone());
+    let done = tokio::task::spawn_blocking(move || {
+        let keep = |client: &Client, certificate: &str| services.client_added(&by, client, certificate);
+        stations.add(&name, body.role, &body.csr, keep)
+    });
     let added = done.await.map_err(|why| Problem::internal(&why))??;
     let station = StationBody::from(added.client);
     tracing::info!(client = station.name, role = %station.role, "client added");
@@ -103,11 +107,14 @@ pub(crate) async fn list(Shared(state): Shared<State>) -> Json<StationsBody> {
         (status = 409, description = "The last administrator stays", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn remove(
     Shared(state): Shared<State>,
+    Extension(by): Extension<Caller>,
     At(name): At<String>,
 ) -> Result<StatusCode, Problem> {
-    let stations = state.stations.clone();
+    let (stations, services) = (state.stations.clone(), state.services()?.clone());
     let gone = name.clone();
-    let done = tokio::task::spawn_blocking(move || stations.remove(&name));
+    let done = tokio::task::spawn_blocking(move || {
+        stations.remove(&name, |client| services.client_removed(&by, client))
+    });
     done.await.map_err(|why| Problem::internal(&why))??;
     tracing::info!(client = gone, "client removed");
     Ok(StatusCode::NO_CONTENT)

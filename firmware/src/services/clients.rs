@@ -1,0 +1,256 @@
+//! Who holds a certificate of this box, as facts of the store: the registry on the disk beside the authority is what a
+//! locked box reads, and follows them.
+//!
+//! Invariant: whoever is added or removed over the API is so in the store before he is in the registry; a certificate
+//! that was revoked is nobody's for good, whatever the registry says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{MutexGuard, PoisonError},
+};
+
+use serde::Serialize;
+
+use super::{Inner, Services};
+use crate::{
+    audit::Event,
+    clock::Timestamp,
+    credential::clients::Client,
+    request::{Caller, ClientId, Role, unhex},
+    store::{Change, StoreError, Table, Value},
+};
+
+/// What the store says of clients.
+#[derive(Default)]
+pub(super) struct Known {
+    clients: BTreeMap<[u8; 32], Client>,
+    revoked: BTreeSet<[u8; 32]>,
+}
+
+/// A certificate as it is kept.
+#[derive(Serialize)]
+struct Certificate<'a> {
+    name: &'a str,
+    role: Role,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pem: Option<&'a str>,
+}
+
+impl Known {
+    /// Takes in a value that was read.
+    pub(super) fn read(&mut self, value: &Value) -> Result<(), StoreError> {
+        let bad = || StoreError::Damaged { place: value.table.name().to_owned() };
+        let digest = value.key.as_slice().try_into().map_err(|_| bad())?;
+        if value.table == Table::Revocations {
+            self.revoked.insert(digest);
+        } else {
+            self.clients.insert(digest, serde_json::from_slice(&value.value).map_err(|_| bad())?);
+        }
+        Ok(())
+    }
+}
+
+fn digest(client: &Client) -> Result<[u8; 32], StoreError> {
+    let bad = || StoreError::Io(format!("the registry of clients: {} has no digest", client.name));
+    unhex(&client.sha256).ok_or_else(bad)
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|why| StoreError::Io(why.to_string()))
+}
+
+impl Services {
+    /// Keeps that a client is added, with its certificate.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is not to be.
+    pub(crate) fn client_added(
+        &self,
+        by: &Caller,
+        client: &Client,
+        certificate: &str,
+    ) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        if inner.store.is_earlier() {
+            return Ok(());
+        }
+        let mut known = inner.known();
+        inner.keep(&mut known, by, client, Some(certificate))
+    }
+
+    /// Keeps that a client is removed, and its certificate revoked.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is not to be.
+    pub(crate) fn client_removed(&self, by: &Caller, client: &Client) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        if inner.store.is_earlier() {
+            return Ok(());
+        }
+        let mut known = inner.known();
+        inner.revoke(&mut known, by, client)
+    }
+
+    /// Brings the registry on the disk and the store together: who was added or removed there at the box itself, by
+    /// its command line or by the claim, is so here, and what was revoked here is gone there. Without a registry what the
+    /// store says is the registry. Gives the registry as it is to be.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) fn settle_clients(&self, registry: Option<&[Client]>) -> Result<Vec<Client>, StoreError> {
+        let inner = &self.inner;
+        let mut known = inner.known();
+        let Some(registry) = registry else { return Ok(known.clients.values().cloned().collect()) };
+        if inner.store.is_earlier() {
+            return Ok(registry.to_vec());
+        }
+        let by = console();
+        let mut settled = Vec::with_capacity(registry.len());
+        let mut there = BTreeSet::new();
+        for client in registry {
+            let digest = digest(client)?;
+            if known.revoked.contains(&digest) {
+                continue;
+            }
+            if known.clients.get(&digest) != Some(client) {
+                inner.keep(&mut known, &by, client, None)?;
+            }
+            there.insert(digest);
+            settled.push(client.clone());
+        }
+        let gone: Vec<Client> = known
+            .clients
+            .iter()
+            .filter(|(digest, _)| !there.contains(*digest))
+            .map(|(_, client)| client.clone())
+            .collect();
+        for client in gone {
+            inner.revoke(&mut known, &by, &client)?;
+        }
+        Ok(settled)
+    }
+}
+
+impl Inner {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(
+        &self,
+        known: &mut Known,
+        by: &Caller,
+        client: &Client,
+        pem: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let digest = digest(client)?;
+        let certificate = Certificate { name: &client.name, role: client.role, at: self.clock.now(), pem };
+        let mut changes =
+            vec![Change::Put { table: Table::Clients, key: digest.to_vec(), value: json(client)? }];
+        if pem.is_some() || !known.clients.contains_key(&digest) {
+            let value = json(&certificate)?;
+            changes.push(Change::Put { table: Table::Certificates, key: digest.to_vec(), value });
+        }
+        let event = Event::ClientAdded {
+            client: ClientId::of_certificate(&digest),
+            role: client.role,
+            name: client.name.clone(),
+        };
+        Self::commit(self, by, &changes, &event)?;
+        known.clients.insert(digest, client.clone());
+        Ok(())
+    }
+
+    fn revoke(&self, known: &mut Known, by: &Caller, client: &Client) -> Result<(), StoreError> {
+        let digest = digest(client)?;
+        let revocation =
+            Certificate { name: &client.name, role: client.role, at: self.clock.now(), pem: None };
+        let changes = [
+            Change::Delete { table: Table::Clients, key: digest.to_vec() },
+            Change::Put { table: Table::Revocations, key: digest.to_vec(), value: json(&revocation)? },
+        ];
+        let event = Event::ClientRemoved {
+            client: ClientId::of_certificate(&digest),
+            role: client.role,
+            name: client.name.clone(),
+        };
+        Self::commit(self, by, &changes, &event)?;
+        known.clients.remove(&digest);
+        known.revoked.insert(digest);
+        Ok(())
+    }
+}
+
+/// Whoever works at the box itself.
+fn console() -> Caller {
+    Caller {
+        id: ClientId::of_certificate(&[0; 32]),
+        role: Role::Administrator,
+        name: "the box's command line or claim".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        audit,
+        clock::SystemClock,
+        policy::Policy,
+        store::{DiskStore, Store},
+    };
+
+    fn client(n: u8) -> Client {
+        Client { name: format!("client-{n}"), role: Role::Station, sha256: crate::request::hex(&[n; 32]) }
+    }
+
+    fn open(store: Arc<dyn Store>) -> Services {
+        Services::open(store, Policy::default(), Arc::new(SystemClock)).unwrap()
+    }
+
+    fn events(services: &Services) -> Vec<String> {
+        let mut events = Vec::new();
+        audit::verify(services.inner.store.as_ref(), |record| {
+            events.push(match &record.what {
+                Event::ClientAdded { name, .. } => format!("+{name}"),
+                Event::ClientRemoved { name, .. } => format!("-{name}"),
+                other => format!("{other:?}"),
+            });
+        })
+        .unwrap();
+        events
+    }
+
+    #[test]
+    fn store_keeps_who_holds_a_certificate_and_who_is_revoked_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two, three) = (client(1), client(2), client(3));
+        {
+            let services = open(Arc::new(DiskStore::open(folder.path()).unwrap()));
+            let found = services.settle_clients(Some(&[one.clone(), two.clone()])).unwrap();
+            assert_eq!(found, [one.clone(), two.clone()]);
+            services.client_added(&console(), &three, "a certificate").unwrap();
+            services.client_removed(&console(), &one).unwrap();
+        }
+        let services = open(Arc::new(DiskStore::open(folder.path()).unwrap()));
+        // The registry did not get as far: who was removed is, and who was added and never told is not.
+        let settled = services.settle_clients(Some(&[one.clone(), two.clone()])).unwrap();
+        assert_eq!(settled, [two.clone()]);
+        assert_eq!(events(&services), ["+client-1", "+client-2", "+client-3", "-client-1", "-client-3"]);
+        // Once more changes nothing.
+        assert_eq!(services.settle_clients(Some(&settled)).unwrap(), settled);
+        assert_eq!(events(&services).len(), 5);
+    }
+
+    #[test]
+    fn store_gives_the_registry_back_when_it_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = [client(1), client(2)];
+        open(Arc::new(DiskStore::open(folder.path()).unwrap())).settle_clients(Some(&all)).unwrap();
+        let services = open(Arc::new(DiskStore::open(folder.path()).unwrap()));
+        assert_eq!(services.settle_clients(None).unwrap(), all);
+    }
+}
