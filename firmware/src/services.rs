@@ -28,12 +28,15 @@ use crate::{
     subject::{FingerPosition, FingerSummary, NewSubject, Subject, SubjectId, SubjectName},
 };
 
-/// What the server reads of the store, and nothing else: how it fails, and how it is protected.
-pub(crate) use crate::store::{AtRest, KeyError, Master, NoPassphrase, Passphrase, StoreError};
+/// What the server reads of the store, and nothing else: how it fails, how it is protected, and how large it is.
+pub(crate) use crate::store::{AtRest, KeyError, Master, NoPassphrase, Passphrase, Stats, StoreError};
 
 pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 
 mod at_rest;
+mod upkeep;
+
+pub use upkeep::{Job, Task, TaskState, UpkeepError};
 
 /// Samples remembered against replay.
 const SAMPLES_REMEMBERED: usize = 65_536;
@@ -66,6 +69,8 @@ pub(crate) struct Inner {
     seen: Mutex<SeenSamples>,
     answers: Mutex<Answers>,
     pub(crate) in_progress: InProgress,
+    /// The last task of the store's upkeep.
+    tasks: upkeep::Tasks,
     /// Compared with when there is nobody to compare with, so that absence takes as long.
     pub(crate) decoy: Finger,
 }
@@ -170,6 +175,7 @@ impl Services {
             seen: Mutex::new(seen),
             answers: Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE)),
             in_progress: InProgress::default(),
+            tasks: upkeep::Tasks::default(),
             decoy: decoy()?,
         };
         gallery::warm_up(&inner.gallery);
