@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{at_rest, claim, decisions, fingers, health, sensors, stations, subjects, system},
+    api::{at_rest, claim, decisions, fingers, health, sensors, stations, subjects, system, upkeep},
 };
 
 #[derive(OpenApi)]
@@ -36,6 +36,11 @@ use super::{
         at_rest::unlock,
         at_rest::read,
         at_rest::change,
+        upkeep::read,
+        upkeep::task,
+        upkeep::verify,
+        upkeep::compact,
+        upkeep::rotate_keys,
         system::status,
         system::upload,
         system::discard,

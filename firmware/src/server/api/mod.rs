@@ -11,6 +11,7 @@ pub(super) mod sensors;
 pub(super) mod stations;
 pub(super) mod subjects;
 pub(super) mod system;
+pub(super) mod upkeep;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub(super) fn router(state: State) -> Router {
             "/v1/system/at-rest",
             get(at_rest::read).put(at_rest::change).layer(DefaultBodyLimit::max(SMALL)),
         )
+        .merge(upkeep::routes())
         .route("/v1/subjects", post(subjects::create).get(subjects::list))
         .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))
         .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))
