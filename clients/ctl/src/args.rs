@@ -1,5 +1,9 @@
 //! The command line.
 
+mod db;
+
+pub(crate) use db::DbCommand;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,6 +101,9 @@ pub(crate) enum Command {
     /// Who can read what the box stores when its disk is taken (role administrator)
     #[command(subcommand)]
     AtRest(AtRestCommand),
+    /// What the box stores: how large it is, whether it is whole, other keys (role administrator)
+    #[command(subcommand)]
+    Db(DbCommand),
     /// The box's own software (role administrator)
     #[command(subcommand)]
     Update(UpdateCommand),

@@ -5,6 +5,7 @@ mod at_rest;
 mod claim;
 #[cfg(feature = "local")]
 mod convert;
+mod db;
 mod decide;
 mod finger;
 mod health;
@@ -55,6 +56,7 @@ pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Ou
         Command::Sensor(command) => sensor::run(command, connect).await,
         Command::Unlock { passphrase_file } => at_rest::unlock(passphrase_file.as_deref(), connect).await,
         Command::AtRest(command) => at_rest::run(command, connect).await,
+        Command::Db(command) => db::run(command, connect).await,
         Command::Update(command) => update::run(command, connect).await,
         #[cfg(feature = "local")]
         Command::Inspect { image, out } => inspect::run(&image, &out),

@@ -4,6 +4,7 @@
 mod at_rest;
 mod box_sensors;
 mod claim;
+mod db;
 #[cfg(feature = "local")]
 mod files;
 mod remote;
