@@ -108,10 +108,10 @@ fn agreed(folder: &Path, yes: bool) -> Result<(), Failure> {
     writeln!(
         terminal,
         "This gives up, in the store {}:\n  - the damaged place at the end of its journal, and every change behind it: \
-         people enrolled since are gone,\n    people removed since may be back, and the audit ends there;\n  - the \
+         people enrolled since are gone,\n    people erased since stay erased, and the audit ends there;\n  - the \
          index, which the next start makes anew.\nEverything before the damaged place stays. Files are set aside as \
-         they are, as journal/damaged-*: keep them\nuntil you know what was lost, then remove them, for they hold what \
-         was erased since. Is there a backup? Then\nrestore it instead. Nothing was changed yet.",
+         they are, as journal/damaged-*: remove them\nonce you know what was lost. Is there a backup? Then restore it instead. \
+         Nothing was changed yet.",
         folder.display()
     )
     .map_err(failed)?;
