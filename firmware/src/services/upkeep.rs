@@ -50,7 +50,9 @@ pub enum UpkeepError {
     #[error("{0} is running: ask again when it has ended")]
     Running(Job),
     /// The store has the format of the version before.
-    #[error("the store has the format of the version before, without upkeep: it gets its own when the update is kept")]
+    #[error(
+        "the store has the format of the version before, without upkeep: it gets its own when the update is kept"
+    )]
     None,
     /// The store failed.
     #[error(transparent)]
@@ -106,7 +108,10 @@ impl Tasks {
     }
 
     fn running(&self) -> Option<Job> {
-        self.last().as_ref().filter(|task| matches!(task.state, TaskState::Running { .. })).map(|task| task.job)
+        self.last()
+            .as_ref()
+            .filter(|task| matches!(task.state, TaskState::Running { .. }))
+            .map(|task| task.job)
     }
 
     fn begin(&self, by: &str, job: Job, now: Timestamp) -> Result<Task, UpkeepError> {

@@ -125,7 +125,9 @@ async fn ended(
     loop {
         let task: Task = understand(last)?;
         if task.number != number {
-            return Err(CtlError::Answer("another task was begun meanwhile; authenteonctl db stats".to_owned()));
+            return Err(CtlError::Answer(
+                "another task was begun meanwhile; authenteonctl db stats".to_owned(),
+            ));
         }
         if task.state != "running" {
             return Ok(());
@@ -152,7 +154,8 @@ fn came_to(task: &Task) -> String {
         ),
         (None, "compact") => "the store is as small as it can be; see: authenteonctl db stats\n".to_owned(),
         (None, "rotate-keys") => {
-            "everything has other keys: what was copied before opens nothing that is written from now on\n".to_owned()
+            "everything has other keys: what was copied before opens nothing that is written from now on\n"
+                .to_owned()
         }
         (None, other) => format!("{other}: done\n"),
     }

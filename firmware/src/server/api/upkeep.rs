@@ -69,8 +69,13 @@ pub(crate) struct BytesBody {
 
 impl BytesBody {
     fn of(stats: &Stats) -> Self {
-        let Stats { snapshot_bytes: snapshot, journal_bytes: journal, key_bytes: keys, index_bytes: index, .. } =
-            *stats;
+        let Stats {
+            snapshot_bytes: snapshot,
+            journal_bytes: journal,
+            key_bytes: keys,
+            index_bytes: index,
+            ..
+        } = *stats;
         Self {
             total: snapshot + journal + keys + index,
             snapshot,
@@ -337,7 +342,8 @@ mod tests {
         let body = serde_json::to_value(StoreBody::new(&stats(2), counts(4), None)).unwrap();
         assert_eq!((&body["bytes"]["total"], &body["bytes_per_template"]), (&200.into(), &50.into()));
         let each = &body["bytes_per_person"];
-        let parts = ["total", "snapshot", "journal", "keys", "index"].map(|part| each[part].as_u64().unwrap());
+        let parts =
+            ["total", "snapshot", "journal", "keys", "index"].map(|part| each[part].as_u64().unwrap());
         assert_eq!(parts, [100, 50, 25, 15, 10]);
         let body = serde_json::to_value(StoreBody::new(&stats(0), counts(0), None)).unwrap();
         assert!(body["bytes_per_person"].is_null() && body["bytes_per_template"].is_null());
