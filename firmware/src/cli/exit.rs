@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) const USAGE: u8 = 64;
-const DATA: u8 = 65;
+pub(super) const DATA: u8 = 65;
 pub(super) const NO_INPUT: u8 = 66;
 const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;

@@ -15,12 +15,12 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    exit::{Failure, NO_INPUT, NOT_PERMITTED, USAGE},
+    exit::{DATA, Failure, NO_INPUT, NOT_PERMITTED, USAGE},
     log_to_stderr, storage,
 };
 use crate::{
     config::{self, Log},
-    store::KeyError,
+    store::{KeyError, StoreError},
 };
 
 /// Bytes of the longest passphrase, and more.
@@ -63,10 +63,11 @@ fn repair(arguments: &RepairArguments) -> Result<bool, Failure> {
     agreed(folder, arguments.yes)?;
     let opening = storage::place(&config.store);
     let given = arguments.passphrase_file.as_deref().map(from_file).transpose()?;
-    let aside = match opening.repair(given.as_ref().map(|given| given.as_str())) {
-        Err(KeyError::Missing) => opening.repair(Some(asked_for()?.as_str()))?,
-        done => done?,
+    let done = match opening.repair(given.as_ref().map(|given| given.as_str())) {
+        Err(KeyError::Missing) => opening.repair(Some(asked_for()?.as_str())),
+        done => done,
     };
+    let aside = done.map_err(beyond_repair)?;
     if arguments.json {
         println!("{}", json!({ "store": folder, "set_aside": aside }));
         return Ok(true);
@@ -79,6 +80,20 @@ fn repair(arguments: &RepairArguments) -> Result<bool, Failure> {
     }
     println!("{}: what is left opens; the next start makes the index anew", folder.display());
     Ok(true)
+}
+
+/// What is damaged besides the end of the journal is not given up: to try it again is no use.
+fn beyond_repair(why: KeyError) -> Failure {
+    match why {
+        KeyError::Store(StoreError::Damaged { place }) => Failure::new(
+            DATA,
+            &format!(
+                "{place} is damaged, and is not at the end of the journal, of which alone something can be given up: put \
+                 the file back from a copy, or restore a backup"
+            ),
+        ),
+        why => why.into(),
+    }
 }
 
 /// What root makes the daemon could not read.

@@ -153,6 +153,24 @@ async fn store_with_a_damaged_value_says_its_place_and_what_to_do_when_it_is_ver
     assert!(!daemon.said().log().contains("Lovelace"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn store_whose_snapshot_is_damaged_is_not_repaired_and_says_what_helps() {
+    let mut daemon = Daemon::start();
+    let boss = administrator(&daemon).await;
+    enrolled(&Client::named(&daemon, "officer"), "125").await;
+    assert_eq!(done(&boss, "compact").await["state"], "done");
+    daemon.terminate();
+    assert!(daemon.wait().success());
+    let journal = fs::read_dir(store(&daemon).join("journal")).unwrap().map(|entry| entry.unwrap().path());
+    let snapshot = journal.filter(|path| path.is_dir()).max().unwrap();
+    harm(&snapshot.join("part-00000000"), &[200, 201, 300]);
+    let refused = repair(&daemon, &["--yes"]);
+    let why = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(65), "{why}");
+    assert!(why.contains("part-00000000") && why.contains("restore a backup"), "{why}");
+    assert!(!why.contains("store repair"), "{why}");
+}
+
 fn repair(daemon: &Daemon, more: &[&str]) -> Output {
     let config = daemon.config();
     authenteond(&[&["store", "repair", "--config", &config], more].concat())

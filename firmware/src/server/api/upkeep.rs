@@ -53,7 +53,7 @@ pub(crate) struct StoreBody {
 /// Bytes, and whose.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 pub(crate) struct BytesBody {
-    /// All that the store takes on the disk.
+    /// All that is filled of its files; the last file of the journal is made with its whole length, some megabytes.
     total: u64,
     /// Of it: the journal's snapshot.
     snapshot: u64,
@@ -215,7 +215,7 @@ impl From<UpkeepError> for Problem {
                     StoreError::Damaged { .. } | StoreError::Foreign { .. } | StoreError::Behind { .. }
                 ) =>
             {
-                let title = "The store is damaged";
+                let title = "The store is not whole";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store-damaged", title, detail)
             }
             UpkeepError::Store(why) => why.into(),
