@@ -28,8 +28,8 @@ use crate::{
     subject::{FingerPosition, FingerSummary, NewSubject, Subject, SubjectId, SubjectName},
 };
 
-/// What the server reads of the store, and nothing else: how it fails, and how it is protected.
-pub(crate) use crate::store::{AtRest, KeyError, Master, NoPassphrase, Passphrase, StoreError};
+/// What the server reads of the store, and nothing else: how it fails, how it is protected, and how large it is.
+pub(crate) use crate::store::{AtRest, KeyError, Master, NoPassphrase, Passphrase, Stats, StoreError};
 
 pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 
@@ -37,8 +37,12 @@ mod at_rest;
 mod backup;
 mod clients;
 mod restore;
+mod upkeep;
 
-pub use self::restore::{RestoreOptions, RestoreReport};
+pub use self::{
+    restore::{RestoreOptions, RestoreReport},
+    upkeep::{Job, Task, TaskState, UpkeepError},
+};
 
 use self::clients::Known;
 
@@ -80,6 +84,8 @@ pub(crate) struct Inner {
     /// Who holds a certificate of the box, as the store has it.
     known: Mutex<Known>,
     pub(crate) in_progress: InProgress,
+    /// The last task of the store's upkeep.
+    tasks: upkeep::Tasks,
     /// Compared with when there is nobody to compare with, so that absence takes as long.
     pub(crate) decoy: Finger,
 }
@@ -202,6 +208,7 @@ impl Services {
             rebuilding: Mutex::default(),
             known: Mutex::new(known),
             in_progress: InProgress::default(),
+            tasks: upkeep::Tasks::default(),
             decoy: decoy()?,
         };
         gallery::warm_up(&inner.gallery);

@@ -12,7 +12,8 @@ Exit codes:
    4  no match
    5  not permitted: no client certificate, an unknown one, or one with another role
   69  the box cannot be reached, or did not answer in time
-  78  wrong configuration: certificate or key files, or a box that is not the one expected";
+  78  wrong configuration: certificate or key files, or a box that is not the one expected
+ 130  interrupted; what was begun on the box goes on";
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub(crate) enum Exit {
     NotPermitted = 5,
     Unreachable = 69,
     Config = 78,
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -39,8 +41,9 @@ mod tests {
 
     #[test]
     fn every_exit_code_is_documented() {
-        use Exit::{Config, Failure, Locked, NoMatch, NotPermitted, Ok, Unreachable, Usage};
-        for exit in [Ok, Failure, Usage, Locked, NoMatch, NotPermitted, Unreachable, Config] {
+        use Exit::{Config, Failure, Interrupted, Locked, NoMatch, NotPermitted, Ok, Unreachable, Usage};
+        let all = [Ok, Failure, Usage, Locked, NoMatch, NotPermitted, Unreachable, Config, Interrupted];
+        for exit in all {
             let code = format!("{:>4}  ", exit as u8);
             assert!(HELP.lines().any(|line| line.starts_with(&code)), "{exit:?} is missing");
         }

@@ -80,6 +80,12 @@ impl Problem {
             }
             (_, "not-a-csr") => Some("Remove administrator.key, or give another --out."),
             (_, "no-updates") => Some("Its configuration needs an [update] section."),
+            (_, "store-damaged") => Some(
+                "On the box, with the daemon stopped: authenteond store repair --config FILE. It gives up what is \
+                 behind the place; a backup gives up less.",
+            ),
+            (_, "upkeep-running") => Some("Ask how far it is with: authenteonctl db stats."),
+            (_, "no-upkeep") => Some("Wait until the update is kept: authenteonctl update status."),
             (_, "store-full") => Some("health says how much is free; remove subjects who are gone."),
             (_, "wrong-passphrase") => {
                 Some("Each wrong one after the third makes the next attempt wait longer.")

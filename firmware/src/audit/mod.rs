@@ -99,6 +99,19 @@ pub enum Event {
     RestoreUndone {
         store: Uuid,
     },
+    /// Every stored value was read; so many had another copy in the index, which was made anew then.
+    StoreVerified {
+        values: u64,
+        differences: u64,
+    },
+    /// A task of upkeep found damage there.
+    StoreDamaged {
+        place: String,
+    },
+    /// The journal was made as short as it can be.
+    StoreCompacted,
+    /// What is stored has other keys.
+    KeysRotated,
 }
 
 /// Who did it.

@@ -6,18 +6,18 @@ use crate::{
     demo::DemoError,
     server::ServeError,
     services::OpenError,
-    store::StoreError,
+    store::{KeyError, StoreError},
     update::{agent::AgentError, boot::BootError},
 };
 
 pub(super) const USAGE: u8 = 64;
-const DATA: u8 = 65;
-const NO_INPUT: u8 = 66;
+pub(super) const DATA: u8 = 65;
+pub(super) const NO_INPUT: u8 = 66;
 const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
 const CANNOT_CREATE: u8 = 73;
 const IO: u8 = 74;
-const NOT_PERMITTED: u8 = 77;
+pub(super) const NOT_PERMITTED: u8 = 77;
 const CONFIG: u8 = 78;
 
 /// An error on its way out.
@@ -27,7 +27,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn new(code: u8, why: &dyn std::fmt::Display) -> Self {
+    pub(super) fn new(code: u8, why: &dyn std::fmt::Display) -> Self {
         Self { code, why: why.to_string() }
     }
 
@@ -100,6 +100,18 @@ impl From<StoreError> for Failure {
             StoreError::Full | StoreError::Io(_) => IO,
             // A service that is not there yet.
             StoreError::Degraded { .. } | StoreError::Superseded => UNAVAILABLE,
+        };
+        Self::new(code, &error)
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        let code = match error {
+            KeyError::Store(error) => return error.into(),
+            KeyError::Wrong => NOT_PERMITTED,
+            KeyError::Missing => NO_INPUT,
+            KeyError::NotEncrypted => DATA,
         };
         Self::new(code, &error)
     }

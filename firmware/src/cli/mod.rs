@@ -6,6 +6,7 @@ mod console;
 mod exit;
 mod network;
 mod pki;
+mod repair;
 mod selftest;
 mod serve;
 mod storage;
@@ -47,6 +48,9 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// The store of a daemon that does not run.
+    #[command(subcommand)]
+    Store(repair::StoreCommand),
     /// The box's own certificate authority.
     #[command(subcommand)]
     Pki(PkiCommand),
@@ -172,6 +176,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments).map_err(Failure::from),
         Command::Serve { config } => serve::serve(&config),
         Command::Validate { config } => serve::validate(&config),
+        Command::Store(command) => repair::run(command),
         Command::Pki(command) => pki::pki(command),
         Command::Client(command) => pki::client(command),
         Command::SystemAgent(arguments) => agent::run(arguments),

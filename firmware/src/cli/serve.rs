@@ -143,6 +143,9 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
         info!("stopping");
     };
     server.run(stop).await;
+    if let Some(services) = lock.services() {
+        services.end_upkeep();
+    }
     info!("stopped");
     lock.failed().map_or(Ok(true), |why| Err(why.into()))
 }

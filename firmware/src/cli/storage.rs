@@ -10,7 +10,7 @@ use super::exit::Failure;
 use crate::{
     claim::{Console, Device},
     clock::SystemClock,
-    config::Config,
+    config::{Config, StoreSection},
     lock::{Lock, UnlockError},
     policy::Policy,
     services::{OpenError, Services},
@@ -21,14 +21,18 @@ use crate::{
 /// Values of a store whose migration is over before anybody asks how far it is.
 const SOON: u64 = 10_000;
 
-/// Opens the store and the services on it, or a lock that does.
-pub(super) fn open(config: &Config, policy: Policy) -> Result<Lock, Failure> {
-    let section = &config.store;
-    let opening = Opening::new(&section.folder)
-        .with_ballast(section.ballast)
+/// Where the store and its master key are.
+pub(super) fn place(section: &StoreSection) -> Opening {
+    Opening::new(&section.folder)
         .with_master_key(section.master_key.clone())
         .with_tpm(section.tpm.tpm(std::env::var("TCTI").ok()))
-        .holding(section.hold_format || on_trial(config));
+}
+
+/// Opens the store and the services on it, or a lock that does.
+pub(super) fn open(config: &Config, policy: Policy) -> Result<Lock, Failure> {
+    let opening = place(&config.store)
+        .with_ballast(config.store.ballast)
+        .holding(config.store.hold_format || on_trial(config));
     let console = config.claim.as_ref().and_then(|claim| claim.console.clone()).map(Device);
     let say = |text: String| {
         if let Some(Err(why)) = console.as_ref().map(|console| console.show(&text)) {

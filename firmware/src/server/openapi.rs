@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{at_rest, backup, claim, decisions, fingers, health, sensors, stations, subjects, system},
+    api::{at_rest, backup, claim, decisions, fingers, health, sensors, stations, subjects, system, upkeep},
 };
 
 #[derive(OpenApi)]
@@ -36,12 +36,17 @@ use super::{
         at_rest::unlock,
         at_rest::read,
         at_rest::change,
-        backup::take,
+        backup::take_backup,
         backup::erasures,
-        backup::receive,
-        backup::work,
-        backup::status,
-        backup::discard,
+        backup::receive_backup,
+        backup::restore_backup,
+        backup::restore_status,
+        backup::discard_backup,
+        upkeep::read,
+        upkeep::task,
+        upkeep::verify,
+        upkeep::compact,
+        upkeep::rotate_keys,
         system::status,
         system::upload,
         system::discard,

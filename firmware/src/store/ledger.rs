@@ -4,6 +4,7 @@
 //! person, what remains gets another key in the same change, and the one before is destroyed before the change is
 //! acknowledged, or at the next start.
 
+mod erased;
 mod staging;
 
 pub(super) use self::staging::{Given, Staged};
@@ -115,7 +116,10 @@ impl Ledger {
         let earlier_chain = earlier.map(|domain| Arc::new(ChainKey::of(domain.key.bytes())));
         let chains = Chains { current: chain, earlier: earlier_chain };
         let aside = give_up_behind_damage(&place, &chains)?;
-        let (ledger, _) = Self::open_as_it_is(place, keys, Arc::clone(domain), earlier)?;
+        let (mut ledger, known) = Self::open_as_it_is(place, keys, Arc::clone(domain), earlier)?;
+        if known > ledger.writer.last() {
+            ledger.take_out_erased()?;
+        }
         // The pages say again what the journal says.
         let last = ledger.writer.last();
         ledger.pages_mut().use_domain(Arc::clone(domain), last)?;

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{
     DiskStore, KeyError, Store, StoreError, Tpm,
-    disk::Options,
+    disk::{Options, lock},
     earlier::EarlierStore,
     format::{self, Format},
     io_error,
@@ -166,8 +166,14 @@ impl Opening {
     /// aside, and are named. A store with a passphrase is given it.
     ///
     /// # Errors
-    /// [`KeyError`]; also when something else is damaged.
+    /// [`KeyError`]; [`KeyError::Missing`] when it waits for a passphrase, [`StoreError::InUse`] when it is open. Also
+    /// when something else is damaged.
     pub fn repair(&self, passphrase: Option<&str>) -> Result<Vec<PathBuf>, KeyError> {
+        if !self.folder.is_dir() {
+            return Err(StoreError::Io(format!("there is no store at {}", self.folder.display())).into());
+        }
+        // Before its keys are looked for, which may put files right.
+        let _lock = lock(&self.folder)?;
         if format::read(&self.folder)? != Some(Format::Journal) {
             let why = format!("{} holds no store with a journal", self.folder.display());
             return Err(StoreError::Io(why).into());

@@ -65,4 +65,8 @@ pub trait Upkeep {
     /// # Errors
     /// [`KeyError`]; what was begun is gone on with at the next start.
     fn rotate_keys(&self, tell: Tell<'_>) -> Result<(), KeyError>;
+
+    /// The store is about to be closed: what is under way here ends soon, with an error. A rotation of keys is gone on
+    /// with at the next start.
+    fn stop(&self);
 }

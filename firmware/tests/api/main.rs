@@ -21,5 +21,6 @@ mod readers;
 mod roles;
 mod serial_readers;
 mod stations;
+mod store;
 mod updates;
 mod wire_speed;

@@ -6,6 +6,7 @@ mod backup;
 mod claim;
 #[cfg(feature = "local")]
 mod convert;
+mod db;
 mod decide;
 mod finger;
 mod health;
@@ -58,6 +59,7 @@ pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Ou
         Command::AtRest(command) => at_rest::run(command, connect).await,
         Command::Backup(asked) => backup::take(asked, connect).await,
         Command::Restore(asked) => backup::restore(asked, connect).await,
+        Command::Db(command) => db::run(command, connect).await,
         Command::Update(command) => update::run(command, connect).await,
         #[cfg(feature = "local")]
         Command::Inspect { image, out } => inspect::run(&image, &out),

@@ -5,6 +5,7 @@ mod at_rest;
 mod backup;
 mod box_sensors;
 mod claim;
+mod db;
 #[cfg(feature = "local")]
 mod files;
 mod remote;

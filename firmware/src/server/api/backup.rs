@@ -52,7 +52,7 @@ pub(crate) struct BackupBody {
     (status = 200, description = "The backup, encrypted", body = Vec<u8>, content_type = "application/vnd.authenteon.backup"),
     (status = 422, description = "The passphrase is too short, or the backup cannot expire then", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "People are being put back", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn take(
+pub(crate) async fn take_backup(
     Shared(state): Shared<State>,
     Extension(by): Extension<Caller>,
     Small(body): Small<BackupBody>,
@@ -177,7 +177,7 @@ impl From<Phase> for RestoreBody {
         (status = 409, description = "Another one is being restored", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "It is no backup, or of a later version", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "No room for it", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn receive(
+pub(crate) async fn receive_backup(
     Shared(state): Shared<State>,
     headers: HeaderMap,
     body: Raw,
@@ -215,7 +215,7 @@ pub(crate) struct WorkBody {
     (status = 202, description = "It has begun", body = RestoreBody),
     (status = 409, description = "No backup is here, another one is being restored, or no list of erasures is given", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The list of erasures cannot be used", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn work(
+pub(crate) async fn restore_backup(
     Shared(state): Shared<State>,
     Extension(by): Extension<Caller>,
     body: Body<WorkBody>,
@@ -236,7 +236,7 @@ pub(crate) async fn work(
 /// How far it is, and what came of it.
 #[utoipa::path(get, path = "/v1/system/restore", tag = "system", responses(
     (status = 200, description = "State and progress", body = RestoreBody)))]
-pub(crate) async fn status(Shared(state): Shared<State>) -> Json<RestoreBody> {
+pub(crate) async fn restore_status(Shared(state): Shared<State>) -> Json<RestoreBody> {
     Json(state.backups.phase().into())
 }
 
@@ -244,7 +244,7 @@ pub(crate) async fn status(Shared(state): Shared<State>) -> Json<RestoreBody> {
 #[utoipa::path(delete, path = "/v1/system/restore", tag = "system", responses(
     (status = 204, description = "Nothing is here any more"),
     (status = 409, description = "It is being restored", body = Problem, content_type = "application/problem+json")))]
-pub(crate) async fn discard(Shared(state): Shared<State>) -> Result<StatusCode, Problem> {
+pub(crate) async fn discard_backup(Shared(state): Shared<State>) -> Result<StatusCode, Problem> {
     state.backups.forget()?;
     Ok(StatusCode::NO_CONTENT)
 }

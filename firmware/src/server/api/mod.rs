@@ -12,6 +12,7 @@ pub(super) mod sensors;
 pub(super) mod stations;
 pub(super) mod subjects;
 pub(super) mod system;
+pub(super) mod upkeep;
 
 use std::sync::Arc;
 
@@ -40,12 +41,16 @@ pub(super) fn router(state: State) -> Router {
             "/v1/system/at-rest",
             get(at_rest::read).put(at_rest::change).layer(DefaultBodyLimit::max(SMALL)),
         )
-        .route("/v1/system/backup", post(backup::take).layer(DefaultBodyLimit::max(SMALL)))
+        .route("/v1/system/backup", post(backup::take_backup).layer(DefaultBodyLimit::max(SMALL)))
         .route("/v1/system/erasures", get(backup::erasures))
         .route(
             "/v1/system/restore",
-            put(backup::receive).post(backup::work).get(backup::status).delete(backup::discard),
+            put(backup::receive_backup)
+                .post(backup::restore_backup)
+                .get(backup::restore_status)
+                .delete(backup::discard_backup),
         )
+        .merge(upkeep::routes())
         .route("/v1/subjects", post(subjects::create).get(subjects::list))
         .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))
         .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))

@@ -97,7 +97,7 @@ pub(super) struct Options<'a> {
 }
 
 /// Waits for a moment while another holds the store.
-fn lock(folder: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     let file =
         File::options().create(true).append(true).open(folder.join(LOCK)).map_err(|why| io_error(&why))?;
     let patience = Instant::now() + HANDOVER;
@@ -170,9 +170,8 @@ impl DiskStore {
         Ok(store)
     }
 
-    /// Gives up what is damaged at the end of the journal, and the index.
+    /// Gives up what is damaged at the end of the journal, and the index. The caller holds the lock.
     pub(super) fn repair(options: &Options<'_>, keys: &Keys) -> Result<Vec<PathBuf>, StoreError> {
-        let _lock = lock(options.folder)?;
         let domain = keys.domain();
         let aside =
             Ledger::repair(place(options, domain.store), &keys.pages(), &domain, keys.earlier().as_deref())?;

@@ -140,7 +140,7 @@ impl Core {
         let all = people.len() as u64 + 1;
         for (index, some) in people.chunks(TOGETHER).enumerate() {
             if self.ends() {
-                return Err(StoreError::Io("the store is being closed".to_owned()).into());
+                return Err(being_closed().into());
             }
             let mut ledger = self.ledger();
             let still: Vec<Owner> = some.iter().filter(|owner| ledger.knows(owner)).copied().collect();
@@ -200,6 +200,10 @@ impl Core {
         }
         Ok(())
     }
+}
+
+fn being_closed() -> StoreError {
+    StoreError::Io("the store is being closed".to_owned())
 }
 
 /// People with what is there of them, in portions of some bytes.
@@ -266,6 +270,9 @@ impl Upkeep for DiskStore {
         let count = AtomicU64::new(0);
         let differences = Mutex::new(BTreeSet::new());
         core.read_sealed(&Table::ALL, &|reader, page| {
+            if core.ends() {
+                return Err(being_closed());
+            }
             for live in &page {
                 if core.open_live(reader, live)?.is_none() {
                     continue;
@@ -316,6 +323,10 @@ impl Upkeep for DiskStore {
     fn rotate_keys(&self, tell: Tell<'_>) -> Result<(), KeyError> {
         self.core.indexing().trees()?;
         self.core.rotate(tell)
+    }
+
+    fn stop(&self) {
+        self.core.ending.store(true, Ordering::SeqCst);
     }
 }
 

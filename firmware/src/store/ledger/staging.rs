@@ -211,7 +211,7 @@ impl Ledger {
     }
 }
 
-fn delete(staged: &mut Staged, table: Table, key: &[u8]) -> Result<(), StoreError> {
+pub(super) fn delete(staged: &mut Staged, table: Table, key: &[u8]) -> Result<(), StoreError> {
     entry::write(&mut staged.payload, &Entry::Delete { table, key }).map_err(too_long)?;
     staged.applied.push(Applied::Delete(table, key.to_vec()));
     Ok(())
