@@ -1,6 +1,13 @@
 //! Backups of real services, restored into others: whole, in part, twice, too late, and without those who are gone.
 
-use std::{io::Cursor, path::Path, sync::Arc};
+use std::{
+    io::Cursor,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use super::*;
 use crate::{
@@ -192,12 +199,18 @@ fn store_restore_into_a_box_with_people_is_refused() {
     assert_eq!(restore(&old, &file, &without()), Err(BackupError::NotEmpty));
 }
 
-/// A clock that stands still.
-struct Fixed(Timestamp);
+/// A clock that shows what it is told to.
+struct Told(AtomicU64);
 
-impl Clock for Fixed {
+impl Told {
+    fn new(now: Timestamp) -> Self {
+        Self(AtomicU64::new(now.millis()))
+    }
+}
+
+impl Clock for Told {
     fn now(&self) -> Timestamp {
-        self.0
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 }
 
@@ -207,7 +220,8 @@ fn store_restore_of_an_expired_backup_needs_a_word() {
     person(&old, "Ada", &[RightIndex]);
     let file = backup(&old);
     let later = Timestamp::from_millis(SystemClock.now().millis() + 31 * 86_400_000);
-    let services = Services::open(Arc::new(MemoryStore::new()), Policy::default(), Arc::new(Fixed(later)));
+    let services =
+        Services::open(Arc::new(MemoryStore::new()), Policy::default(), Arc::new(Told::new(later)));
     let new = services.unwrap();
     assert!(matches!(restore(&new, &file, &without()), Err(BackupError::Expired { .. })));
     restore(&new, &file, &RestoreOptions { even_expired: true, ..without() }).unwrap();
@@ -350,4 +364,41 @@ fn store_backup_taken_while_people_come_and_go_fits_together() {
 #[test]
 fn what_fails_to_open_is_told_as_what_it_is() {
     assert_eq!(BackupError::from(OpenError::Store(StoreError::Full)), BackupError::Store(StoreError::Full));
+}
+
+#[test]
+fn store_keeps_order_and_erasures_though_the_clock_goes_backwards() {
+    const DAY: u64 = 86_400_000;
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Told::new(SystemClock.now()));
+    let reopened = || {
+        let store = Arc::new(DiskStore::open(folder.path()).unwrap());
+        Services::open(store, Policy::default(), Arc::clone(&clock) as Arc<dyn Clock>).unwrap()
+    };
+    let (file, ada, bob) = {
+        let services = reopened();
+        let ada = person(&services, "Ada", &[RightIndex, LeftThumb]);
+        let bob = person(&services, "Bob", &[RightIndex]);
+        (backup(&services), ada, bob)
+    };
+    // A year and a day back, and on again from there after a restart.
+    clock.0.fetch_sub(366 * DAY, Ordering::SeqCst);
+    let services = reopened();
+    services.delete_subject(&caller(), bob).unwrap();
+    services.remove_finger(&caller(), ada, LeftThumb).unwrap();
+    person(&services, "Carol", &[RightIndex]);
+    drop(services);
+    clock.0.fetch_add(1000, Ordering::SeqCst);
+    let services = reopened();
+    let mut times = Vec::new();
+    let head = audit::verify(services.inner.store.as_ref(), |record| times.push(record.at)).unwrap();
+    assert_eq!(head.number() as usize, times.len());
+    assert!(!times.is_sorted(), "the records say what the clock showed");
+    assert_eq!(people(&services).len(), 2);
+
+    // The erasures are older than the backup by the clock, and later by the audit.
+    let erasures = services.erasures().unwrap();
+    let new = fresh();
+    restore(&new, &file, &with(erasures)).unwrap();
+    assert_eq!(people(&new), [(ada, vec![RightIndex])]);
 }
