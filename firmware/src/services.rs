@@ -22,7 +22,7 @@ use crate::{
     gallery::{self, SharedGallery},
     memory::{Answers, InProgress, SeenSamples},
     policy::Policy,
-    request::Caller,
+    request::{Caller, ClientId, Role},
     sample::SampleError,
     store::{Change, Room, Store, Table},
     subject::{FingerPosition, FingerSummary, NewSubject, Subject, SubjectId, SubjectName},
@@ -36,6 +36,7 @@ pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 mod at_rest;
 mod backup;
 mod clients;
+mod policy;
 mod restore;
 mod upkeep;
 
@@ -53,7 +54,8 @@ const ANSWERS_REMEMBERED: usize = 4096;
 const ANSWERS_LIVE: Duration = Duration::from_secs(600);
 
 /// What is read at the start, in one go.
-const READ_AT_START: [Table; 4] = [Table::Fingers, Table::About, Table::Clients, Table::Revocations];
+const READ_AT_START: [Table; 5] =
+    [Table::Fingers, Table::About, Table::Clients, Table::Revocations, Table::Policy];
 
 /// The services of one box. Cheap to clone.
 #[derive(Clone)]
@@ -176,13 +178,14 @@ impl Services {
     /// [`OpenError`].
     pub fn open(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let epoch = store.epoch();
-        let (mut restoring, mut known) = (None, Known::default());
+        let (mut restoring, mut known, mut rules) = (None, Known::default(), None);
         let mut gallery = gallery::fill(None, |page| {
             store.read_all(&READ_AT_START, &mut |values| {
                 let (fingers, facts): (Vec<_>, Vec<_>) =
                     values.into_iter().partition(|value| value.table == Table::Fingers);
                 for fact in &facts {
                     match fact.table {
+                        Table::Policy => rules = policy::read(fact).or(rules),
                         Table::About => restoring = Inner::was_restoring(fact).or(restoring),
                         _ => known.read(fact)?,
                     }
@@ -213,6 +216,7 @@ impl Services {
         };
         gallery::warm_up(&inner.gallery);
         let inner = Arc::new(inner);
+        inner.keep_rules(rules);
         if let Some(store) = restoring {
             inner.clear_behind(store)?;
         }
@@ -348,6 +352,11 @@ impl Inner {
         };
         self.store.wait(&ticket)
     }
+}
+
+/// Whoever does what nobody asked for.
+fn this_box() -> Caller {
+    Caller { id: ClientId::of_certificate(&[0; 32]), role: Role::Administrator, name: "this box".to_owned() }
 }
 
 pub(crate) fn put_subject(id: SubjectId, record: &SubjectRecord) -> Result<Change, StoreError> {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
+    policy::Rules,
     request::{Caller, ClientId, Role, hex},
     store::{AtRest, Change, Store, StoreError, Table},
     subject::{FingerPosition, SubjectId},
@@ -65,6 +66,10 @@ pub enum Event {
     /// What is stored has another master key.
     MasterKeyChanged {
         mode: AtRest,
+    },
+    /// Decisions follow these rules from now on.
+    PolicyInForce {
+        rules: Rules,
     },
     /// Somebody got a certificate.
     ClientAdded {

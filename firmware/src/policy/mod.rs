@@ -8,10 +8,12 @@
 //! identify anybody: the answer says so instead of guessing.
 
 mod decide;
+mod rules;
 
 use authenteon_matcher::{CALIBRATED_FMR_FLOOR, Fmr};
 
 pub use decide::{Decision, Evidence, RefuseReason, Verdict, decide};
+pub use rules::Rules;
 
 /// False positive identification rate: the share of searches by someone not enrolled that find
 /// anybody. Within 0 < rate <= 1.

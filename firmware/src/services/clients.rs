@@ -215,6 +215,7 @@ mod tests {
         let mut events = Vec::new();
         audit::verify(services.inner.store.as_ref(), |record| {
             events.push(match &record.what {
+                Event::PolicyInForce { .. } => return,
                 Event::ClientAdded { name, .. } => format!("+{name}"),
                 Event::ClientRemoved { name, .. } => format!("-{name}"),
                 other => format!("{other:?}"),

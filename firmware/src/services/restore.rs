@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 use uuid::Uuid;
 
-use super::{Inner, Services};
+use super::{Inner, Services, policy, this_box};
 use crate::{
     audit::Event,
     backup::{BackupError, Contents, Erasures, Item, Reader, archived, look},
     clock::Timestamp,
     gallery,
-    request::{Caller, ClientId, Role},
+    request::Caller,
     store::{Change, StoreError, Table, Tell, Value},
 };
 
@@ -231,6 +231,7 @@ fn placed(value: Value, of: Uuid, here: Uuid) -> Option<Change> {
     let Value { table, key, value } = value;
     let put = |table, key| Some(Change::Put { table, key, value });
     match table {
+        _ if policy::is_configured(table, &key) => None,
         // It is there still.
         Table::Audit if of == here => None,
         Table::Audit => put(Table::Archive, archived(of, &key)),
@@ -384,11 +385,6 @@ impl Inner {
         let thread = thread::Builder::new().name("clearing".to_owned()).spawn(work);
         thread.map(drop).map_err(|why| StoreError::Io(why.to_string()))
     }
-}
-
-/// Whoever does what nobody asked for.
-fn this_box() -> Caller {
-    Caller { id: ClientId::of_certificate(&[0; 32]), role: Role::Administrator, name: "this box".to_owned() }
 }
 
 #[cfg(test)]
