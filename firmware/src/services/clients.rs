@@ -238,8 +238,8 @@ mod tests {
         }
         let services = open(Arc::new(DiskStore::open(folder.path()).unwrap()));
         // The registry did not get as far: who was removed is, and who was added and never told is not.
-        let settled = services.settle_clients(Some(&[one.clone(), two.clone()])).unwrap();
-        assert_eq!(settled, [two.clone()]);
+        let settled = services.settle_clients(Some(&[one, two.clone()])).unwrap();
+        assert_eq!(settled, [two]);
         assert_eq!(events(&services), ["+client-1", "+client-2", "+client-3", "-client-1", "-client-3"]);
         // Once more changes nothing.
         assert_eq!(services.settle_clients(Some(&settled)).unwrap(), settled);

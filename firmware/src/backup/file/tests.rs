@@ -59,7 +59,8 @@ fn store_backup_is_read_as_it_was_written_whatever_its_length() {
         assert_eq!(manifest.values.values().sum::<u64>(), u64::from(count));
     }
     let large = Value { table: Table::Policy, key: b"large".to_vec(), value: vec![7; 3 * PART] };
-    assert_eq!(read(&written(&header(), &[large.clone()]), WORDS).unwrap().0, [large]);
+    let found = read(&written(&header(), std::slice::from_ref(&large)), WORDS).unwrap().0;
+    assert_eq!(found, [large]);
 }
 
 #[test]
