@@ -13,7 +13,7 @@ const TMPFS: i64 = 0x0102_1994;
 /// A folder on a disk, which is gone when it is dropped.
 pub(crate) fn folder() -> Result<TempDir, Failure> {
     let folder = tempfile::Builder::new().prefix("authenteon-bench-").tempdir()?;
-    if i64::from(statfs(folder.path())?.f_type) == TMPFS {
+    if statfs(folder.path())?.f_type == TMPFS {
         let place = folder.path().display();
         return Err(format!(
             "{place} is in memory, where nothing is durable: set TMPDIR to a folder on a disk"
