@@ -9,7 +9,10 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::{
+    process::{Signal, getpid, kill_process},
+    time::{ClockId, clock_gettime},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -62,6 +65,8 @@ pub(crate) struct Filled {
 pub(crate) struct Served {
     /// Until everybody was served.
     pub(crate) served: Duration,
+    /// What processors worked until then, which depends less on what else the machine does.
+    pub(crate) worked: Duration,
     /// Until people could be enrolled, too.
     pub(crate) enrolling: Duration,
     /// By how many bytes memory had grown when everybody was served.
@@ -70,6 +75,15 @@ pub(crate) struct Served {
     pub(crate) memory_enrolling: u64,
     /// By how many it ever was larger.
     pub(crate) memory_peak: u64,
+}
+
+impl Served {
+    /// The one that was neither the fastest nor the slowest.
+    pub(crate) fn median(mut starts: Vec<Self>) -> Result<Self, Failure> {
+        starts.sort_by_key(|start| start.served);
+        let middle = starts.len() / 2;
+        starts.into_iter().nth(middle).ok_or_else(|| "nothing was started".into())
+    }
 }
 
 /// What upkeep took.
@@ -125,10 +139,12 @@ fn fill<E: Engine>(folder: &Path, count: u64, bar: &ProgressBar) -> Result<Fille
 
 fn serve<E: Engine>(folder: &Path, people: u64, bar: &ProgressBar) -> Result<Served, Failure> {
     let before = memory::resident()?;
+    let worked_before = worked();
     let began = Instant::now();
     let engine = E::open(folder)?;
     let gallery = engine.gallery(&|more| bar.inc(more))?;
     let served = began.elapsed();
+    let worked = worked().saturating_sub(worked_before);
     let memory_served = memory::resident()?.saturating_sub(before);
     engine.wait_until_enrolling();
     let enrolling = began.elapsed();
@@ -138,7 +154,7 @@ fn serve<E: Engine>(folder: &Path, people: u64, bar: &ProgressBar) -> Result<Ser
     if found < people {
         return Err(format!("{found} of {people} people are served").into());
     }
-    Ok(Served { served, enrolling, memory_served, memory_enrolling, memory_peak })
+    Ok(Served { served, worked, enrolling, memory_served, memory_enrolling, memory_peak })
 }
 
 fn die<E: Engine>(folder: &Path, people: u64) -> Result<String, Failure> {
@@ -160,6 +176,12 @@ fn tidy<E: Engine>(folder: &Path) -> Result<Tidied, Failure> {
     let began = Instant::now();
     engine.compact()?;
     Ok(Tidied { verified, compacted: began.elapsed() })
+}
+
+/// What processors worked for this process.
+fn worked() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 /// Shows on a terminal how far it is, and elsewhere nothing.

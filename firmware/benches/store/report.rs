@@ -28,6 +28,7 @@ pub(crate) fn sizes(people: u64, both: &Both) {
     row("filling, people a second", &|f| people as f64 / f.filled.filled.as_secs_f64(), 0);
     for (after, of) in STARTS {
         row(&format!("after {after}: everybody served, s"), &|f| seconds(of(f).served), 2);
+        row(&format!("after {after}: processors worked for it, s"), &|f| seconds(of(f).worked), 2);
         row(&format!("after {after}: enrolling, too, s"), &|f| seconds(of(f).enrolling), 2);
         row(&format!("after {after}: memory, served, B a person"), &|f| each(of(f).memory_served), 0);
         row(&format!("after {after}: memory, enrolling, B a person"), &|f| each(of(f).memory_enrolling), 0);

@@ -2,12 +2,13 @@
 
 use std::{
     env,
+    marker::PhantomData,
     os::unix::process::ExitStatusExt,
-    path::Path,
     process::{Command, Output, Stdio},
 };
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use crate::{
     CHILD,
@@ -40,42 +41,96 @@ pub(crate) struct Both {
     pub(crate) redb: Figures,
 }
 
-/// Measures both with so many people.
+/// How often a start is measured; the median counts.
+const STARTS: usize = 3;
+
+/// Measures both with so many people, step by step by turns: what else the machine does meets both.
 pub(crate) fn measure(people: u64) -> Result<Both, Failure> {
-    Ok(Both { ours: figures::<Ours>(people)?, redb: figures::<Redb>(people)? })
+    let (ours, redb) = (Store::<Ours>::new(people)?, Store::<Redb>::new(people)?);
+    let filled = (ours.fill()?, redb.fill()?);
+    let disk_filled = (ours.taken()?, redb.taken()?);
+    let after_stop = starts(&ours, &redb, false)?;
+    let after_kill = starts(&ours, &redb, true)?;
+    let tidied = (ours.tidy()?, redb.tidy()?);
+    let disk_tidied = (ours.taken()?, redb.taken()?);
+    Ok(Both {
+        ours: Figures {
+            filled: filled.0,
+            after_stop: after_stop.0,
+            after_kill: after_kill.0,
+            tidied: tidied.0,
+            disk_filled: disk_filled.0,
+            disk_tidied: disk_tidied.0,
+        },
+        redb: Figures {
+            filled: filled.1,
+            after_stop: after_stop.1,
+            after_kill: after_kill.1,
+            tidied: tidied.1,
+            disk_filled: disk_filled.1,
+            disk_tidied: disk_tidied.1,
+        },
+    })
 }
 
-fn figures<E: Engine>(people: u64) -> Result<Figures, Failure> {
-    let folder = disk::folder()?;
-    let folder = folder.path();
-    let filled = parse(&child::<E>(Step::Fill, folder, people)?.stdout)?;
-    let disk_filled = taken::<E>(folder)?;
-    let after_stop = parse(&child::<E>(Step::Serve, folder, people)?.stdout)?;
-    child::<E>(Step::Die, folder, people)?;
-    let after_kill = parse(&child::<E>(Step::Serve, folder, people + 1)?.stdout)?;
-    let tidied = parse(&child::<E>(Step::Tidy, folder, people)?.stdout)?;
-    let disk_tidied = taken::<E>(folder)?;
-    Ok(Figures { filled, after_stop, after_kill, tidied, disk_filled, disk_tidied })
-}
-
-fn taken<E: Engine>(folder: &Path) -> Result<Taken, Failure> {
-    let part = |part: &&'static str| Ok((*part, disk::taken(&folder.join(part))?));
-    let parts = E::PARTS.iter().map(part).collect::<Result<_, Failure>>()?;
-    Ok(Taken { all: disk::taken(folder)?, parts })
-}
-
-/// Runs a step in a process of its own, to its end.
-fn child<E: Engine>(step: Step, folder: &Path, people: u64) -> Result<Output, Failure> {
-    eprintln!("{people} people, {}: {}", E::NAME, step.name());
-    let output = Command::new(env::current_exe()?)
-        .args([CHILD, E::NAME, step.name()])
-        .arg(folder)
-        .arg(people.to_string())
-        .stderr(Stdio::inherit())
-        .output()?;
-    let killed = output.status.signal() == Some(Signal::KILL.as_raw());
-    if output.status.success() || (step == Step::Die && killed) {
-        return Ok(output);
+/// Starts both by turns, each time after it was stopped or killed.
+fn starts(ours: &Store<Ours>, redb: &Store<Redb>, killed: bool) -> Result<(Served, Served), Failure> {
+    let (mut of_ours, mut of_redb) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        of_ours.push(ours.start(killed)?);
+        of_redb.push(redb.start(killed)?);
     }
-    Err(format!("{} with {people} people, {}: {}", E::NAME, step.name(), output.status).into())
+    Ok((Served::median(of_ours)?, Served::median(of_redb)?))
+}
+
+/// A store on a disk, until it is dropped.
+struct Store<E> {
+    folder: TempDir,
+    people: u64,
+    engine: PhantomData<E>,
+}
+
+impl<E: Engine> Store<E> {
+    fn new(people: u64) -> Result<Self, Failure> {
+        Ok(Self { folder: disk::folder()?, people, engine: PhantomData })
+    }
+
+    fn fill(&self) -> Result<Filled, Failure> {
+        parse(&self.child(Step::Fill, self.people)?.stdout)
+    }
+
+    fn start(&self, killed: bool) -> Result<Served, Failure> {
+        if killed {
+            // It enrols one more, and the next time the same one anew.
+            self.child(Step::Die, self.people)?;
+        }
+        parse(&self.child(Step::Serve, self.people + u64::from(killed))?.stdout)
+    }
+
+    fn tidy(&self) -> Result<Tidied, Failure> {
+        parse(&self.child(Step::Tidy, self.people)?.stdout)
+    }
+
+    fn taken(&self) -> Result<Taken, Failure> {
+        let folder = self.folder.path();
+        let part = |part: &&'static str| Ok((*part, disk::taken(&folder.join(part))?));
+        let parts = E::PARTS.iter().map(part).collect::<Result<_, Failure>>()?;
+        Ok(Taken { all: disk::taken(folder)?, parts })
+    }
+
+    /// Runs a step in a process of its own, to its end.
+    fn child(&self, step: Step, people: u64) -> Result<Output, Failure> {
+        eprintln!("{people} people, {}: {}", E::NAME, step.name());
+        let output = Command::new(env::current_exe()?)
+            .args([CHILD, E::NAME, step.name()])
+            .arg(self.folder.path())
+            .arg(people.to_string())
+            .stderr(Stdio::inherit())
+            .output()?;
+        let killed = output.status.signal() == Some(Signal::KILL.as_raw());
+        if output.status.success() || (step == Step::Die && killed) {
+            return Ok(output);
+        }
+        Err(format!("{} with {people} people, {}: {}", E::NAME, step.name(), output.status).into())
+    }
 }
