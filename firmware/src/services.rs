@@ -36,6 +36,7 @@ pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 mod at_rest;
 mod backup;
 mod clients;
+mod lost;
 mod policy;
 mod restore;
 mod upkeep;
@@ -45,7 +46,7 @@ pub use self::{
     upkeep::{Job, Task, TaskState, UpkeepError},
 };
 
-use self::clients::Known;
+use self::{clients::Known, lost::Lost};
 
 /// Samples remembered against replay.
 const SAMPLES_REMEMBERED: usize = 65_536;
@@ -179,12 +180,14 @@ impl Services {
     pub fn open(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let epoch = store.epoch();
         let (mut restoring, mut known, mut rules) = (None, Known::default(), None);
+        let mut lost = Lost::default();
         let mut gallery = gallery::fill(None, |page| {
             store.read_all(&READ_AT_START, &mut |values| {
                 let (fingers, facts): (Vec<_>, Vec<_>) =
                     values.into_iter().partition(|value| value.table == Table::Fingers);
                 for fact in &facts {
                     match fact.table {
+                        Table::About if lost.read(fact) => {}
                         Table::Policy => rules = policy::read(fact).or(rules),
                         Table::About => restoring = Inner::was_restoring(fact).or(restoring),
                         _ => known.read(fact)?,
@@ -217,6 +220,7 @@ impl Services {
         gallery::warm_up(&inner.gallery);
         let inner = Arc::new(inner);
         inner.keep_rules(rules);
+        inner.keep_lost(&lost)?;
         if let Some(store) = restoring {
             inner.clear_behind(store)?;
         }
@@ -241,6 +245,8 @@ impl Services {
     /// # Errors
     /// [`SubjectError::Store`].
     pub fn create_subject(&self, by: &Caller, new: NewSubject) -> Result<Subject, SubjectError> {
+        // Before it waits, and again when it need not.
+        self.inner.room_for_people()?;
         let _people = self.inner.people();
         self.inner.room_for_people()?;
         let id = SubjectId::random();
@@ -280,9 +286,11 @@ impl Services {
     pub fn delete_subject(&self, by: &Caller, id: SubjectId) -> Result<(), SubjectError> {
         self.inner.people_may_change()?;
         let _people = self.inner.people();
-        let record = self.inner.subject(id)?.ok_or(SubjectError::Unknown)?;
+        self.inner.people_may_change()?;
+        self.inner.subject(id)?.ok_or(SubjectError::Unknown)?;
         let mut changes = vec![Change::Delete { table: Table::Subjects, key: id.as_bytes().to_vec() }];
-        let fingers: Vec<FingerKey> = record.fingers.iter().map(|f| (id, f.position)).collect();
+        // All that there could be: nothing of the person stays because a record does not list it.
+        let fingers = FingerPosition::ALL.map(|position| (id, position));
         changes.extend(fingers.iter().map(|f| Change::Delete { table: Table::Fingers, key: finger_key(f) }));
         self.inner.commit(by, &changes, &Event::SubjectDeleted { subject: id })?;
         self.inner.gallery.change(|gallery| {
@@ -321,6 +329,11 @@ impl Inner {
     pub(crate) fn room_for_people(&self) -> Result<(), StoreError> {
         self.people_may_change()?;
         if self.store.room()?.0 < Room::Everything { Err(StoreError::Full) } else { Ok(()) }
+    }
+
+    /// The number of the last record of the audit.
+    fn head_number(&self) -> u64 {
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner).head.number()
     }
 
     /// Commits changes with the record that tells of them. Many commit at the same time: each record is chained to the

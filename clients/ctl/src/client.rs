@@ -28,6 +28,8 @@ use crate::error::CtlError;
 use crate::problem::Problem;
 use crate::transfer::Upload;
 
+/// Bytes a second of the slowest line that a file is sent over.
+const SLOWEST: u64 = 16 << 10;
 /// A page of subjects is a few hundred kilobytes at most.
 const MAX_ANSWER: usize = 16 << 20;
 
@@ -140,15 +142,18 @@ impl Client {
     ) -> Result<Value, CtlError> {
         let mut request = self.request(Method::PUT, path, None)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        let limit = self.limit + Duration::from_secs(file.left() / SLOWEST);
         *request.body_mut() = file.boxed();
-        self.send(request).await
+        self.send_within(request, limit).await
     }
 
-    /// POST of JSON, with the answer in pieces as it comes. The limit is for each piece.
+    /// POST of JSON, with the answer in pieces as it comes; `length` is told how long it is, where that is known. The limit
+    /// is for each piece.
     pub(crate) async fn download(
         &mut self,
         path: &str,
         body: &Value,
+        length: &mut dyn FnMut(u64),
         take: &mut dyn FnMut(&[u8]) -> Result<(), CtlError>,
     ) -> Result<(), CtlError> {
         let request = self.request(Method::POST, path, Some(body))?;
@@ -164,6 +169,9 @@ impl Client {
             let whole = whole.map_err(|error| wire_error(&self.server, &*error))?.to_bytes();
             return Err(CtlError::Problem(Problem::parse(status, &whole)));
         }
+        if let Some(exact) = hyper::body::Body::size_hint(&body).exact() {
+            length(exact);
+        }
         while let Some(frame) = tokio::time::timeout(self.limit, body.frame()).await.map_err(late)? {
             if let Ok(piece) = frame.map_err(wire)?.into_data() {
                 take(&piece)?;
@@ -178,10 +186,14 @@ impl Client {
     }
 
     async fn send(&mut self, request: Request<Outgoing>) -> Result<Value, CtlError> {
+        self.send_within(request, self.limit).await
+    }
+
+    async fn send_within(&mut self, request: Request<Outgoing>, limit: Duration) -> Result<Value, CtlError> {
         let exchange = exchange(&mut self.sender, request);
-        let (status, body) = tokio::time::timeout(self.limit, exchange)
+        let (status, body) = tokio::time::timeout(limit, exchange)
             .await
-            .map_err(|_| timed_out(&self.server, self.limit))?
+            .map_err(|_| timed_out(&self.server, limit))?
             .map_err(|error| wire_error(&self.server, &*error))?;
         if !(200..300).contains(&status) {
             return Err(CtlError::Problem(Problem::parse(status, &body)));

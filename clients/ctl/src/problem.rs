@@ -105,6 +105,7 @@ impl Problem {
             }
             (_, "backup-newer") => Some("Update the box first: authenteonctl update apply."),
             (_, "backup-expired") => Some("With --even-expired, if you know who was erased since."),
+            (_, "other-erasures") => Some("The list says in `stores` which boxes it is of, and up to where."),
             (_, "erasures-needed") => Some("With --erasures FILE, or --without-erasures."),
             (_, "not-empty") => Some("Try what the backup holds with --dry-run."),
             (_, "restore-busy") => Some("Wait until it is done."),

@@ -19,17 +19,23 @@ const PIECE: usize = 64 << 10;
 
 /// A bar for so many bytes, or for bytes without a known end.
 pub(crate) fn bar(what: &'static str, all: Option<u64>) -> ProgressBar {
-    let (bar, template) = match all {
-        Some(all) => {
-            (ProgressBar::new(all), "{msg} [{wide_bar}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}")
+    let bar = match all {
+        Some(all) => ProgressBar::new(all).with_style(bytes_of_all()),
+        None => {
+            ProgressBar::new_spinner().with_style(style("{msg} {spinner} {bytes} {binary_bytes_per_sec}"))
         }
-        None => (ProgressBar::new_spinner(), "{msg} {spinner} {bytes} {binary_bytes_per_sec}"),
     };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
     bar.set_message(what);
     bar
+}
+
+/// How a bar looks whose end is known.
+pub(crate) fn bytes_of_all() -> ProgressStyle {
+    style("{msg} [{wide_bar}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}")
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 fn bad(path: &Path) -> impl Fn(io::Error) -> CtlError {
@@ -44,6 +50,11 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
+    /// Bytes that are still to be sent.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Of the file at `path`.
     pub(crate) fn open(path: &Path, what: &'static str) -> Result<Self, CtlError> {
         let file = File::open(path).map_err(bad(path))?;

@@ -67,6 +67,10 @@ pub enum Event {
     MasterKeyChanged {
         mode: AtRest,
     },
+    /// A repair of the store gave up that this one was erased, or a finger of it: its key is gone, and it is erased.
+    SubjectLost {
+        subject: SubjectId,
+    },
     /// Decisions follow these rules from now on.
     PolicyInForce {
         rules: Rules,
@@ -91,6 +95,10 @@ pub enum Event {
     RestoreBegun {
         store: Uuid,
         taken: Timestamp,
+        /// Nobody said who was erased since.
+        without_erasures: bool,
+        /// It should have been destroyed by then.
+        expired: bool,
     },
     /// It is; this store's audit goes on, the other's is kept apart.
     BackupRestored {

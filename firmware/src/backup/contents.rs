@@ -63,8 +63,10 @@ pub(crate) struct Contents {
     pub(crate) erasures: Erasures,
     /// Clients that its box knew.
     pub(crate) clients: Vec<String>,
-    people: HashSet<SubjectId>,
-    fingers: HashMap<SubjectId, Vec<FingerPosition>>,
+    /// People, with the fingers that their records list.
+    people: HashMap<SubjectId, Vec<FingerPosition>>,
+    /// Fingers whose templates are there.
+    fingers: HashSet<FingerKey>,
 }
 
 #[derive(Deserialize)]
@@ -85,10 +87,10 @@ pub(crate) fn look<R: Read>(
         header: reader.header.clone(),
         manifest: Manifest::default(),
         audit: 0,
-        erasures: Erasures::new(reader.header.store, reader.header.taken),
+        erasures: Erasures::new(reader.header.taken, Vec::new()),
         clients: Vec::new(),
-        people: HashSet::new(),
-        fingers: HashMap::new(),
+        people: HashMap::new(),
+        fingers: HashSet::new(),
     };
     loop {
         match reader.item()? {
@@ -116,13 +118,12 @@ impl Contents {
         let bad = || unreadable(&value);
         match value.table {
             Table::Subjects => {
-                let (id, _) = subject(&value)?;
-                self.people.insert(id);
+                let (id, record) = subject(&value)?;
+                self.people.insert(id, record.fingers.iter().map(|finger| finger.position).collect());
             }
             Table::Fingers => {
                 let entry = (value.key, value.value);
-                let ((subject, position), _) = read_finger(&entry)?;
-                self.fingers.entry(subject).or_default().push(position);
+                self.fingers.insert(read_finger(&entry)?.0);
             }
             Table::Audit => {
                 let number = value.key.as_slice().try_into().map_err(|_| bad())?;
@@ -141,18 +142,17 @@ impl Contents {
 
     /// People and fingers that are restored when these were erased.
     pub(crate) fn counts(&self, erased: &Erasures) -> (u64, u64) {
-        let people = self.people.iter().filter(|id| !erased.person(**id)).count();
-        let fingers = self.fingers.iter().filter(|(id, _)| self.people.contains(id));
-        let fingers: usize = fingers
-            .map(|(id, positions)| positions.iter().filter(|p| self.stays(&(*id, **p), erased)).count())
-            .sum();
+        let people = self.people.keys().filter(|id| !erased.person(**id)).count();
+        let fingers = self.fingers.iter().filter(|finger| self.stays(finger, erased)).count();
         (people as u64, fingers as u64)
     }
 
-    fn stays(&self, (subject, position): &FingerKey, erased: &Erasures) -> bool {
-        self.people.contains(subject)
+    /// Whether a finger is restored: it is there, its person lists it, and it was not erased since.
+    fn stays(&self, finger @ (subject, position): &FingerKey, erased: &Erasures) -> bool {
+        self.fingers.contains(finger)
+            && self.people.get(subject).is_some_and(|listed| listed.contains(position))
             && !erased.person(*subject)
-            && !erased.finger(*subject, *position, (self.header.store, self.audit))
+            && !erased.finger(*subject, *position, &self.erasures)
     }
 
     /// The person's value as it is restored; `None` when nothing of it is.
@@ -163,11 +163,8 @@ impl Contents {
                 if erased.person(id) {
                     return Ok(None);
                 }
-                let there = self.fingers.get(&id).map_or(&[][..], Vec::as_slice);
                 let all = record.fingers.len();
-                record.fingers.retain(|finger| {
-                    there.contains(&finger.position) && self.stays(&(id, finger.position), erased)
-                });
+                record.fingers.retain(|finger| self.stays(&(id, finger.position), erased));
                 if record.fingers.len() == all {
                     return Ok(Some(value));
                 }

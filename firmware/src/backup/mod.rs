@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 pub use self::{
     contents::Manifest,
-    erasures::{Erasure, Erasures},
+    erasures::{Erasure, Erasures, Followed},
     file::{Header, Reader, Writer, read_header},
 };
 pub(crate) use self::{
@@ -78,6 +78,12 @@ pub enum BackupError {
         /// Why.
         why: String,
     },
+    /// A list that does not say who was erased since.
+    #[error(
+        "the list of erasures is of another box, or older than the backup: take one from the box that the backup is of \
+         (authenteonctl backup --erasures FILE), or say --without-erasures"
+    )]
+    OtherErasures,
     /// The box is in use.
     #[error(
         "somebody is enrolled on this box: a backup is restored into an empty one (a new one, or one after a factory \
@@ -90,8 +96,11 @@ pub enum BackupError {
     /// The store has the format of the version before.
     #[error("an update is on trial: ask again when it is kept")]
     OnTrial,
+    /// The store's upkeep is at work.
+    #[error("a task of the store's upkeep is running: wait until it has ended (authenteonctl db stats)")]
+    Upkeep,
     /// Another one is made or restored.
-    #[error("another backup is being restored: wait until it is done")]
+    #[error("another backup is being sent, tried or restored: wait until it is done")]
     Busy,
     /// Reading or writing the file failed.
     #[error("the backup cannot be read or written: {0}")]

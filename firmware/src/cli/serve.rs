@@ -121,8 +121,13 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
         });
     }
     let reloader = server.reloader();
+    // Before anybody is let in, where the store is open already: who was revoked is nobody.
     let settling = reloader.clone();
-    tokio::spawn(async move { settling.reload_once_open().await });
+    if lock.services().is_some() {
+        settling.reload_once_open().await;
+    } else {
+        tokio::spawn(async move { settling.reload_once_open().await });
+    }
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             let reloader = reloader.clone();

@@ -146,9 +146,9 @@ impl Stations {
             return Err(StationError::LastAdministrator);
         }
         gone.as_ref().map_or(Ok(()), keep)?;
-        clients.save(&self.folder)?;
-        self.publish(clients);
-        Ok(())
+        // It is gone in the store: who cannot be struck off the file is nobody all the same, and is at the next start.
+        self.publish(clients.clone());
+        Ok(clients.save(&self.folder)?)
     }
 
     /// Reads the registry again, has `facts` say what it is to be, given nothing when there is none, and makes it so.
@@ -162,10 +162,10 @@ impl Stations {
         let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let found = Clients::find(&self.folder)?;
         let settled = Clients::from(facts(found.as_ref().map(Clients::all))?);
+        self.publish(settled.clone());
         if found.as_ref() != Some(&settled) && !(found.is_none() && settled.all().is_empty()) {
             settled.save(&self.folder)?;
         }
-        self.publish(settled);
         Ok(())
     }
 

@@ -1,30 +1,21 @@
-//! A backup on its way out, and the one that came in and is tried or restored.
+//! The backup that came in, and is tried or restored.
 //!
 //! Invariant: one comes in or is worked on at a time; what comes in lies in a file without a name, encrypted as it came,
 //! and is gone with the daemon.
 
 use std::{
     fs::File,
-    io::{self, Write},
-    path::PathBuf,
-    pin::Pin,
+    io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use axum::{
-    body::{Body, Bytes, HttpBody},
-    http::StatusCode,
-};
+use axum::{body::Body, http::StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Frame;
-use tokio::{
-    runtime::Handle,
-    sync::mpsc::{Receiver, Sender, channel},
-    time::timeout,
-};
+use tokio::time::timeout;
 use tracing::warn;
+use uuid::Uuid;
 
 use super::problem::Problem;
 use crate::{
@@ -33,41 +24,39 @@ use crate::{
     services::{RestoreOptions, RestoreReport, Services},
 };
 
-/// Parts that wait for a slow client.
-const WAITING: usize = 8;
-/// Bytes of a part.
-const PART: usize = 64 << 10;
-/// A client that takes nothing for so long gets no more: the store waits for it with cleaning up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one that came in is kept for what is to be done with it.
+const KEPT: Duration = Duration::from_secs(3600);
 /// The store goes on writing: so much of the disk is left to it.
-const SPARED: u64 = 64 << 20;
+pub(super) const SPARED: u64 = 64 << 20;
 
 /// What is being done.
 #[derive(Clone, Debug)]
 pub(crate) enum Phase {
     Nothing,
     Receiving,
-    /// It is here.
-    Here {
-        header: Header,
-        bytes: u64,
-    },
+    /// It is here, with so many bytes.
+    Here(Came, u64),
     /// It is read, or restored, so many bytes of how many.
     Working {
-        header: Header,
+        came: Came,
         dry_run: bool,
         done: u64,
         all: u64,
     },
     Done {
-        header: Header,
+        came: Came,
         dry_run: bool,
         report: Box<RestoreReport>,
     },
-    Failed {
-        header: Header,
-        why: Box<Problem>,
-    },
+    Failed(Came, Box<Problem>),
+}
+
+/// A backup that came in.
+#[derive(Clone, Debug)]
+pub(crate) struct Came {
+    /// What it is called from then on: another one may have taken its place.
+    pub(crate) id: Uuid,
+    pub(crate) header: Header,
 }
 
 /// The backup that came in. Cheap to clone.
@@ -84,6 +73,8 @@ struct Inner {
 
 /// How a backup that came in is to be worked on.
 pub(crate) struct Work {
+    /// Which one.
+    pub(crate) backup: Uuid,
     pub(crate) by: Caller,
     pub(crate) passphrase: zeroize::Zeroizing<String>,
     pub(crate) options: RestoreOptions,
@@ -98,6 +89,11 @@ impl Backups {
     /// What comes in lies on the disk of `folder`; without one nothing does.
     pub(crate) fn new(folder: Option<PathBuf>) -> Self {
         Self { folder, inner: Arc::new(Mutex::new(Inner { phase: Phase::Nothing, file: None })) }
+    }
+
+    /// Where there is a disk for what comes in and goes out.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -159,31 +155,52 @@ impl Backups {
         let mut file = writing.into_std().await;
         io::Seek::rewind(&mut file).map_err(|why| internal(&why))?;
         let header = read_header(io::BufReader::new(&file))?;
-        receiving.ends(file, header, bytes);
+        let came = Came { id: Uuid::new_v4(), header };
+        let (this, id) = (self.clone(), came.id);
+        receiving.ends(file, came, bytes);
+        tokio::spawn(async move {
+            tokio::time::sleep(KEPT).await;
+            this.forget_this(id);
+        });
         Ok(())
+    }
+
+    /// Forgets one that nobody has done with what it came for.
+    fn forget_this(&self, id: Uuid) {
+        let mut inner = self.lock();
+        let left = match &inner.phase {
+            Phase::Here(came, _) | Phase::Failed(came, _) => came.id == id,
+            Phase::Done { came, .. } => came.id == id && inner.file.is_some(),
+            Phase::Nothing | Phase::Receiving | Phase::Working { .. } => false,
+        };
+        if left {
+            *inner = Inner { phase: Phase::Nothing, file: None };
+        }
     }
 
     /// Begins to work on it, on a thread of its own that outlives the request.
     pub(crate) fn work(&self, services: Services, work: Work) -> Result<(), Problem> {
-        let (mut file, header) = {
+        let (mut file, came) = {
             let mut inner = self.lock();
-            let header = match &inner.phase {
+            let came = match &inner.phase {
                 Phase::Receiving | Phase::Working { .. } => return Err(BackupError::Busy.into()),
-                Phase::Here { header, .. } | Phase::Done { header, .. } | Phase::Failed { header, .. } => {
-                    header.clone()
-                }
+                Phase::Here(came, _) | Phase::Done { came, .. } | Phase::Failed(came, _) => came.clone(),
                 Phase::Nothing => return Err(nothing_here()),
             };
+            if came.id != work.backup {
+                return Err(nothing_here());
+            }
             let file = inner.file.as_ref().ok_or_else(nothing_here)?.try_clone();
+            let file = file.map_err(|why| internal(&why))?;
             let dry_run = work.dry_run;
-            inner.phase = Phase::Working { header: header.clone(), dry_run, done: 0, all: 1 };
-            (file.map_err(|why| internal(&why))?, header)
+            inner.phase = Phase::Working { came: came.clone(), dry_run, done: 0, all: 1 };
+            (file, came)
         };
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
-            let Work { by, passphrase, options, dry_run } = work;
+            let Work { by, passphrase, options, dry_run, .. } = work;
             let tell = |done, all| {
-                this.lock().phase = Phase::Working { header: header.clone(), dry_run, done, all };
+                this.lock().phase = Phase::Working { came: came.clone(), dry_run, done, all };
             };
             let ended = if dry_run {
                 services.check_backup(&mut file, &passphrase, &options, &tell)
@@ -196,11 +213,11 @@ impl Backups {
                     if !dry_run {
                         inner.file = None;
                     }
-                    Phase::Done { header: header.clone(), dry_run, report: Box::new(report) }
+                    Phase::Done { came: came.clone(), dry_run, report: Box::new(report) }
                 }
                 Err(why) => {
                     warn!(%why, "the backup is not restored");
-                    Phase::Failed { header: header.clone(), why: Box::new(why.into()) }
+                    Phase::Failed(came.clone(), Box::new(why.into()))
                 }
             };
         });
@@ -209,7 +226,8 @@ impl Backups {
 }
 
 fn nothing_here() -> Problem {
-    let detail = "send the backup first: PUT /v1/system/restore";
+    let detail = "send the backup first (PUT /v1/system/restore), and name it as the answer does; another one may have \
+                  taken its place";
     Problem::new(StatusCode::CONFLICT, "no-backup", "There is no backup here", detail)
 }
 
@@ -231,9 +249,9 @@ impl<'a> Receiving<'a> {
         Ok(Self { backups, ended: false })
     }
 
-    fn ends(mut self, file: File, header: Header, bytes: u64) {
+    fn ends(mut self, file: File, came: Came, bytes: u64) {
         self.ended = true;
-        *self.backups.lock() = Inner { phase: Phase::Here { header, bytes }, file: Some(file) };
+        *self.backups.lock() = Inner { phase: Phase::Here(came, bytes), file: Some(file) };
     }
 }
 
@@ -241,94 +259,6 @@ impl Drop for Receiving<'_> {
     fn drop(&mut self) {
         if !self.ended {
             self.backups.lock().phase = Phase::Nothing;
-        }
-    }
-}
-
-/// Takes what is written, and gives it to the client.
-pub(crate) struct Outgoing {
-    sender: Sender<Bytes>,
-    handle: Handle,
-    part: Vec<u8>,
-}
-
-/// The body that it becomes.
-pub(crate) struct Stream {
-    receiver: Receiver<Bytes>,
-    /// How it ended: nothing when it ended well.
-    ended: tokio::sync::oneshot::Receiver<Result<(), BackupError>>,
-}
-
-/// What is written here is read there.
-pub(crate) fn pipe(ended: tokio::sync::oneshot::Receiver<Result<(), BackupError>>) -> (Outgoing, Stream) {
-    let (sender, receiver) = channel(WAITING);
-    (Outgoing { sender, handle: Handle::current(), part: Vec::new() }, Stream { receiver, ended })
-}
-
-impl Outgoing {
-    fn send(&mut self) -> io::Result<()> {
-        let part = Bytes::from(std::mem::take(&mut self.part));
-        // Inside, where there is a clock: the store reads on threads of its own.
-        let sent = self.handle.block_on(async { timeout(PATIENCE, self.sender.send(part)).await });
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(io::Error::other("the client has gone")),
-            Err(_) => Err(io::Error::other("the client takes nothing any more")),
-        }
-    }
-}
-
-impl Write for Outgoing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.part.extend(bytes);
-        if self.part.len() >= PART {
-            self.send()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.part.is_empty() { Ok(()) } else { self.send() }
-    }
-}
-
-impl Stream {
-    /// Waits for the first part: what fails before it is told as a problem.
-    pub(crate) async fn begun(mut self) -> Result<Body, Problem> {
-        match self.receiver.recv().await {
-            Some(first) => Ok(Body::new(Begun { first: Some(first), rest: self })),
-            None => match self.ended.await {
-                Ok(Err(why)) => Err(why.into()),
-                _ => Err(Problem::internal(&"the backup ended before it began")),
-            },
-        }
-    }
-}
-
-struct Begun {
-    first: Option<Bytes>,
-    rest: Stream,
-}
-
-impl HttpBody for Begun {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
-        }
-        match ready!(self.rest.receiver.poll_recv(context)) {
-            Some(part) => Poll::Ready(Some(Ok(Frame::data(part)))),
-            // Whoever gets a body that ends well must be able to rely on it.
-            None => match ready!(Pin::new(&mut self.rest.ended).poll(context)) {
-                Ok(Ok(())) => Poll::Ready(None),
-                Ok(Err(why)) => Poll::Ready(Some(Err(io::Error::other(why)))),
-                Err(why) => Poll::Ready(Some(Err(io::Error::other(why)))),
-            },
         }
     }
 }
@@ -354,6 +284,10 @@ impl From<BackupError> for Problem {
             BackupError::NoErasures => {
                 is(StatusCode::CONFLICT, "erasures-needed", "Who was erased since is not known")
             }
+            BackupError::OtherErasures => {
+                is(StatusCode::CONFLICT, "other-erasures", "The list of erasures is another one")
+            }
+            BackupError::Upkeep => is(StatusCode::CONFLICT, "upkeep-running", "Not now"),
             BackupError::Erasures { .. } => {
                 is(StatusCode::UNPROCESSABLE_ENTITY, "not-erasures", "The list of erasures cannot be used")
             }

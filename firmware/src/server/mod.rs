@@ -10,6 +10,7 @@ mod backups;
 mod connection;
 mod json;
 mod openapi;
+mod outgoing;
 mod problem;
 mod tls;
 mod updates;

@@ -5,10 +5,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use uuid::Uuid;
+
 use super::{Inner, Services};
 use crate::{
     audit::Event,
-    backup::{BackupError, Erasure, Erasures, Header, KEPT, Manifest, Writer},
+    backup::{BackupError, Erasure, Erasures, Followed, Header, KEPT, Manifest, Writer, archived},
     clock::Timestamp,
     request::Caller,
     store::{Change, Passphrase, StoreError, Table},
@@ -54,6 +56,8 @@ impl Services {
             Some(why) => return Err(why),
             None => read?,
         }
+        // One that was begun meanwhile made it half a backup.
+        inner.people_may_change()?;
         let (writer, manifest) = writing.into_inner().unwrap_or_else(PoisonError::into_inner);
         writer.finish(&manifest)?;
         Ok(manifest)
@@ -70,7 +74,7 @@ impl Services {
 
 impl Inner {
     pub(super) fn erasures(&self) -> Result<Erasures, BackupError> {
-        let mut erasures = Erasures::new(self.store.id(), self.clock.now());
+        let mut erasures = Erasures::new(self.clock.now(), self.followed()?);
         let mut bad = None;
         self.store.each(Table::Tombstones, &mut |entries| {
             for (key, value) in entries {
@@ -83,10 +87,40 @@ impl Inner {
         bad.map_or(Ok(erasures), Err)
     }
 
+    /// This store and those whose backups were restored into it, each with the last of its audit that is known.
+    fn followed(&self) -> Result<Vec<Followed>, StoreError> {
+        let mut stores = vec![Followed { store: self.store.id(), audit: self.head_number() }];
+        let mut after: Option<Vec<u8>> = None;
+        while let Some((key, _)) = self.store.scan(Table::Archive, after.as_deref(), 1)?.pop() {
+            let Some(store) = key.first_chunk().map(|id| Uuid::from_bytes(*id)) else { break };
+            // From before the end of what is kept of it, to its last record.
+            let end = archived(store, &u64::MAX.to_be_bytes());
+            stores.push(Followed { store, audit: self.last_archived(store)? });
+            after = Some(end);
+        }
+        Ok(stores)
+    }
+
+    /// The number of the last record that is kept of another store's audit: they have no gaps but at their ends.
+    fn last_archived(&self, store: Uuid) -> Result<u64, StoreError> {
+        let is_there = |number: u64| -> Result<bool, StoreError> {
+            let before = archived(store, &number.saturating_sub(1).to_be_bytes());
+            let next = self.store.scan(Table::Archive, Some(&before), 1)?.pop();
+            Ok(next.is_some_and(|(key, _)| key.starts_with(store.as_bytes())))
+        };
+        let (mut low, mut high) = (0, u64::MAX);
+        // Whether anything is there from a number on: the highest such number is the last record's.
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if is_there(middle)? { low = middle } else { high = middle - 1 }
+        }
+        Ok(low)
+    }
+
     /// What stays of an erasure, with the number of the audit record that tells of it.
     pub(super) fn tombstone(&self, event: &Event, at: Timestamp, audit: u64) -> Option<Change> {
         let (subject, finger) = match event {
-            Event::SubjectDeleted { subject } => (*subject, None),
+            Event::SubjectDeleted { subject } | Event::SubjectLost { subject } => (*subject, None),
             Event::FingerRemoved { subject, position } => (*subject, Some(*position)),
             _ => return None,
         };

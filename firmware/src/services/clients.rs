@@ -107,28 +107,25 @@ impl Services {
         }
         let by = console();
         let mut settled = Vec::with_capacity(registry.len());
-        let mut there = BTreeSet::new();
         for client in registry {
             let digest = digest(client)?;
-            if known.revoked.contains(&digest) {
-                continue;
+            if !known.revoked.contains(&digest) {
+                settled.push((digest, client.clone()));
             }
-            if known.clients.get(&digest) != Some(client) {
-                inner.keep(&mut known, &by, client, None)?;
-            }
-            there.insert(digest);
-            settled.push(client.clone());
         }
-        let gone: Vec<Client> = known
-            .clients
-            .iter()
-            .filter(|(digest, _)| !there.contains(*digest))
-            .map(|(_, client)| client.clone())
-            .collect();
+        let there: BTreeSet<[u8; 32]> = settled.iter().map(|(digest, _)| *digest).collect();
+        let gone = known.clients.iter().filter(|(digest, _)| !there.contains(*digest));
+        let gone: Vec<Client> = gone.map(|(_, client)| client.clone()).collect();
+        // First: a full disk that lets nobody in must not keep anybody in.
         for client in gone {
             inner.revoke(&mut known, &by, &client)?;
         }
-        Ok(settled)
+        for (digest, client) in &settled {
+            if known.clients.get(digest) != Some(client) {
+                inner.keep(&mut known, &by, client, None)?;
+            }
+        }
+        Ok(settled.into_iter().map(|(_, client)| client).collect())
     }
 }
 

@@ -35,6 +35,8 @@ const TOGETHER: usize = 500;
 const AT_A_TIME: usize = 1 << 20;
 /// Bytes that the store takes for each byte of a backup, with its index and keys, at most.
 const GROWTH: u64 = 4;
+/// How long to wait before half a backup is cleared away again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// People who are cleared away in one change.
 const CLEARED: usize = 200;
 
@@ -75,7 +77,12 @@ pub struct RestoreReport {
 #[serde(deny_unknown_fields)]
 struct Marker {
     store: Uuid,
+    /// Tables that it fills, which held nothing before: by their names.
+    fill: Vec<String>,
 }
+
+/// Tables that a backup fills. Of the archive, what is of the store that the backup is of.
+const FILLED: [Table; 5] = [Table::Fingers, Table::Subjects, Table::Counters, Table::Cookies, Table::Archive];
 
 impl Services {
     /// Reads a whole backup and says what a restore would do. The box need not be empty.
@@ -121,15 +128,18 @@ impl Services {
         let _people = inner.people();
         inner.check_empty()?;
         let rebuilding = Rebuilding::begin(inner)?;
-        let done = self.apply(by, file, passphrase, &contents, &erased, &|done, all| {
+        // None begins from here on.
+        if inner.tasks.running().is_some() {
+            return Err(BackupError::Upkeep);
+        }
+        let done = self.apply(by, (file, passphrase), options, &contents, &erased, &|done, all| {
             rebuilding.tell(done, all);
             tell(all + done, all * 2);
         });
         if let Err(why) = done {
-            if let Err(left) = inner.clear(contents.header.store, &|_| {}) {
-                error!(%left, "half a restored backup stays until the next start clears it away");
-                rebuilding.stays();
-            }
+            // What is there of it goes, behind: the store may have to get its index first.
+            rebuilding.stays();
+            Inner::clear_behind(inner, contents.header.store)?;
             return Err(why);
         }
         let report = report(&contents, &erased);
@@ -150,6 +160,11 @@ impl Services {
         let length = rewind(file)?;
         let reader = Reader::new(std::io::BufReader::new(&mut *file), passphrase)?;
         let contents = look(reader, &|read| tell(read, length))?;
+        if let Some(list) = &options.erasures
+            && !list.follows(contents.header.store, contents.audit)
+        {
+            return Err(BackupError::OtherErasures);
+        }
         if self.inner.clock.now() > contents.header.expires && !options.even_expired {
             return Err(BackupError::Expired { at: contents.header.expires });
         }
@@ -164,18 +179,22 @@ impl Services {
     fn apply(
         &self,
         by: &Caller,
-        file: &mut (impl Read + Seek),
-        passphrase: &str,
+        (file, passphrase): (&mut (impl Read + Seek), &str),
+        options: &RestoreOptions,
         contents: &Contents,
         erased: &Erasures,
         tell: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<(), BackupError> {
         let inner = &self.inner;
         let store = contents.header.store;
-        let marker = serde_json::to_vec(&Marker { store }).map_err(|why| StoreError::Io(why.to_string()))?;
+        let marker = Marker { store, fill: inner.empty_tables(store)? };
+        let marker = serde_json::to_vec(&marker).map_err(|why| StoreError::Io(why.to_string()))?;
         let begun = Change::Put { table: Table::About, key: RESTORING.to_vec(), value: marker };
         let taken = contents.header.taken;
-        Inner::commit(inner, by, &[begun], &Event::RestoreBegun { store, taken })?;
+        let without_erasures = options.erasures.is_none();
+        let expired = inner.clock.now() > contents.header.expires;
+        let event = Event::RestoreBegun { store, taken, without_erasures, expired };
+        Inner::commit(inner, by, &[begun], &event)?;
         let mut batch = Batch::new(inner);
         for change in erased.changes() {
             batch.add(change)?;
@@ -224,6 +243,11 @@ fn report(contents: &Contents, erased: &Erasures) -> RestoreReport {
         audit: contents.manifest.values.get(Table::Audit.name()).copied().unwrap_or_default(),
         clients: contents.clients.clone(),
     }
+}
+
+/// What the keys of a store begin with in a table.
+fn prefix(table: Table, store: &Uuid) -> &[u8] {
+    if table == Table::Archive { store.as_bytes() } else { &[] }
 }
 
 /// Where a value of a backup goes, if anywhere.
@@ -332,11 +356,27 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes away what is there of a backup, and then the fact that it was being restored.
+    /// Those of the tables that a backup of a store fills which hold nothing of it.
+    fn empty_tables(&self, store: Uuid) -> Result<Vec<String>, StoreError> {
+        let mut empty = Vec::new();
+        for table in FILLED {
+            let prefix = prefix(table, &store);
+            let first = self.store.scan(table, Some(prefix).filter(|prefix| !prefix.is_empty()), 1)?.pop();
+            if !first.is_some_and(|(key, _)| key.starts_with(prefix)) {
+                empty.push(table.name().to_owned());
+            }
+        }
+        Ok(empty)
+    }
+
+    /// Takes away what is there of a backup, and then the fact that it was being restored; nothing is done when it was
+    /// not yet.
     fn clear(&self, store: Uuid, tell: &dyn Fn(u64)) -> Result<(), BackupError> {
         let mut done = 0;
-        for table in [Table::Fingers, Table::Subjects, Table::Counters, Table::Cookies, Table::Archive] {
-            let prefix = if table == Table::Archive { store.as_bytes().as_slice() } else { &[] };
+        let Some(marker) = self.store.get(Table::About, RESTORING)? else { return Ok(()) };
+        let fill = serde_json::from_slice(&marker).map_or_else(|_| Vec::new(), |marker: Marker| marker.fill);
+        for table in FILLED.into_iter().filter(|table| fill.iter().any(|name| name == table.name())) {
+            let prefix = prefix(table, &store);
             loop {
                 let after = Some(prefix).filter(|prefix| !prefix.is_empty());
                 let page = self.store.scan(table, after, CLEARED)?;
@@ -366,7 +406,7 @@ impl Inner {
     pub(super) fn clear_behind(self: &Arc<Self>, store: Uuid) -> Result<(), StoreError> {
         self.set_rebuilding(Some((0, 1)));
         let weak = Arc::downgrade(self);
-        let work = move || {
+        let work = move || loop {
             // Nobody waits for this thread: it does not keep the services.
             let inner = loop {
                 let Some(inner) = weak.upgrade() else { return };
@@ -376,11 +416,13 @@ impl Inner {
                 drop(inner);
                 thread::sleep(Duration::from_millis(20));
             };
-            info!("a backup was being restored when the box stopped: what is there of it is cleared away");
+            info!("a backup was not restored to its end: what is there of it is cleared away");
             match inner.clear(store, &|done| inner.set_rebuilding(Some((done, done + 1)))) {
-                Ok(()) => inner.set_rebuilding(None),
-                Err(why) => error!(%why, "half a restored backup stays until the next start clears it away"),
+                Ok(()) => return inner.set_rebuilding(None),
+                Err(why) => error!(%why, "half a restored backup is not cleared away yet; it is tried again"),
             }
+            drop(inner);
+            thread::sleep(AGAIN);
         };
         let thread = thread::Builder::new().name("clearing".to_owned()).spawn(work);
         thread.map(drop).map_err(|why| StoreError::Io(why.to_string()))

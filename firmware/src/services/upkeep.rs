@@ -107,7 +107,7 @@ impl Tasks {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn running(&self) -> Option<Job> {
+    pub(super) fn running(&self) -> Option<Job> {
         self.last()
             .as_ref()
             .filter(|task| matches!(task.state, TaskState::Running { .. }))

@@ -116,10 +116,8 @@ impl Ledger {
         let earlier_chain = earlier.map(|domain| Arc::new(ChainKey::of(domain.key.bytes())));
         let chains = Chains { current: chain, earlier: earlier_chain };
         let aside = give_up_behind_damage(&place, &chains)?;
-        let (mut ledger, known) = Self::open_as_it_is(place, keys, Arc::clone(domain), earlier)?;
-        if known > ledger.writer.last() {
-            ledger.take_out_erased()?;
-        }
+        let (mut ledger, _) = Self::open_as_it_is(place, keys, Arc::clone(domain), earlier)?;
+        ledger.take_out_erased()?;
         // The pages say again what the journal says.
         let last = ledger.writer.last();
         ledger.pages_mut().use_domain(Arc::clone(domain), last)?;

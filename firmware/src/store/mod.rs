@@ -55,6 +55,10 @@ use self::{
     sled::{Files, HANDOVER, Trees},
 };
 
+/// Facts of [`Table::About`] whose keys begin so name, in sixteen bytes, who was taken out by a repair: the keys are gone,
+/// as those of somebody who was erased are.
+pub(crate) const TAKEN_OUT: &[u8] = b"taken-out/";
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {

@@ -54,8 +54,15 @@ async fn send(boss: &Client, file: Vec<u8>) -> Answer {
     boss.ask(&Method::PUT, RESTORE, Some(file)).await
 }
 
+/// What came in last, to be worked on so.
+async fn named(boss: &Client, mut options: Value) -> Value {
+    options["backup"] = boss.get(RESTORE).await.body["backup"].clone();
+    options
+}
+
 /// Begins a restore, and waits for its end.
 async fn restored(boss: &Client, options: Value) -> Value {
+    let options = named(boss, options).await;
     let begun = boss.post(RESTORE, &options).await;
     assert_eq!(begun.status, 202, "{:?}", begun.body);
     let began = Instant::now();
@@ -101,7 +108,8 @@ async fn store_backup_of_a_serving_box_is_tried_and_restored_into_another_withou
 
     let (new, new_boss) = start().await;
     assert_eq!(send(&new_boss, file).await.status, 200);
-    let no_list = new_boss.post(RESTORE, &json!({"passphrase": PASSPHRASE})).await;
+    let no_list = named(&new_boss, json!({"passphrase": PASSPHRASE})).await;
+    let no_list = new_boss.post(RESTORE, &no_list).await;
     assert_eq!((no_list.status, no_list.problem()), (409, "erasures-needed"));
     let wrong = json!({"passphrase": "another horse altogether", "erasures": erasures});
     let wrong = restored(&new_boss, wrong).await;
@@ -138,7 +146,8 @@ async fn store_restore_refuses_what_is_no_backup_damaged_or_asked_for_by_somebod
         let answer = boss.post("/v1/system/backup", &body).await;
         assert_eq!(answer.problem(), slug, "{:?}", answer.body);
     }
-    let nothing = boss.post(RESTORE, &json!({"passphrase": PASSPHRASE, "without-erasures": true})).await;
+    let any = json!({"backup": SubjectId::random(), "passphrase": PASSPHRASE, "without-erasures": true});
+    let nothing = boss.post(RESTORE, &any).await;
     assert_eq!((nothing.status, nothing.problem()), (409, "no-backup"));
     for garbage in [vec![], b"{}\n".to_vec(), vec![0x1F; 100_000], fixture("125_1")] {
         let answer = send(&boss, garbage).await;
@@ -149,6 +158,8 @@ async fn store_restore_refuses_what_is_no_backup_damaged_or_asked_for_by_somebod
     file[middle] ^= 1;
     assert_eq!(send(&boss, file).await.status, 200);
     let options = json!({"passphrase": PASSPHRASE, "without-erasures": true});
+    let other = boss.post(RESTORE, &any).await;
+    assert_eq!((other.status, other.problem()), (409, "no-backup"), "another one is here");
     let damaged = restored(&boss, options).await;
     // So small a backup has one part: damage in it looks like another passphrase.
     let slugs = ["backup-damaged", "wrong-backup-passphrase"].map(|s| format!("urn:authenteon:problem:{s}"));
@@ -200,7 +211,7 @@ async fn store_restore_that_is_killed_leaves_an_empty_box_which_takes_the_backup
     let (mut new, boss) = start().await;
     let options = json!({"passphrase": PASSPHRASE, "without-erasures": true});
     assert_eq!(send(&boss, file.clone()).await.status, 200);
-    assert_eq!(boss.post(RESTORE, &options).await.status, 202);
+    assert_eq!(boss.post(RESTORE, &named(&boss, options.clone()).await).await.status, 202);
     // In its second half a restore writes.
     loop {
         let now = boss.get(RESTORE).await.body;

@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -20,12 +21,14 @@ use crate::exit::Exit;
 use crate::outcome::Outcome;
 use crate::passphrase;
 use crate::problem::Problem;
-use crate::transfer::{Download, Upload, bar};
+use crate::transfer::{Download, Upload, bar, bytes_of_all};
 
 const BACKUP: &str = "/v1/system/backup";
 const RESTORE: &str = "/v1/system/restore";
 const ERASURES: &str = "/v1/system/erasures";
 const CONTENT_TYPE: &str = "application/vnd.authenteon.backup";
+/// Problems that are the file's own.
+const OF_THE_FILE: [&str; 4] = ["not-a-backup", "backup-damaged", "backup-newer", "wrong-backup-passphrase"];
 /// Bytes of the checksum at the end of a backup.
 const SUM: u64 = 32;
 /// How often the box is asked how far it is.
@@ -38,6 +41,7 @@ const LARGEST_LIST: u64 = 64 << 20;
 #[serde(rename_all = "kebab-case")]
 struct State {
     state: String,
+    backup: Option<String>,
     taken: Option<String>,
     expires: Option<String>,
     #[serde(default)]
@@ -76,6 +80,7 @@ pub(crate) async fn take(
     let passphrase = passphrase::chosen(asked.passphrase_file.as_deref(), question)?;
     let mut client = connect().await?;
     let progress = bar("Taking the backup", None);
+    progress.enable_steady_tick(PAUSE);
     let body = json!({"passphrase": passphrase, "expires-days": asked.expires_days});
     let mut bytes = 0;
     let mut take = |piece: &[u8]| {
@@ -83,34 +88,55 @@ pub(crate) async fn take(
         progress.inc(piece.len() as u64);
         download.write(piece)
     };
-    client.download(BACKUP, &body, &mut take).await?;
+    client.download(BACKUP, &body, &mut |length| known(&progress, length), &mut take).await?;
     progress.finish_and_clear();
     let expires = whole(download.part())?;
-    let checked = if asked.no_verify {
-        None
-    } else {
-        let options = json!({"passphrase": passphrase, "dry-run": true, "without-erasures": true});
-        let state = worked(download.part(), &options, &connect).await?.0;
-        // The file on the box is of no use any more; a box that has gone has lost it anyway.
-        let _ = connect().await?.delete(RESTORE).await;
-        Some(state.report.ok_or_else(|| CtlError::Answer("no report".to_owned()))?)
+    let checked = match asked.no_verify {
+        true => Err("nobody asked for it".to_owned()),
+        false => opened(download.part(), &passphrase, &connect).await?,
     };
     download.keep()?;
     let file = asked.file.display();
     let mut text = format!("{bytes} bytes in {file}, to be destroyed by {expires}\n");
     match &checked {
-        Some(report) => text.push_str(&format!(
+        Ok(report) => text.push_str(&format!(
             "the box has opened all of it: {} people, {} fingers, {} audit records\n",
             report.people, report.fingers, report.audit
         )),
-        None => text.push_str("nobody has opened it: try it with authenteonctl restore --dry-run\n"),
+        Err(why) => text.push_str(&format!(
+            "all of it is there, and the box has not opened it ({why}): try it with authenteonctl restore --dry-run\n"
+        )),
     }
+    let report = checked.as_ref().ok();
     let json = json!({
-        "file": asked.file, "bytes": bytes, "expires": expires, "verified": checked.is_some(),
-        "people": checked.as_ref().map(|report| report.people),
-        "fingers": checked.as_ref().map(|report| report.fingers),
+        "file": asked.file, "bytes": bytes, "expires": expires, "verified": report.is_some(),
+        "people": report.map(|report| report.people), "fingers": report.map(|report| report.fingers),
     });
-    Ok(Outcome::done(text, json))
+    // It was to be opened, and was not: whoever rests on the exit code learns of it.
+    let exit = if report.is_some() || asked.no_verify { Exit::Ok } else { Exit::Failure };
+    Ok(Outcome { exit, text, json })
+}
+
+/// Has the box open a backup that it gave; why it could not, when that says nothing of the backup.
+async fn opened(
+    file: &Path,
+    passphrase: &str,
+    connect: &impl AsyncFn() -> Result<Client, CtlError>,
+) -> Result<Result<Report, String>, CtlError> {
+    let options = json!({"passphrase": passphrase, "dry-run": true, "without-erasures": true});
+    match worked(file, options, connect).await {
+        Ok((state, _)) => Ok(state.report.ok_or_else(|| "the box did not say what is in it".to_owned())),
+        Err(CtlError::Problem(problem)) if OF_THE_FILE.contains(&problem.slug()) => {
+            Err(CtlError::Problem(problem))
+        }
+        Err(why) => Ok(Err(why.to_string())),
+    }
+}
+
+/// The end of a bar, once it is known.
+fn known(progress: &ProgressBar, length: u64) {
+    progress.set_length(length);
+    progress.set_style(bytes_of_all());
 }
 
 /// Restores a backup, or says what would be restored.
@@ -135,26 +161,43 @@ pub(crate) async fn restore(
         "passphrase": passphrase, "dry-run": asked.dry_run, "erasures": list,
         "without-erasures": without, "even-expired": asked.even_expired,
     });
-    let (state, answer) = worked(&asked.file, &options, &connect).await?;
-    if asked.dry_run {
-        let _ = connect().await?.delete(RESTORE).await;
-    }
+    let (state, answer) = worked(&asked.file, options, &connect).await?;
     Ok(Outcome { exit: Exit::Ok, text: describe(&state, asked.dry_run), json: answer })
 }
 
-/// Sends a backup to the box and waits until it has done with it what was asked.
+/// Sends a backup to the box and waits until it has done with it what was asked. The box keeps nothing of it after.
 async fn worked(
     file: &Path,
-    options: &Value,
+    mut options: Value,
     connect: &impl AsyncFn() -> Result<Client, CtlError>,
 ) -> Result<(State, Value), CtlError> {
     let mut client = connect().await?;
-    client.upload_file(RESTORE, Upload::open(file, "Sending the backup")?, CONTENT_TYPE).await?;
+    let here = client.upload_file(RESTORE, Upload::open(file, "Sending the backup")?, CONTENT_TYPE).await?;
+    let here: State = understand(&here)?;
+    options["backup"] = json!(here.backup);
+    let ended = ended(&mut client, &options, &here.backup).await;
+    if !ended.as_ref().is_ok_and(|(state, _)| state.state == "restored")
+        && let Ok(mut client) = connect().await
+    {
+        // It goes by itself within the hour, too.
+        let _ = client.delete(RESTORE).await;
+    }
+    ended
+}
+
+async fn ended(
+    client: &mut Client,
+    options: &Value,
+    ours: &Option<String>,
+) -> Result<(State, Value), CtlError> {
     client.post(RESTORE, options).await?;
     let progress = bar("The box reads it", Some(1));
     loop {
         let answer = client.get(RESTORE).await?;
         let state: State = understand(&answer)?;
+        if state.backup != *ours {
+            return Err(CtlError::Answer("somebody else sent another backup meanwhile".to_owned()));
+        }
         if state.state == "restoring" {
             progress.set_message("The box restores it");
         }

@@ -25,7 +25,7 @@ fn file(good: bool) -> Vec<u8> {
 fn state(state: &str) -> Value {
     let report = json!({"people": 3, "fingers": 5, "erasures": 1, "audit": 9, "clients": ["desk", "door"]});
     json!({
-        "state": state, "taken": "2026-11-29T00:00:00Z", "expires": "2027-02-27T00:00:00Z",
+        "state": state, "backup": "b-1", "taken": "2026-11-29T00:00:00Z", "expires": "2027-02-27T00:00:00Z",
         "done": 5, "all": 10, "report": report,
     })
 }
@@ -124,6 +124,7 @@ fn a_restore_says_first_what_it_needs_and_then_what_came_of_it() {
     let asked = cardboard.asked();
     let began = asked.iter().find(|asked| asked.line == "POST /v1/system/restore").unwrap();
     assert_eq!((&began.body["erasures"]["count"], &began.body["dry-run"]), (&json!(2), &json!(false)));
+    assert_eq!(began.body["backup"], "b-1");
     // Nobody is asked for a list when nothing is restored.
     let run = cardboard.ctl(&["restore", &backup, "--dry-run", "--passphrase-file", &words]);
     assert_eq!(run.code, 0, "{run:?}");
@@ -145,4 +146,23 @@ fn a_damaged_file_is_told_before_anything_is_sent() {
     let run = cardboard.ctl(&["--json", "restore", &backup, "--dry-run", "--passphrase-file", &words]);
     assert!(run.json()["error"]["title"].as_str().unwrap().contains("damaged"), "{run:?}");
     assert_eq!(lines(&cardboard), [""; 0]);
+}
+
+#[test]
+fn a_backup_that_the_box_has_no_time_to_open_is_kept_and_said_to_be_unopened() {
+    let cardboard = Cardboard::start(|asked: &Asked| match asked.line.as_str() {
+        "POST /v1/system/restore" => {
+            let problem =
+                json!({"type": "urn:authenteon:problem:restore-busy", "title": "Busy", "status": 409});
+            (409, problem.to_string().into_bytes())
+        }
+        _ => answer(asked),
+    });
+    let folder = Folder::new();
+    let (out, words) = (folder.text("a.backup"), folder.text("words"));
+    let run = cardboard.ctl(&["backup", &out, "--passphrase-file", &words]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.out.contains("has not opened it (Busy)"), "{run:?}");
+    assert_eq!(fs::read(&out).unwrap(), file(true));
+    assert_eq!(lines(&cardboard).last().unwrap(), "DELETE /v1/system/restore");
 }

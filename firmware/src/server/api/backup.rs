@@ -2,6 +2,8 @@
 //!
 //! Invariant: a passphrase is in no answer, no log and no message of an error.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     body::Body as Raw,
@@ -22,9 +24,10 @@ use crate::{
     request::Caller,
     server::{
         State,
-        backups::{Phase, Work, pipe},
+        backups::{Came, Phase, Work},
         connection::LongAnswer,
         json::{Body, Small},
+        outgoing::{self, Asked},
         problem::Problem,
     },
     services::{Passphrase, RestoreOptions, RestoreReport},
@@ -61,18 +64,12 @@ pub(crate) async fn take_backup(
     let passphrase = Passphrase::new(body.passphrase)?;
     drop(place);
     let days = body.expires_days.unwrap_or(Header::DAYS);
-    let services = state.services()?.clone();
-    let (ends, ended) = tokio::sync::oneshot::channel();
-    let (outgoing, stream) = pipe(ended);
-    tokio::task::spawn_blocking(move || {
-        let done = services.backup(&by, &passphrase, days, outgoing).map(drop);
-        if let Err(why) = &done {
-            tracing::warn!(%why, "a backup ended early");
-        }
-        // Nobody may be there any more.
-        let _ = ends.send(done);
-    });
-    let mut response = stream.begun().await?.into_response();
+    let asked = Asked { by, passphrase: Arc::new(passphrase), days };
+    let (body, length) = outgoing::take(state.services()?.clone(), state.backups.folder(), asked).await?;
+    let mut response = body.into_response();
+    if let Some(length) = length {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(BACKUP));
     response.extensions_mut().insert(LongAnswer);
     Ok(response)
@@ -94,6 +91,10 @@ pub(crate) struct RestoreBody {
     /// `nothing`, `receiving`, `received`, `checking`, `restoring`, `checked`, `restored` or `failed`.
     #[schema(example = "received")]
     state: String,
+    /// What it is called here: to be named by who has something done with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    backup: Option<uuid::Uuid>,
     /// The store that it is of.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -142,11 +143,12 @@ impl From<RestoreReport> for ReportBody {
 
 impl From<Phase> for RestoreBody {
     fn from(phase: Phase) -> Self {
-        let of = |state: &str, header: Option<Header>| Self {
+        let of = |state: &str, came: Option<&Came>| Self {
             state: state.to_owned(),
-            store: header.as_ref().map(|header| header.store),
-            taken: header.as_ref().map(|header| header.taken),
-            expires: header.map(|header| header.expires),
+            backup: came.map(|came| came.id),
+            store: came.map(|came| came.header.store),
+            taken: came.map(|came| came.header.taken),
+            expires: came.map(|came| came.header.expires),
             done: None,
             all: None,
             report: None,
@@ -155,16 +157,16 @@ impl From<Phase> for RestoreBody {
         match phase {
             Phase::Nothing => of("nothing", None),
             Phase::Receiving => of("receiving", None),
-            Phase::Here { header, bytes } => Self { all: Some(bytes), ..of("received", Some(header)) },
-            Phase::Working { header, dry_run, done, all } => {
+            Phase::Here(came, bytes) => Self { all: Some(bytes), ..of("received", Some(&came)) },
+            Phase::Working { came, dry_run, done, all } => {
                 let state = if dry_run { "checking" } else { "restoring" };
-                Self { done: Some(done), all: Some(all), ..of(state, Some(header)) }
+                Self { done: Some(done), all: Some(all), ..of(state, Some(&came)) }
             }
-            Phase::Done { header, dry_run, report } => {
+            Phase::Done { came, dry_run, report } => {
                 let state = if dry_run { "checked" } else { "restored" };
-                Self { report: Some((*report).into()), ..of(state, Some(header)) }
+                Self { report: Some((*report).into()), ..of(state, Some(&came)) }
             }
-            Phase::Failed { header, why } => Self { error: Some(*why), ..of("failed", Some(header)) },
+            Phase::Failed(came, why) => Self { error: Some(*why), ..of("failed", Some(&came)) },
         }
     }
 }
@@ -191,6 +193,9 @@ pub(crate) async fn receive_backup(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct WorkBody {
+    /// Which one, as PUT answered.
+    #[schema(value_type = String)]
+    backup: uuid::Uuid,
     /// The backup's passphrase.
     #[schema(value_type = String, max_length = 1024)]
     passphrase: String,
@@ -228,7 +233,7 @@ pub(crate) async fn restore_backup(
     }
     let options =
         RestoreOptions { erasures, without_erasures: body.without_erasures, even_expired: body.even_expired };
-    let work = Work { by, passphrase, options, dry_run: body.dry_run };
+    let work = Work { backup: body.backup, by, passphrase, options, dry_run: body.dry_run };
     state.backups.work(state.services()?.clone(), work)?;
     Ok((StatusCode::ACCEPTED, Json(state.backups.phase().into())))
 }

@@ -93,6 +93,14 @@ fn restore(services: &Services, file: &[u8], options: &RestoreOptions) -> Result
     services.restore(&caller(), &mut Cursor::new(file), WORDS, options, &|_, _| {})
 }
 
+/// Waits until what is there of a backup is cleared away; nobody is seen meanwhile.
+fn settled(services: &Services) {
+    while services.progress().is_some() {
+        assert!(!matches!(services.subjects(None, 1), Ok(found) if !found.is_empty()));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
 fn people(services: &Services) -> Vec<(SubjectId, Vec<FingerPosition>)> {
     let all = services.subjects(None, 10_000).unwrap();
     all.into_iter().map(|s| (s.id, s.fingers.iter().map(|f| f.position).collect())).collect()
@@ -275,7 +283,9 @@ fn store_restore_that_lost_power_in_the_middle_is_cleared_away_at_the_next_start
         // What is there when the power goes: the fact that a backup is being restored, and some of it.
         let store = Arc::new(DiskStore::open(folder.path()).unwrap());
         let new = open(Arc::clone(&store) as Arc<dyn Store>);
-        let marker = serde_json::to_vec(&Marker { store: old.inner.store.id() }).unwrap();
+        let id = old.inner.store.id();
+        let fill = new.inner.empty_tables(id).unwrap();
+        let marker = serde_json::to_vec(&Marker { store: id, fill }).unwrap();
         let mut half = vec![Change::Put { table: Table::About, key: RESTORING.to_vec(), value: marker }];
         let mut reader = Reader::new(Cursor::new(&file), WORDS).unwrap();
         for _ in 0..60 {
@@ -287,10 +297,7 @@ fn store_restore_that_lost_power_in_the_middle_is_cleared_away_at_the_next_start
     let store = Arc::new(DiskStore::open(folder.path()).unwrap());
     let new = open(Arc::clone(&store) as Arc<dyn Store>);
     assert_eq!(new.counts().fingers, 0);
-    while new.progress().is_some() {
-        assert!(!matches!(new.subjects(None, 1), Ok(found) if !found.is_empty()));
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
+    settled(&new);
     assert_eq!(people(&new), []);
     assert!(store.scan(Table::Fingers, None, 1).unwrap().is_empty());
     assert!(store.scan(Table::Archive, None, 1).unwrap().is_empty());
@@ -310,7 +317,8 @@ fn store_restore_that_finds_no_room_leaves_the_box_empty_and_says_so() {
     store.set_room(crate::store::Room::Nothing);
     assert_eq!(restore(&new, &file, &without()), Err(StoreError::Full.into()));
     store.set_room(crate::store::Room::Everything);
-    assert_eq!((people(&new).len(), new.progress()), (0, None));
+    settled(&new);
+    assert_eq!(people(&new).len(), 0);
     restore(&new, &file, &without()).unwrap();
     assert_eq!(people(&new).len(), 20);
 }
@@ -405,4 +413,68 @@ fn store_keeps_order_and_erasures_though_the_clock_goes_backwards() {
     let new = fresh();
     restore(&new, &file, &with(erasures)).unwrap();
     assert_eq!(people(&new), [(ada, vec![RightIndex])]);
+}
+
+#[test]
+fn store_restore_of_a_restore_keeps_a_finger_that_was_enrolled_again() {
+    let first = fresh();
+    let ada = person(&first, "Ada", &[RightIndex, LeftThumb]);
+    let early = backup(&first);
+    first.remove_finger(&caller(), ada, LeftThumb).unwrap();
+    let second = fresh();
+    restore(&second, &early, &with(first.erasures().unwrap())).unwrap();
+    assert_eq!(people(&second), [(ada, vec![RightIndex])]);
+    enrol(&second, ada, LeftThumb, 9);
+    let late = backup(&second);
+    let third = fresh();
+    restore(&third, &late, &with(second.erasures().unwrap())).unwrap();
+    assert_eq!(people(&third), [(ada, vec![RightIndex, LeftThumb])]);
+    assert_eq!(third.counts().fingers, 2);
+}
+
+#[test]
+fn store_restore_takes_no_template_that_its_person_does_not_list() {
+    // What a backup may hold of somebody who lost a finger while it was taken.
+    let header = Header::new(Uuid::new_v4(), SystemClock.now(), 30).unwrap();
+    let mut writer = Writer::new(Vec::new(), &header, &passphrase()).unwrap();
+    let mut manifest = Manifest::default();
+    let ada = SubjectId::random();
+    let record = serde_json::json!({
+        "name": "Ada", "created": "2026-11-29T00:00:00Z",
+        "fingers": [{"position": "right-index", "impressions": 1, "quality": 80}],
+    });
+    let mut put = |table, key: &[u8], value: &[u8]| {
+        manifest.count(table, key, value);
+        writer.put(table, key, value).unwrap();
+    };
+    for position in [RightIndex, LeftThumb] {
+        let value = gallery::encode_views(&[template(position.code().into())]);
+        put(Table::Fingers, &gallery::finger_key(&(ada, position)), &value);
+    }
+    put(Table::Subjects, ada.as_bytes(), &serde_json::to_vec(&record).unwrap());
+    let file = writer.finish(&manifest).unwrap();
+    let new = fresh();
+    assert_eq!(restore(&new, &file, &without()).unwrap().fingers, 1);
+    assert_eq!(new.counts().fingers, 1);
+    new.delete_subject(&caller(), ada).unwrap();
+    assert!(new.inner.store.scan(Table::Fingers, None, 1).unwrap().is_empty());
+}
+
+#[test]
+fn store_restore_wants_the_list_of_the_backup_s_own_box_and_no_older_one() {
+    let old = fresh();
+    person(&old, "Ada", &[RightIndex]);
+    let early = old.erasures().unwrap();
+    person(&old, "Bob", &[RightIndex]);
+    let file = backup(&old);
+    let new = fresh();
+    for wrong in [early, fresh().erasures().unwrap()] {
+        assert_eq!(restore(&new, &file, &with(wrong)), Err(BackupError::OtherErasures));
+    }
+    let list = old.erasures().unwrap();
+    restore(&new, &file, &with(list)).unwrap();
+    // The box that has it knows of the other's erasures as well.
+    let newest = fresh();
+    restore(&newest, &file, &with(new.erasures().unwrap())).unwrap();
+    assert_eq!(people(&newest).len(), 2);
 }

@@ -1,14 +1,15 @@
 //! After the end of a journal was given up: people who were erased there.
 //!
 //! Invariant: an erasure that is given up brings nobody back. The key went before the erasure was acknowledged, so what
-//! the journal says of the person again opens for nobody; it is taken out once more, and everybody else is served.
+//! the journal says of the person again opens for nobody; it is taken out once more, and everybody else is served. Facts
+//! of the store name them, so that the erasures do too. Who lost only a finger there cannot be told from them.
 
 use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
 
-use super::{Ledger, Staged, staging};
-use crate::store::{StoreError, Table, value::Owner};
+use super::{Given, Ledger, Staged, staging};
+use crate::store::{Change, StoreError, TAKEN_OUT, Table, value::Owner};
 
 /// Values that are taken out in one change.
 const AT_A_TIME: usize = 1000;
@@ -33,6 +34,21 @@ impl Ledger {
                 staging::delete(&mut staged, *table, key)?;
                 staged.gone.extend(Owner::of(*table, key));
             }
+            // Who they are is known first: if the power goes in between, they are still there to be taken out.
+            let mut owners: Vec<Owner> =
+                some.iter().filter_map(|(table, key)| Owner::of(*table, key)).collect();
+            owners.sort_unstable();
+            owners.dedup();
+            let names: Vec<Change> = owners
+                .iter()
+                .map(|owner| Change::Put {
+                    table: Table::About,
+                    key: [TAKEN_OUT, owner.prefix()].concat(),
+                    value: Vec::new(),
+                })
+                .collect();
+            let named = self.stage(&names, &mut Given::new())?;
+            self.write(&[named])?;
             self.write(&[staged])?;
         }
         if !found.is_empty() {
