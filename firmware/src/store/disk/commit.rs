@@ -1,7 +1,7 @@
 //! Commits of a group: who comes while the disk works waits, and all of them share the next synchronisation.
 //!
-//! Whoever gets hold of the ledger first writes for all who wait. Invariant: changes are written in the order in
-//! which they were submitted; when one is not, none that was submitted after it is.
+//! One of those who wait writes for all of them, and those who come meanwhile are the next group. Invariant: changes are
+//! written in the order in which they were submitted; when one is not, none that was submitted after it is.
 
 use std::{
     collections::VecDeque,
@@ -32,8 +32,20 @@ struct Submission {
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: VecDeque<Submission>,
+    /// One of them writes.
+    led: bool,
     /// Grows when something was not written: what was submitted in the belief that it would be is void.
     epoch: u64,
+}
+
+/// Whoever writes for all: when he has, or cannot, another one can.
+struct Leading<'a>(&'a Core);
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        self.0.queue().led = false;
+        self.0.settled.notify_all();
+    }
 }
 
 fn settle(outcome: &Outcome, done: Result<(), StoreError>) {
@@ -66,14 +78,22 @@ impl Core {
 
     pub(super) fn wait(&self, ticket: &Ticket) -> Result<(), StoreError> {
         let Some(outcome) = ticket.outcome() else { return Ok(()) };
+        let mut queue = self.queue();
         loop {
             if let Some(done) = outcome.get() {
                 return done.clone();
             }
-            let mut ledger = self.ledger();
-            if outcome.get().is_none() {
-                self.write_group(&mut ledger);
+            // Nobody but who writes waits for the ledger: the others would write groups of one.
+            if queue.led {
+                queue = self.settled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
+            queue.led = true;
+            drop(queue);
+            let leading = Leading(self);
+            self.write_group(&mut self.ledger());
+            drop(leading);
+            queue = self.queue();
         }
     }
 

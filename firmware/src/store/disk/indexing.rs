@@ -24,6 +24,9 @@ const AT_ONCE: u64 = 4 << 20;
 const COMPARED_AT_ONCE: u64 = 64 << 20;
 /// How often it is said how far it is.
 const SAID_EVERY: Duration = Duration::from_secs(2);
+/// Who opens a store begins to read all of it within this time, and is done within that.
+const READS_BEGIN_WITHIN: Duration = Duration::from_millis(300);
+const READ_WITHIN: Duration = Duration::from_secs(60);
 /// How long to wait before the index is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Values that are waited for while nobody else writes.
@@ -68,7 +71,12 @@ impl DiskStore {
                     return Ok(());
                 }
             }
-            Found::Closed(closed) => return self.spawn("index", move |core| core.take_or_make(&closed)),
+            Found::Closed(closed) => {
+                return self.spawn("index", move |core| {
+                    core.let_others_read();
+                    core.take_or_make(&closed);
+                });
+            }
             Found::Nothing => {}
         }
         let (snapshot, tail, _) = core.ledger().bytes();
@@ -76,7 +84,10 @@ impl DiskStore {
             return core.make_index();
         }
         info!("the index is made anew from the journal: nobody is enrolled or removed until it is there");
-        self.spawn("index", Core::keep_making)
+        self.spawn("index", |core| {
+            core.let_others_read();
+            core.keep_making();
+        })
     }
 
     /// After a commit: begins what has become worth while.
@@ -112,6 +123,18 @@ impl Core {
     pub(super) fn give_up_index(&self) {
         // `look_after` begins it anew.
         *self.indexing_mut() = Indexing::Lost;
+    }
+
+    /// Lets go first whoever reads everybody into memory at a start: to verify and identify waits for nothing else.
+    fn let_others_read(&self) {
+        let end = Instant::now() + READ_WITHIN;
+        let mut idle = Instant::now();
+        while !self.ends() && idle.elapsed() < READS_BEGIN_WITHIN && Instant::now() < end {
+            if self.readers.load(Ordering::SeqCst) > 0 {
+                idle = Instant::now();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn take_or_make(&self, closed: &ClosedIndex) {

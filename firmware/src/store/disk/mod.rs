@@ -22,8 +22,8 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -69,6 +69,10 @@ struct Core {
     ledger: Mutex<Ledger>,
     pages: Arc<RwLock<Pages>>,
     queue: Mutex<Queue>,
+    /// Told when a group is written.
+    settled: Condvar,
+    /// Those who read all of the journal.
+    readers: AtomicUsize,
     indexing: RwLock<Indexing>,
     index: Index,
     /// Read while files of the journal are read, held alone by who removes some.
@@ -87,6 +91,22 @@ struct Core {
     ending: AtomicBool,
     /// Nobody else has the store open while this is.
     _lock: File,
+}
+
+/// Somebody reads all of the journal.
+struct Reading<'a>(&'a Core);
+
+impl<'a> Reading<'a> {
+    fn begin(core: &'a Core) -> Self {
+        core.readers.fetch_add(1, Ordering::SeqCst);
+        Self(core)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// What a store in a folder is opened with.
@@ -153,6 +173,8 @@ impl DiskStore {
             pages: ledger.shared_pages(),
             ledger: Mutex::new(ledger),
             queue: Mutex::default(),
+            settled: Condvar::new(),
+            readers: AtomicUsize::new(0),
             indexing: RwLock::new(Indexing::begun()),
             index,
             files: RwLock::new(()),
@@ -237,6 +259,7 @@ impl Core {
 
     /// Gives what is live in some tables at this moment, sealed, from several threads.
     fn read_sealed(&self, tables: &[Table], sink: &SealedSink<'_>) -> Result<(), StoreError> {
+        let _reading = Reading::begin(self);
         let _files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         let reader = self.ledger().reader();
         reader.sealed(tables, &|page| sink(&reader, page))
