@@ -44,6 +44,8 @@ pub(super) struct Ledger {
     own_key: KeyRef,
     /// The last record of the audit, sealed, under its key.
     last_audit: Option<super::Entry>,
+    /// The last one was taken away since the start: who wants to know which is the last now asks the index.
+    audit_cut: bool,
     domain: Arc<DomainKey>,
     /// Keys that are still to be destroyed: the disk did not let us.
     owed: Vec<KeyRef>,
@@ -82,6 +84,7 @@ impl Ledger {
             owners: HashMap::new(),
             own_key,
             last_audit: None,
+            audit_cut: false,
             domain,
             owed: Vec::new(),
         })
@@ -151,6 +154,7 @@ impl Ledger {
             owners: HashMap::new(),
             own_key,
             last_audit: None,
+            audit_cut: false,
             domain,
             owed: Vec::new(),
         };
@@ -296,6 +300,11 @@ impl Ledger {
         (snapshot, tail, self.pages().bytes())
     }
 
+    /// Whether the last record of the audit is not known here any more.
+    pub(super) fn audit_was_cut(&self) -> bool {
+        self.audit_cut
+    }
+
     /// The last record of the audit.
     pub(super) fn last_audit(&self) -> Result<Option<super::Entry>, StoreError> {
         let Some((key, sealed)) = &self.last_audit else { return Ok(None) };
@@ -350,10 +359,13 @@ impl Ledger {
             }
             forgotten.extend(&staged.forgotten);
             for applied in &staged.applied {
-                if let Applied::Put(Table::Audit, key, sealed) = applied
-                    && self.last_audit.as_ref().is_none_or(|(last, _)| key >= last)
-                {
-                    self.last_audit = Some((key.clone(), sealed.clone()));
+                let last = self.last_audit.as_ref().map(|(last, _)| last);
+                match applied {
+                    Applied::Put(Table::Audit, key, sealed) if last.is_none_or(|last| key >= last) => {
+                        self.last_audit = Some((key.clone(), sealed.clone()));
+                    }
+                    Applied::Delete(Table::Audit, key) if last == Some(key) => self.audit_cut = true,
+                    _ => {}
                 }
             }
         }

@@ -318,7 +318,10 @@ impl Store for DiskStore {
 
     fn last(&self, table: Table) -> Result<Option<Entry>, StoreError> {
         if table == Table::Audit {
-            return self.core.ledger().last_audit();
+            let ledger = self.core.ledger();
+            if !ledger.audit_was_cut() {
+                return ledger.last_audit();
+            }
         }
         let Some((key, _)) = self.core.indexing().trees()?.last(table)? else { return Ok(None) };
         Ok(self.get(table, &key)?.map(|value| (key, value)))

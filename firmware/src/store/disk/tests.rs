@@ -360,3 +360,19 @@ fn store_read_all_gives_everybody_though_all_keys_are_changed_meanwhile() {
     assert_eq!(found.len(), PEOPLE as usize);
     assert!((0..PEOPLE).all(|n| found[&key(n)] == n.to_be_bytes()));
 }
+
+#[test]
+fn store_whose_last_record_is_taken_away_names_the_one_before_also_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(folder.path()).unwrap();
+    for n in 1..=3_u8 {
+        store.commit(&[put(Table::Audit, &[n], &[n])]).unwrap();
+    }
+    store.commit(&[delete(Table::Audit, &[3])]).unwrap();
+    assert_eq!(store.last(Table::Audit).unwrap(), Some((vec![2], vec![2])));
+    store.commit(&[put(Table::Audit, &[1], b"again")]).unwrap();
+    assert_eq!(store.last(Table::Audit).unwrap(), Some((vec![2], vec![2])));
+    drop(store);
+    let store = DiskStore::open(folder.path()).unwrap();
+    assert_eq!(store.last(Table::Audit).unwrap(), Some((vec![2], vec![2])));
+}
