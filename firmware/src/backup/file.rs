@@ -262,7 +262,7 @@ impl<R: Read> Reader<R> {
         self.source.read
     }
 
-    /// The next thing in it; nothing may be read after [`Item::End`].
+    /// The next thing in it; nothing may be read after the end.
     ///
     /// # Errors
     /// [`BackupError`].

@@ -17,7 +17,7 @@ use std::{
 use super::{
     StoreError, Table,
     journal::{
-        ChainKey, Chains, Extent, KeyRef, Live, Place, Recovered, SnapshotFiles, Source, Writer,
+        ChainKey, Chains, Extent, KeyRef, Live, Place, Recovered, SnapshotFiles, Source, Tail, Writer,
         give_up_behind_damage, recover, take_snapshot,
     },
     pages::Pages,
@@ -49,6 +49,9 @@ pub(super) struct Ledger {
     domain: Arc<DomainKey>,
     /// Keys that are still to be destroyed: the disk did not let us.
     owed: Vec<KeyRef>,
+    /// What the segments were found to say at the start, and what was on the disk then: good for one who reads all while
+    /// that is so, as the services do first.
+    found: Mutex<Option<(Extent, Arc<Tail>)>>,
 }
 
 /// Reads what is live, beside who writes.
@@ -59,6 +62,8 @@ pub(super) struct Reader {
     pages: Arc<RwLock<Pages>>,
     domain: Arc<DomainKey>,
     extent: Extent,
+    /// What the segments say, where that is known already.
+    tail: Option<Arc<Tail>>,
 }
 
 impl Ledger {
@@ -87,6 +92,7 @@ impl Ledger {
             audit_cut: false,
             domain,
             owed: Vec::new(),
+            found: Mutex::default(),
         })
     }
 
@@ -157,6 +163,7 @@ impl Ledger {
             audit_cut: false,
             domain,
             owed: Vec::new(),
+            found: Mutex::default(),
         };
         let extent = ledger.writer.extent();
         let source = Source { place: &ledger.place, chains: &ledger.chains, extent: &extent };
@@ -197,6 +204,7 @@ impl Ledger {
             ledger.own_key = value::key_of((Table::Audit, key), sealed)?;
             ledger.pages_mut().use_key(ledger.own_key);
         }
+        ledger.found = Mutex::new(Some((extent, Arc::new(tail))));
         Ok((ledger, known))
     }
 
@@ -258,6 +266,7 @@ impl Ledger {
         let before = self.writer.link_before();
         let mut reader = self.reader();
         reader.extent = reader.extent.sealed();
+        reader.tail = None;
         Ok(SnapshotBegun { reader, sequence, before })
     }
 
@@ -314,12 +323,15 @@ impl Ledger {
 
     /// Whoever reads what is live now, while others write.
     pub(super) fn reader(&self) -> Reader {
+        let extent = self.writer.extent();
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take();
         Reader {
+            tail: found.filter(|(then, _)| *then == extent).map(|(_, tail)| tail),
             place: self.place.clone(),
             chains: self.chains.clone(),
             pages: Arc::clone(&self.pages),
             domain: Arc::clone(&self.domain),
-            extent: self.writer.extent(),
+            extent,
         }
     }
 
@@ -406,7 +418,10 @@ impl Reader {
         sink: &(dyn Fn(Vec<Live>) -> Result<(), StoreError> + Sync),
     ) -> Result<(), StoreError> {
         let source = Source { place: &self.place, chains: &self.chains, extent: &self.extent };
-        source.live(&source.tail()?, tables, sink)
+        match &self.tail {
+            Some(tail) => source.live(tail, tables, sink),
+            None => source.live(&source.tail()?, tables, sink),
+        }
     }
 
     /// Opens a value; `None` when its key was destroyed meanwhile.
