@@ -12,12 +12,13 @@ use std::{
 };
 
 use axum::{body::Body, http::StatusCode};
-use http_body_util::BodyExt;
-use tokio::time::timeout;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::problem::Problem;
+use super::{
+    incoming::{self, Bounds},
+    problem::Problem,
+};
 use crate::{
     backup::{BackupError, Header, read_header},
     request::Caller,
@@ -117,7 +118,7 @@ impl Backups {
     /// Takes in a backup, in the place of the one before.
     pub(crate) async fn take(
         &self,
-        mut body: Body,
+        body: Body,
         announced: Option<u64>,
         pause: Duration,
     ) -> Result<(), Problem> {
@@ -125,33 +126,11 @@ impl Backups {
             Problem::new(StatusCode::NOT_FOUND, "no-restore", "Not on this box", "it has no store on a disk")
         })?;
         let receiving = Receiving::begin(self)?;
-        let space = rustix::fs::statvfs(&folder).map_err(|why| internal(&why.into()))?;
-        let room = (space.f_bavail * space.f_frsize).saturating_sub(SPARED);
-        let full = || {
-            let detail = "the box has no room for this backup: a larger disk, or another box";
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", "No room", detail)
-        };
-        if announced.is_some_and(|length| length > room) {
-            return Err(full());
-        }
         let file = tempfile::tempfile_in(&folder).map_err(|why| internal(&why))?;
         let mut writing = tokio::fs::File::from_std(file);
-        let mut bytes = 0;
-        loop {
-            let frame = timeout(pause, body.frame()).await.map_err(|_| {
-                let detail = "send the backup without pauses";
-                Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body took too long", detail)
-            })?;
-            let Some(frame) = frame else { break };
-            let frame = frame.map_err(|_| Problem::bad_request("the body ended early"))?;
-            let Ok(data) = frame.into_data() else { continue };
-            bytes += data.len() as u64;
-            if bytes > room {
-                return Err(full());
-            }
-            tokio::io::AsyncWriteExt::write_all(&mut writing, &data).await.map_err(|why| internal(&why))?;
-        }
-        tokio::io::AsyncWriteExt::flush(&mut writing).await.map_err(|why| internal(&why))?;
+        let bounds =
+            Bounds { what: "backup", folder: &folder, spared: SPARED, largest: u64::MAX, announced, pause };
+        let bytes = incoming::write(body, &mut writing, &bounds).await?;
         let mut file = writing.into_std().await;
         io::Seek::rewind(&mut file).map_err(|why| internal(&why))?;
         let header = read_header(io::BufReader::new(&file))?;

@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod backups;
 mod connection;
+mod incoming;
 mod json;
 mod openapi;
 mod outgoing;

@@ -8,11 +8,13 @@ use std::{
 };
 
 use axum::{body::Body, http::StatusCode};
-use http_body_util::BodyExt;
-use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
+use tokio::fs::File;
 use tracing::{info, warn};
 
-use super::problem::Problem;
+use super::{
+    incoming::{self, Bounds},
+    problem::Problem,
+};
 use crate::update::{bundle::LARGEST, install::Progress, link::Link, protocol::Request};
 
 /// What comes in has this name until it is whole, and then the other.
@@ -101,40 +103,21 @@ impl Receiving {
     /// Writes the body to the update folder as it comes.
     pub(crate) async fn take(
         &self,
-        mut body: Body,
+        body: Body,
         announced: Option<u64>,
         pause: Duration,
     ) -> Result<(), Problem> {
         let failed = |why: io::Error| Problem::internal(&why);
-        let full = || {
-            let detail = "the box has no room for this bundle: make room and send it again";
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", "No room", detail)
-        };
-        let space = rustix::fs::statvfs(&self.folder).map_err(|why| failed(why.into()))?;
-        let room = (space.f_bavail * space.f_frsize).saturating_sub(SPARED);
-        if announced.is_some_and(|length| length > room) {
-            return Err(full());
-        }
         let mut file = File::create(self.folder.join(PART)).await.map_err(failed)?;
-        let mut length = 0;
-        loop {
-            let frame = timeout(pause, body.frame()).await.map_err(|_| {
-                let detail = "send the bundle without pauses";
-                Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The body took too long", detail)
-            })?;
-            let Some(frame) = frame else { break };
-            let frame = frame.map_err(|_| Problem::bad_request("the body ended early"))?;
-            let Ok(data) = frame.into_data() else { continue };
-            length += data.len() as u64;
-            if length > LARGEST {
-                return Err(Problem::too_large(usize::try_from(LARGEST).unwrap_or(usize::MAX)));
-            }
-            if length > room {
-                return Err(full());
-            }
-            file.write_all(&data).await.map_err(failed)?;
-        }
-        file.flush().await.map_err(failed)?;
+        let bounds = Bounds {
+            what: "bundle",
+            folder: &self.folder,
+            spared: SPARED,
+            largest: LARGEST,
+            announced,
+            pause,
+        };
+        incoming::write(body, &mut file, &bounds).await?;
         fs::rename(self.folder.join(PART), self.folder.join(WHOLE)).map_err(failed)
     }
 
