@@ -367,9 +367,14 @@ impl Inner {
     }
 }
 
-/// Whoever does what nobody asked for.
+/// The box itself, doing what no client asked for: who or what in it is the name.
+fn the_box(name: &str) -> Caller {
+    Caller { id: ClientId::of_certificate(&[0; 32]), role: Role::Administrator, name: name.to_owned() }
+}
+
+/// What the box does by itself.
 fn this_box() -> Caller {
-    Caller { id: ClientId::of_certificate(&[0; 32]), role: Role::Administrator, name: "this box".to_owned() }
+    the_box("this box")
 }
 
 pub(crate) fn put_subject(id: SubjectId, record: &SubjectRecord) -> Result<Change, StoreError> {

@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Inner, Services};
+use super::{Inner, Services, the_box};
 use crate::{
     audit::Event,
     clock::Timestamp,
@@ -181,11 +181,7 @@ impl Inner {
 
 /// Whoever works at the box itself.
 fn console() -> Caller {
-    Caller {
-        id: ClientId::of_certificate(&[0; 32]),
-        role: Role::Administrator,
-        name: "the box's command line or claim".to_owned(),
-    }
+    the_box("the box's command line or claim")
 }
 
 #[cfg(test)]

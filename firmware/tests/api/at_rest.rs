@@ -15,23 +15,10 @@ use serde_json::{Value, json};
 
 use crate::{
     boxes::{Box_, Ca, ask, bundle},
-    support::{Answer, Client, Daemon, enrolled, fixture, sample, subject, verification},
+    support::{Answer, Client, Daemon, enrolled, fixture, known, sample, subject, verification},
 };
 
 const PASSPHRASE: &str = "correct horse battery staple";
-
-/// Waits for the daemon to know a client.
-async fn known(daemon: &Daemon, name: &str, role: &str) -> Client {
-    daemon.add_client(name, role);
-    daemon.hang_up();
-    let client = Client::named(daemon, name);
-    let began = Instant::now();
-    while client.get("/v1/health/ready").await.status == 401 {
-        assert!(began.elapsed() < Duration::from_secs(30));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    client
-}
 
 async fn put(client: &Client, body: &Value) -> Answer {
     client.ask(&Method::PUT, "/v1/system/at-rest", Some(body.to_string().into_bytes())).await

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Daemon, enrolled, fixture, sample, subject, verification};
+use crate::support::{Answer, Client, Daemon, enrolled, fixture, known, sample, subject, verification};
 
 const PASSPHRASE: &str = "correct horse battery staple";
 const RESTORE: &str = "/v1/system/restore";
@@ -21,10 +21,7 @@ const RESTORE: &str = "/v1/system/restore";
 /// A daemon with an administrator.
 async fn start() -> (Daemon, Client) {
     let daemon = Daemon::start();
-    daemon.add_client("boss", "administrator");
-    daemon.hang_up();
-    let boss = Client::named(&daemon, "boss");
-    ready(&boss, |answer| answer.status != 401).await;
+    let boss = known(&daemon, "boss", "administrator").await;
     (daemon, boss)
 }
 

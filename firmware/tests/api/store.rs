@@ -11,22 +11,16 @@ use std::{
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Daemon, authenteond, enrolled, fixture, sample, subject, text, verification};
+use crate::support::{
+    Client, Daemon, authenteond, enrolled, fixture, known, sample, subject, text, verification,
+};
 
 const PATH: &str = "/v1/system/store";
 const PASSPHRASE: &str = "correct horse battery staple";
 
 /// Somebody who looks after the box, known to it.
 async fn administrator(daemon: &Daemon) -> Client {
-    daemon.add_client("boss", "administrator");
-    daemon.hang_up();
-    let boss = Client::named(daemon, "boss");
-    let began = Instant::now();
-    while boss.get("/v1/stations").await.status == 401 {
-        assert!(began.elapsed() < Duration::from_secs(30));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    boss
+    known(daemon, "boss", "administrator").await
 }
 
 /// Begins a task and waits for its end.

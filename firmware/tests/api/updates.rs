@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     boxes::{Box_, Ca, ask, bundle},
-    support::{Client, Daemon},
+    support::{Client, Daemon, known},
 };
 
 /// A daemon whose agent is this box's, and the agent.
@@ -52,15 +52,7 @@ async fn settled(client: &Client) -> Value {
 
 /// Somebody who may update the box, known to it.
 async fn administrator(daemon: &Daemon) -> Client {
-    daemon.add_client("boss", "administrator");
-    daemon.hang_up();
-    let boss = Client::named(daemon, "boss");
-    let began = Instant::now();
-    while boss.get("/v1/stations").await.status == 401 {
-        assert!(began.elapsed() < Duration::from_secs(30));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    boss
+    known(daemon, "boss", "administrator").await
 }
 
 fn empty(folder: &Path) -> bool {

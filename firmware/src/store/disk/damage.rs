@@ -14,7 +14,7 @@ use rand_chacha::{
 
 use super::{
     DiskStore,
-    tests::{SMALL, copy, every_file, everything, indexed, live_through, long, open_with, put},
+    tests::{SMALL, copy, copy_in_use, every_file, everything, indexed, live_through, long, open_with, put},
 };
 use crate::store::{Opening, Store, StoreError, Table};
 
@@ -69,11 +69,11 @@ fn store_after_any_single_flipped_bit_is_whole_or_refused_with_its_place() {
     live_through(&store, 8..12);
     let expected = everything(&store).unwrap();
     let killed = folder.path().join("killed");
-    copy(&path, &killed);
+    copy_in_use(&store, &killed);
     drop(store);
     let mut random = ChaCha8Rng::seed_from_u64(500);
     let flips = if long() { 500 } else { 60 };
-    let (mut whole, mut refused) = (0, BTreeMap::new());
+    let (mut whole, mut refusals, mut refused) = (0, 0, BTreeMap::new());
     for flip in 0..flips {
         let from = if flip % 2 == 0 { &path } else { &killed };
         let harmed = folder.path().join("harmed");
@@ -106,11 +106,13 @@ fn store_after_any_single_flipped_bit_is_whole_or_refused_with_its_place() {
                         | StoreError::Newer { .. }
                 );
                 assert!(typed, "bit {bit} of {name}: {says}");
+                refusals += 1;
                 refused.insert(format!("{name} bit {bit}"), says);
             }
         }
     }
-    println!("{flips} flipped bits: {whole} whole again, {} refused: {refused:#?}", refused.len());
+    println!("{flips} flipped bits: {whole} whole again, {refusals} refused: {refused:#?}");
+    assert_eq!(whole + refusals, flips);
     assert!(whole * 10 >= flips * 9, "{whole} of {flips}");
 }
 

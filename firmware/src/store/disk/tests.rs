@@ -69,7 +69,15 @@ pub(super) fn every_file(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// Copies a folder as it is, also one that is in use: what a kill leaves.
+/// Copies a store that is in use as a kill would leave it, with a snapshot under way or not: a copy takes time, in which
+/// no segment ends and none is removed.
+pub(super) fn copy_in_use(store: &DiskStore, to: &Path) {
+    let _none_removed = store.core.files.read().unwrap();
+    let _none_ends = store.core.ledger();
+    copy(&store.core.folder, to);
+}
+
+/// Copies a folder.
 pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     // A folder in which a snapshot is made has another name when it is there.
@@ -159,13 +167,8 @@ fn store_made_shorter_again_and_again_is_the_same_as_the_model_after_every_kind_
                 store = open_with(&path, SMALL).unwrap();
             }
             1 => {
-                // As a kill leaves it, with a snapshot under way or not: a copy takes time, in which no segment ends
-                // and none is removed.
                 let killed = folder.path().join(format!("killed-{round}"));
-                let none_removed = store.core.files.read().unwrap();
-                let none_ends = store.core.ledger();
-                copy(&path, &killed);
-                drop((none_ends, none_removed));
+                copy_in_use(&store, &killed);
                 let found = open_with(&killed, SMALL).unwrap();
                 assert_eq!(everything(&found).unwrap(), everything(&model).unwrap(), "round {round}");
             }

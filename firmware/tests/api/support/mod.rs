@@ -10,6 +10,8 @@ pub(crate) use daemon::{Daemon, add_client, authenteond, configure, launch, text
 pub(crate) use module::Module;
 pub(crate) use prints::{blank, encoded, fixture, png_announcing, sample};
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 /// A request_id or nonce that no other request has.
@@ -25,6 +27,20 @@ pub(crate) fn verification(subject: &str, sample: Value) -> Value {
 /// The body of an identification.
 pub(crate) fn identification(sample: Value) -> Value {
     json!({ "request_id": fresh(), "nonce": fresh(), "sample": sample })
+}
+
+/// Registers a client while the daemon runs, and waits until it knows of it.
+pub(crate) async fn known(daemon: &Daemon, name: &str, role: &str) -> Client {
+    daemon.add_client(name, role);
+    daemon.hang_up();
+    let client = Client::named(daemon, name);
+    let began = Instant::now();
+    // The registry is read again in the daemon's own time.
+    while client.get("/v1/health/ready").await.status == 401 {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    client
 }
 
 /// Makes a subject and gives its identifier.
