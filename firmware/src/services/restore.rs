@@ -66,9 +66,9 @@ pub struct RestoreReport {
     pub fingers: u64,
     /// Erasures that are known now.
     pub erasures: u64,
-    /// Records of its audit, which are kept apart from the box's own.
+    /// Records of another box's audit, which are kept apart from this one's.
     pub audit: u64,
-    /// Clients of its box: they hold certificates of another authority, and are to be added anew.
+    /// Clients of another box: they hold certificates of another authority, and are to be added anew.
     pub clients: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ impl Services {
         tell: Tell<'_>,
     ) -> Result<RestoreReport, BackupError> {
         let (contents, erased) = self.look(file, passphrase, options, &|done, all| tell(done, all))?;
-        Ok(report(&contents, &erased))
+        Ok(report(&contents, &erased, self.inner.store.id()))
     }
 
     /// Restores a backup.
@@ -142,7 +142,7 @@ impl Services {
             Inner::clear_behind(inner, contents.header.store)?;
             return Err(why);
         }
-        let report = report(&contents, &erased);
+        let report = report(&contents, &erased, inner.store.id());
         info!(people = report.people, fingers = report.fingers, "a backup is restored");
         Ok(report)
     }
@@ -231,7 +231,10 @@ fn rewind(file: &mut impl Seek) -> Result<u64, BackupError> {
     Ok(length)
 }
 
-fn report(contents: &Contents, erased: &Erasures) -> RestoreReport {
+/// What a backup brings to the store `here`, which may be the one that it is of: then its audit and clients are there.
+fn report(contents: &Contents, erased: &Erasures, here: Uuid) -> RestoreReport {
+    let other = contents.header.store != here;
+    let audit = contents.manifest.values.get(Table::Audit.name()).copied();
     let (people, fingers) = contents.counts(erased);
     RestoreReport {
         store: contents.header.store,
@@ -240,8 +243,8 @@ fn report(contents: &Contents, erased: &Erasures) -> RestoreReport {
         people,
         fingers,
         erasures: erased.len() as u64,
-        audit: contents.manifest.values.get(Table::Audit.name()).copied().unwrap_or_default(),
-        clients: contents.clients.clone(),
+        audit: audit.filter(|_| other).unwrap_or_default(),
+        clients: if other { contents.clients.clone() } else { Vec::new() },
     }
 }
 

@@ -100,8 +100,8 @@ pub(crate) async fn take(
     let mut text = format!("{bytes} bytes in {file}, to be destroyed by {expires}\n");
     match &checked {
         Ok(report) => text.push_str(&format!(
-            "the box has opened all of it: {} people, {} fingers, {} audit records\n",
-            report.people, report.fingers, report.audit
+            "the box has opened all of it: {} people, {} fingers\n",
+            report.people, report.fingers
         )),
         Err(why) => text.push_str(&format!(
             "all of it is there, and the box has not opened it ({why}): try it with authenteonctl restore --dry-run\n"
@@ -230,9 +230,12 @@ fn describe(state: &State, dry_run: bool) -> String {
     let Some(report) = &state.report else { return text };
     let verb = if dry_run { "would be restored" } else { "are restored" };
     text.push_str(&format!(
-        "{} people with {} fingers {verb}, {} erasures are known, {} audit records are kept apart\n",
-        report.people, report.fingers, report.erasures, report.audit
+        "{} people with {} fingers {verb}, {} erasures are known\n",
+        report.people, report.fingers, report.erasures
     ));
+    if report.audit > 0 {
+        text.push_str(&format!("{} audit records of the other box are kept apart\n", report.audit));
+    }
     if !report.clients.is_empty() {
         text.push_str(&format!(
             "add anew, with authenteonctl station add, what the other box knew: {}\n",

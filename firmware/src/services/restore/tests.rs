@@ -198,6 +198,7 @@ fn store_restore_is_tried_without_changing_anything() {
     let mut cursor = Cursor::new(&file);
     let report = old.check_backup(&mut cursor, WORDS, &without(), &|_, _| {}).unwrap();
     assert_eq!((report.people, report.fingers), (1, 1));
+    assert_eq!((report.audit, report.clients), (0, vec![]), "they are here");
     assert_eq!(audit::Head::of(old.inner.store.as_ref()).unwrap(), before);
     let wrong = old.check_backup(&mut cursor, "another passphrase, quite long", &without(), &|_, _| {});
     assert_eq!(wrong, Err(BackupError::Wrong));
