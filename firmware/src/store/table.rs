@@ -31,11 +31,23 @@ pub enum Table {
     Archive,
     /// Facts about the store itself, by name.
     About,
+    /// What else a person proves himself with (PIN, codes) and is watched by (a finger under duress), by subject.
+    Factors,
+    /// Probes that were accepted lately, by subject and place: what a replay is told by.
+    Probes,
+    /// Accounts of people who sign in by password, by name.
+    Accounts,
+    /// Codes that were given out and not used yet, by id.
+    Invitations,
+    /// Readers that an administrator adopted, by id.
+    Readers,
+    /// Heads of the audit that the box signed, by number.
+    Heads,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 20] = [
         Self::Subjects,
         Self::Fingers,
         Self::Audit,
@@ -50,6 +62,12 @@ impl Table {
         Self::Tombstones,
         Self::Archive,
         Self::About,
+        Self::Factors,
+        Self::Probes,
+        Self::Accounts,
+        Self::Invitations,
+        Self::Readers,
+        Self::Heads,
     ];
 
     /// Its name; never changes.
@@ -70,6 +88,12 @@ impl Table {
             Self::Tombstones => "tombstones",
             Self::Archive => "archive",
             Self::About => "about",
+            Self::Factors => "factors",
+            Self::Probes => "probes",
+            Self::Accounts => "accounts",
+            Self::Invitations => "invitations",
+            Self::Readers => "readers",
+            Self::Heads => "heads",
         }
     }
 
@@ -87,7 +111,7 @@ impl Table {
     /// key, and gone with it.
     #[must_use]
     pub fn is_of_people(self) -> bool {
-        matches!(self, Self::Subjects | Self::Fingers)
+        matches!(self, Self::Subjects | Self::Fingers | Self::Factors | Self::Probes)
     }
 }
 
@@ -100,7 +124,7 @@ mod tests {
         for table in Table::ALL {
             assert_eq!(Table::of(table.code()), Some(table));
         }
-        assert_eq!((Table::of(0), Table::of(15)), (None, None));
+        assert_eq!((Table::of(0), Table::of(21)), (None, None));
         assert_eq!((Table::Subjects.code(), Table::Audit.code(), Table::About.code()), (1, 3, 14));
     }
 }
