@@ -1,6 +1,6 @@
 //! Who asks, and how a request is told from its repetition.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,16 @@ pub enum Role {
     Officer,
     /// Asks for verification and identification.
     Station,
+    /// Reads the audit, and changes nothing.
+    Auditor,
+    /// Takes backups, which nobody reads without their passphrase, and nothing else.
+    Backup,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Administrator, Self::Officer, Self::Station, Self::Auditor, Self::Backup];
 }
 
 impl fmt::Display for Role {
@@ -22,7 +32,22 @@ impl fmt::Display for Role {
             Self::Administrator => "administrator",
             Self::Officer => "officer",
             Self::Station => "station",
+            Self::Auditor => "auditor",
+            Self::Backup => "backup",
         })
+    }
+}
+
+/// A text that is no role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a role is administrator, officer, station, auditor or backup")]
+pub struct NotARole;
+
+impl FromStr for Role {
+    type Err = NotARole;
+
+    fn from_str(text: &str) -> Result<Self, NotARole> {
+        Self::ALL.into_iter().find(|role| role.to_string() == text).ok_or(NotARole)
     }
 }
 
@@ -149,6 +174,17 @@ impl AsRef<str> for Nonce {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_role_is_read_as_it_is_written_and_nothing_else_is_one() {
+        for role in Role::ALL {
+            assert_eq!(role.to_string().parse(), Ok(role));
+            assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{role}\""));
+        }
+        for bad in ["", "Station", "public", "king"] {
+            assert_eq!(bad.parse::<Role>(), Err(NotARole));
+        }
+    }
 
     #[test]
     fn tokens_are_short_and_plain() {

@@ -103,7 +103,7 @@ pub(crate) enum Command {
     /// Who can read what the box stores when its disk is taken (role administrator)
     #[command(subcommand)]
     AtRest(AtRestCommand),
-    /// Take a backup of what the box stores, encrypted, while it serves (role administrator)
+    /// Take a backup of what the box stores, encrypted, while it serves (role backup)
     Backup(Backup),
     /// Restore a backup into a box where nobody is enrolled (role administrator)
     Restore(Restore),
@@ -183,6 +183,10 @@ pub(crate) enum ClientRole {
     Station,
     /// Keep subjects and enrol
     Officer,
+    /// Read the audit
+    Auditor,
+    /// Take backups
+    Backup,
     /// Everything but verify and identify
     Administrator,
 }
@@ -193,6 +197,8 @@ impl ClientRole {
         match self {
             Self::Station => "station",
             Self::Officer => "officer",
+            Self::Auditor => "auditor",
+            Self::Backup => "backup",
             Self::Administrator => "administrator",
         }
     }

@@ -124,9 +124,9 @@ enum ClientCommand {
         /// What the client is called.
         #[arg(long)]
         name: String,
-        /// administrator (all that an officer may), officer (subjects, enrolment) or station (verify,
-        /// identify).
-        #[arg(long, value_parser = role)]
+        /// administrator (all that the others may but verify and identify), officer (subjects, enrolment), station
+        /// (verify, identify), auditor (reads the audit) or backup (takes backups).
+        #[arg(long)]
         role: Role,
         /// Where certificate and key go.
         #[arg(long)]
@@ -150,15 +150,6 @@ enum ClientCommand {
         #[arg(long)]
         name: String,
     },
-}
-
-fn role(text: &str) -> Result<Role, String> {
-    match text {
-        "administrator" => Ok(Role::Administrator),
-        "officer" => Ok(Role::Officer),
-        "station" => Ok(Role::Station),
-        _ => Err("administrator, officer or station".to_owned()),
-    }
 }
 
 /// Runs the command line and gives its exit code.

@@ -24,11 +24,17 @@ pub(crate) enum Access {
 }
 
 /// Any registered client.
-pub(crate) const ANYBODY: Access = Access::Roles(&[Role::Administrator, Role::Officer, Role::Station]);
+pub(crate) const ANYBODY: Access = Access::Roles(&Role::ALL);
+/// Who sees the readers.
+pub(crate) const AT_READERS: Access = Access::Roles(&[Role::Administrator, Role::Officer, Role::Station]);
 /// Who gives and takes certificates.
 pub(crate) const ADMINISTRATOR: Access = Access::Roles(&[Role::Administrator]);
 /// Keepers of subjects.
 pub(crate) const OFFICER: Access = Access::Roles(&[Role::Administrator, Role::Officer]);
+/// Who reads what was done, and who may do what.
+pub(crate) const AUDITOR: Access = Access::Roles(&[Role::Administrator, Role::Auditor]);
+/// Who takes backups and has the box try whether it can open them; to restore one takes an administrator.
+pub(crate) const BACKUP: Access = Access::Roles(&[Role::Administrator, Role::Backup]);
 /// Who knows the passphrase.
 pub(crate) const UNLOCK: Access = Access::WhileLocked(&[Role::Administrator]);
 /// Who may change the box's own software.
@@ -69,21 +75,21 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/subjects/{id}/fingers", "get", OFFICER),
     ("/v1/subjects/{id}/fingers", "post", OFFICER),
     ("/v1/subjects/{id}/fingers/{position}", "delete", OFFICER),
-    ("/v1/stations", "get", ADMINISTRATOR),
+    ("/v1/stations", "get", AUDITOR),
     ("/v1/stations", "post", ADMINISTRATOR),
     ("/v1/stations/{name}", "delete", ADMINISTRATOR),
-    ("/v1/sensors", "get", ANYBODY),
-    ("/v1/sensors/{id}/capture", "post", ANYBODY),
+    ("/v1/sensors", "get", AT_READERS),
+    ("/v1/sensors/{id}/capture", "post", AT_READERS),
     ("/v1/sensors/{id}/test", "post", OFFICER),
     ("/v1/system/unlock", "post", UNLOCK),
     ("/v1/system/at-rest", "get", ADMINISTRATOR),
     ("/v1/system/at-rest", "put", ADMINISTRATOR),
-    ("/v1/system/backup", "post", ADMINISTRATOR),
-    ("/v1/system/erasures", "get", ADMINISTRATOR),
-    ("/v1/system/restore", "put", ADMINISTRATOR),
-    ("/v1/system/restore", "post", ADMINISTRATOR),
-    ("/v1/system/restore", "get", ADMINISTRATOR),
-    ("/v1/system/restore", "delete", ADMINISTRATOR),
+    ("/v1/system/backup", "post", BACKUP),
+    ("/v1/system/erasures", "get", BACKUP),
+    ("/v1/system/restore", "put", BACKUP),
+    ("/v1/system/restore", "post", BACKUP),
+    ("/v1/system/restore", "get", BACKUP),
+    ("/v1/system/restore", "delete", BACKUP),
     ("/v1/system/store", "get", ADMINISTRATOR),
     ("/v1/system/store/task", "get", ADMINISTRATOR),
     ("/v1/system/store/verify", "post", ADMINISTRATOR),

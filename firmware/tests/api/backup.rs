@@ -165,6 +165,22 @@ async fn store_restore_refuses_what_is_no_backup_damaged_or_asked_for_by_somebod
     assert_eq!(boss.get(RESTORE).await.body["state"], "nothing");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_backups_has_them_tried_and_restores_none() {
+    let (daemon, _boss) = start().await;
+    let keeper = known(&daemon, "nightly", "backup").await;
+    let file = backup(&keeper).await;
+    assert_eq!(keeper.get("/v1/system/erasures").await.status, 200);
+    assert_eq!(send(&keeper, file).await.status, 200);
+    let mut options = json!({"passphrase": PASSPHRASE, "without-erasures": true});
+    let refused = keeper.post(RESTORE, &named(&keeper, options.clone()).await).await;
+    assert_eq!((refused.status, refused.problem()), (403, "forbidden"), "{:?}", refused.body);
+    assert_eq!(keeper.get(RESTORE).await.body["state"], "received");
+    options["dry-run"] = true.into();
+    assert_eq!(restored(&keeper, options).await["state"], "checked");
+    assert_eq!(keeper.get("/v1/subjects").await.status, 403);
+}
+
 /// Puts people into the store of a box that is off.
 fn fill(store: &Path, people: u32, views: &[u8]) {
     let store = DiskStore::open(store).unwrap();

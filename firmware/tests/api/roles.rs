@@ -38,7 +38,9 @@ async fn until_known(client: &Client) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_is_open_to_its_roles_and_to_nobody_else() {
     let daemon = Daemon::start();
-    daemon.add_client("administrator", "administrator");
+    for role in ["administrator", "auditor", "backup"] {
+        daemon.add_client(role, role);
+    }
     daemon.hang_up();
     until_known(&Client::named(&daemon, "administrator")).await;
     // Signed by the authority, and in no registry: the daemon has not been told of it.
@@ -49,6 +51,8 @@ async fn every_route_is_open_to_its_roles_and_to_nobody_else() {
         ("administrator", Client::named(&daemon, "administrator")),
         ("officer", Client::named(&daemon, "officer")),
         ("station", Client::named(&daemon, "station")),
+        ("auditor", Client::named(&daemon, "auditor")),
+        ("backup", Client::named(&daemon, "backup")),
     ];
     for (method, path, roles) in operations(&clients[0].1).await {
         for (who, client) in &clients {

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::{
     backup::{BackupError, Erasures, Header},
     clock::Timestamp,
-    request::Caller,
+    request::{Caller, Role},
     server::{
         State,
         backups::{Came, Phase, Work},
@@ -214,10 +214,11 @@ pub(crate) struct WorkBody {
     even_expired: bool,
 }
 
-/// Begins to try or to restore the backup that came in; GET says how far it is. It is restored whole or not at all,
+/// Begins to try or to restore the backup that came in; GET says how far it is. Only an administrator restores. It is restored whole or not at all,
 /// into a box where nobody is enrolled.
 #[utoipa::path(post, path = "/v1/system/restore", tag = "system", request_body = WorkBody, responses(
     (status = 202, description = "It has begun", body = RestoreBody),
+    (status = 403, description = "Only an administrator restores; others may try it with dry-run", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "No backup is here, another one is being restored, or no list of erasures is given", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The list of erasures cannot be used", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn restore_backup(
@@ -227,6 +228,11 @@ pub(crate) async fn restore_backup(
 ) -> Result<(StatusCode, Json<RestoreBody>), Problem> {
     let (body, _place) = body.into_parts();
     let passphrase = Zeroizing::new(body.passphrase);
+    if !body.dry_run && by.role != Role::Administrator {
+        return Err(Problem::forbidden(
+            "only an administrator restores a backup; others may try it with dry-run",
+        ));
+    }
     let erasures = body.erasures.map(Erasures::from_json).transpose()?;
     if erasures.is_none() && !body.without_erasures {
         return Err(BackupError::NoErasures.into());

@@ -1,4 +1,4 @@
-//! Stations, officers and administrators: added, listed and removed by administrators.
+//! Stations, officers, auditors, those who back up, and administrators: added, listed and removed by administrators.
 
 use axum::{Extension, Json, extract::State as Shared, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub(crate) struct StationsBody {
     pub(crate) stations: Vec<StationBody>,
 }
 
-/// Adds a station, an officer or an administrator by the key that it holds.
+/// Adds a station, an officer, an auditor, who takes backups or an administrator, by the key that it holds.
 #[utoipa::path(post, path = "/v1/stations", tag = "stations", request_body = NewStationBody,
     responses((status = 201, description = "Added", body = AddedStationBody),
         (status = 400, description = "No name or no body of this form", body = Problem, content_type = "application/problem+json"),
