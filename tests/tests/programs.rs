@@ -1,4 +1,4 @@
-//! The programs `synth` and `accuracy` as a person meets them: options, exit codes, files.
+//! The programs `synth`, `accuracy` and `load` as a person meets them: options, exit codes, files.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the verdict")]
@@ -99,4 +99,34 @@ fn wrong_options_and_full_folders_have_exit_codes_of_their_own() {
     let output = synth(dir.path(), "1", "1");
     assert_eq!(output.status.code(), Some(73));
     assert!(String::from_utf8(output.stderr).unwrap().contains("choose an empty folder"));
+}
+
+#[test]
+fn a_load_of_verifications_is_measured_over_each_protocol() {
+    let load = Path::new(env!("CARGO_BIN_EXE_load"));
+    let daemon = load.with_file_name("authenteond");
+    if !daemon.exists() {
+        println!("skipped: {} is not built; --workspace builds it", daemon.display());
+        return;
+    }
+    for (http, sample) in [("1", "image"), ("2", "image")] {
+        let options =
+            ["--rate", "5", "--seconds", "1", "--http", http, "--sample", sample, "--json", "--daemon"];
+        let output = Command::new(load).args(options).arg(&daemon).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (&figures["rate"], &figures["sent"], &figures["errors"]),
+            (&5.into(), &5.into(), &0.into())
+        );
+        let figure = |name: &str| figures[name].as_f64().unwrap();
+        assert!(figure("p50_ms") > 0.0 && figure("p50_ms") <= figure("p99_ms"), "{figures}");
+        assert!(
+            figure("p99_ms") <= figure("p999_ms") && figure("handshake_verify_ms_p50") > 0.0,
+            "{figures}"
+        );
+        assert!(figure("rss_mb") > 1.0, "{figures}");
+    }
+    let output = Command::new(load).args(["--daemon", "/nowhere/authenteond"]).output().unwrap();
+    assert_eq!(refusal(&output).0, 69);
 }

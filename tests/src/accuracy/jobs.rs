@@ -68,14 +68,15 @@ pub fn in_parallel<T: Sync, R: Send>(
     progress: &dyn Progress,
     work: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
-    const SHARE: usize = 512;
     let next = AtomicUsize::new(0);
     let hands = std::thread::available_parallelism().map_or(1, Into::into);
+    // Small enough that no hand waits long for the last one.
+    let size = (items.len() / (16 * hands)).clamp(1, 512);
     let hand = || {
         let mut done = Vec::new();
         loop {
             let share = next.fetch_add(1, Ordering::Relaxed);
-            let Some(mine) = items.chunks(SHARE).nth(share) else { return done };
+            let Some(mine) = items.chunks(size).nth(share) else { return done };
             done.push((share, mine.iter().map(&work).collect::<Vec<R>>()));
             progress.advance(mine.len());
         }

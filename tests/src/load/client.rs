@@ -1,0 +1,129 @@
+//! A client of the daemon on loopback, over each protocol that it serves. One connection that is kept.
+//!
+//! Invariant: no session is resumed, so every connection pays for its whole handshake.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, Response, StatusCode, Version,
+    body::Incoming,
+    client::conn::{http1, http2},
+    header,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::aws_lc_rs, version::TLS13};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::Http;
+
+/// Why an answer did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A certificate cannot be read.
+    #[error("certificate: {0}")]
+    Pem(#[from] rustls_pki_types::pem::Error),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The connection failed.
+    #[error("connection: {0}")]
+    Io(#[from] std::io::Error),
+    /// HTTP failed.
+    #[error("HTTP: {0}")]
+    Http(#[from] hyper::Error),
+    /// The request could not be made.
+    #[error("request: {0}")]
+    Request(#[from] hyper::http::Error),
+}
+
+/// An answer: status and body.
+pub(super) type Answer = (StatusCode, Bytes);
+
+/// Who asks, and whom.
+#[derive(Clone)]
+pub(super) struct Client {
+    address: SocketAddr,
+    http: Http,
+    connector: TlsConnector,
+}
+
+/// A connection that is open.
+pub(super) enum Connection {
+    One(http1::SendRequest<Full<Bytes>>),
+    Two(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Client {
+    /// A client that trusts the authority in `pki`, with the certificate of that name.
+    pub(super) fn new(address: SocketAddr, pki: &Path, name: &str, http: Http) -> Result<Self, ClientError> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(pki.join("ca.pem"))?)?;
+        let certificates =
+            CertificateDer::pem_file_iter(pki.join(format!("{name}.pem")))?.collect::<Result<_, _>>()?;
+        let key = PrivateKeyDer::from_pem_file(pki.join(format!("{name}.key")))?;
+        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&TLS13])?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(certificates, key)?;
+        config.resumption = Resumption::disabled();
+        config.alpn_protocols = vec![match http {
+            Http::One => b"http/1.1".to_vec(),
+            Http::Two => b"h2".to_vec(),
+            Http::Three => b"h3".to_vec(),
+        }];
+        Ok(Self { address, http, connector: TlsConnector::from(Arc::new(config)) })
+    }
+
+    /// Opens a connection.
+    pub(super) async fn connect(&self) -> Result<Connection, ClientError> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let stream = self.connector.connect(ServerName::from(self.address.ip()), stream).await?;
+        let stream = TokioIo::new(stream);
+        // The task ends with the connection, and its error is the next request's.
+        Ok(match self.http {
+            Http::One => {
+                let (sender, connection) = http1::handshake(stream).await?;
+                tokio::spawn(connection);
+                Connection::One(sender)
+            }
+            Http::Two | Http::Three => {
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+                tokio::spawn(connection);
+                Connection::Two(sender)
+            }
+        })
+    }
+
+    /// Posts JSON on a connection.
+    pub(super) async fn post(
+        &self,
+        connection: &mut Connection,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Answer, ClientError> {
+        let request = Request::post(format!("https://{}{path}", self.address))
+            .header(header::CONTENT_TYPE, "application/json");
+        match connection {
+            Connection::One(sender) => {
+                let request = request.uri(path).header(header::HOST, self.address.to_string());
+                sender.ready().await?;
+                read(sender.send_request(request.body(Full::new(body))?).await?).await
+            }
+            Connection::Two(sender) => {
+                sender.ready().await?;
+                read(sender.send_request(request.version(Version::HTTP_2).body(Full::new(body))?).await?)
+                    .await
+            }
+        }
+    }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Answer, ClientError> {
+    let status = response.status();
+    Ok((status, response.into_body().collect().await?.to_bytes()))
+}

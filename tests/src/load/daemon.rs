@@ -1,0 +1,183 @@
+//! The daemon under load: `authenteond` as it is shipped, set up by its own command line in a folder of its own.
+//!
+//! Invariant: it listens on loopback only, and is gone with the value.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+/// How long it may take to listen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why it does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// There is no program to start.
+    #[error("authenteond was not built: {0}; build it, and name it with --daemon")]
+    Build(String),
+    /// A command failed.
+    #[error("authenteond {command}: {why}")]
+    Command {
+        /// Its first words.
+        command: String,
+        /// What it said.
+        why: String,
+    },
+    /// It does not say where it listens.
+    #[error("the daemon did not start within {} s; it said: {said}", PATIENCE.as_secs())]
+    Silent {
+        /// The end of its log.
+        said: String,
+    },
+}
+
+/// The program of this workspace, built by the cargo that runs us and in the same profile.
+///
+/// # Errors
+/// [`DaemonError::Build`].
+pub(super) fn build() -> Result<PathBuf, DaemonError> {
+    let fails = |why: &dyn std::fmt::Display| DaemonError::Build(why.to_string());
+    let ours = std::env::current_exe().map_err(|why| fails(&why))?;
+    let folder = ours.parent().ok_or_else(|| fails(&"this program has no folder"))?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--locked", "--package", "authenteon", "--bin", "authenteond"]);
+    if folder.file_name() == Some(OsStr::new("release")) {
+        command.arg("--release");
+    }
+    let built = command
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|why| fails(&why))?;
+    let program = folder.join("authenteond");
+    if built.success() && program.exists() { Ok(program) } else { Err(fails(&built)) }
+}
+
+/// A daemon that runs.
+pub(super) struct Daemon {
+    folder: TempDir,
+    child: Child,
+    pub(super) address: SocketAddr,
+}
+
+impl Daemon {
+    /// Starts it with an officer and a station, and more lines in its configuration.
+    pub(super) fn start(program: &Path, configuration: &str) -> Result<Self, DaemonError> {
+        let fails = |why: std::io::Error| DaemonError::Command {
+            command: program.display().to_string(),
+            why: why.to_string(),
+        };
+        let folder = tempfile::Builder::new().prefix("authenteon-load-").tempdir().map_err(fails)?;
+        let (pki, store) = (folder.path().join("pki"), folder.path().join("store"));
+        let dir = pki.display().to_string();
+        run(program, &["pki", "init", "--dir", &dir])?;
+        for role in ["officer", "station"] {
+            run(program, &["client", "add", "--dir", &dir, "--name", role, "--role", role, "--out", &dir])?;
+        }
+        let config = folder.path().join("authenteon.toml");
+        let text = format!(
+            "version = 1\nserver.listen = \"127.0.0.1:0\"\npki.folder = {pki:?}\nstore.folder = {store:?}\nlog.json = true\n{configuration}"
+        );
+        fs::write(&config, text).map_err(fails)?;
+        let mut child = clean(program)
+            .args([OsStr::new("serve"), OsStr::new("--config"), config.as_os_str()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(fails)?;
+        let (tell, told) = mpsc::channel();
+        if let Some(log) = child.stderr.take() {
+            // Reads on to the end, so that the daemon never waits for us.
+            thread::spawn(move || {
+                for line in BufReader::new(log).lines().map_while(Result::ok) {
+                    // Nobody listens any more once the address is known.
+                    let _ = tell.send(line);
+                }
+            });
+        }
+        let mut said = Vec::new();
+        let address = loop {
+            match told.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    if let Some(address) = listening(&line) {
+                        break address;
+                    }
+                    said.push(line);
+                }
+                Err(_) => {
+                    // It may have ended by itself.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Err(DaemonError::Silent { said: said.join("\n") });
+                }
+            }
+        };
+        Ok(Self { folder, child, address })
+    }
+
+    /// The authority's folder, with the clients' certificates and keys.
+    pub(super) fn pki(&self) -> PathBuf {
+        self.folder.path().join("pki")
+    }
+
+    /// Resident memory in bytes, where the system tells.
+    pub(super) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib =
+            line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
+        kib.unwrap_or_default() * 1024
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The address in a line of the log that says where it listens.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let entry: serde_json::Value = serde_json::from_str(line).ok()?;
+    entry["fields"]["address"].as_str()?.parse().ok()
+}
+
+/// The program, which no variable of ours reaches from outside.
+fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AUTHENTEON_"))
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(program: &Path, arguments: &[&str]) -> Result<(), DaemonError> {
+    let failed = |why: String| DaemonError::Command {
+        command: arguments.iter().take(2).copied().collect::<Vec<_>>().join(" "),
+        why,
+    };
+    let done = clean(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|why| failed(why.to_string()))?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(failed(String::from_utf8_lossy(&done.stderr).trim().to_owned()))
+}
