@@ -89,13 +89,8 @@ impl Services {
         sample: Sample,
         decided: impl FnOnce(Result<Prepared, Evidence>) -> (Verdict, Event),
     ) -> Result<Decision, DecideError> {
-        let frame = sample.into_frame()?;
-        let body: [u8; 32] = asked
-            .chain_update(frame.width().to_be_bytes())
-            .chain_update(frame.dpi().get().to_be_bytes())
-            .chain_update(frame.pixels())
-            .finalize()
-            .into();
+        let sample = sample.decode()?;
+        let body: [u8; 32] = asked.chain_update(sample.digest).finalize().into();
         let name = (by.id.clone(), request_id);
         let _turn = self.inner.in_progress.begin(&name);
         let known = self.inner.answers().known(&name, &body, self.inner.clock.now());
@@ -104,7 +99,7 @@ impl Services {
             Known::Reused => return Err(DecideError::RequestIdReused),
             Known::New => {}
         }
-        let examined = match Sample::Frame(frame).examine() {
+        let examined = match sample.examine() {
             Ok(Examined { extraction, digest }) if !self.inner.seen_before(&digest) => {
                 Ok(Prepared::new(&extraction.template))
             }

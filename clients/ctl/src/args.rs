@@ -457,7 +457,7 @@ pub(crate) struct Recording {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct OneImage {
-    /// Image of the print: PNG, TIFF, BMP or WSQ
+    /// Image of the print: PNG, TIFF, BMP or WSQ; where the box is asked, a template does too
     #[arg(value_name = "IMAGE")]
     pub(crate) file: PathBuf,
     /// Resolution of the image
@@ -467,7 +467,7 @@ pub(crate) struct OneImage {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Images {
-    /// Images of the print, one for each impression: PNG, TIFF, BMP or WSQ
+    /// One file for each impression: a PNG, TIFF, BMP or WSQ image, or a template
     #[arg(value_name = "IMAGE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Resolution of the images

@@ -229,6 +229,9 @@ impl From<SampleError> for Problem {
             SampleError::Decode(_) => "not-an-image",
             SampleError::Frame(_) | SampleError::Image(_) => "not-a-frame",
             SampleError::Extract(_) => "no-template",
+            SampleError::Template(_) | SampleError::Record(_) | SampleError::Impressions { .. } => {
+                "not-a-template"
+            }
         };
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, slug, "The sample cannot be used", why.to_string())
     }

@@ -84,6 +84,25 @@ fn a_right_finger_is_accepted_a_wrong_one_refused_and_an_unannounced_one_named()
 }
 
 #[test]
+fn templates_are_enrolled_and_verified_like_the_pictures_that_they_are_of() {
+    use authenteon_matcher::interchange::{Format, Record, View, encode};
+    let services = services(Arc::new(MemoryStore::new()));
+    let ada = subject(&services, "Ada");
+    let template = |impression| print(125, impression).examine().unwrap().extraction.template;
+    let samples = (1..=3).map(|n| Sample::Template(template(n).to_bytes())).collect();
+    let enrolment = Enrolment { subject: ada, position: FingerPosition::RightIndex, samples };
+    assert_eq!(services.enrol(&caller(), enrolment).unwrap().impressions, 3);
+    let (position, impression, extensions) = (2, 0, Vec::new());
+    let view = View { position, impression, quality: Some(60), template: template(4), extensions };
+    let record = encode(&Record { views: vec![view] }, Format::Iso2005).unwrap();
+    assert_eq!(verify(&services, ada, Sample::Record(record.clone())).unwrap(), ACCEPTED(ada));
+    let replay = Decision::Refuse { reason: RefuseReason::Replay };
+    assert_eq!(verify(&services, ada, Sample::Record(record)).unwrap(), replay);
+    let wrong = print(126, 1).examine().unwrap().extraction.template.to_bytes();
+    assert_eq!(verify(&services, ada, Sample::Template(wrong)).unwrap(), NOT_MATCHED);
+}
+
+#[test]
 fn an_unknown_subject_is_refused_like_a_wrong_finger_and_the_audit_knows_the_difference() {
     let store = Arc::new(MemoryStore::new());
     let services = services(store.clone());

@@ -65,6 +65,19 @@ async fn bytes_that_are_no_image_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_template_are_refused() {
+    let daemon = Daemon::start();
+    let not_ours = encoded("template", b"FMR\0 20\0", 500);
+    is_refused(&daemon, &not_ours, "not-a-template", "not an Authenteon template").await;
+    let image = encoded("minutiae-record", &fixture("125_2"), 500);
+    is_refused(&daemon, &image, "not-a-template", "not a minutiae record").await;
+    let cut = encoded("minutiae-record", b"FMR\0 20\0\0\0\x01\0\0\0\x01\x2c\x01\x2c", 500);
+    is_refused(&daemon, &cut, "not-a-template", "bytes early").await;
+    let empty = encoded("template", b"AUTM\x01\x01\x2c\x01\x2c\0", 500);
+    is_tried_again(&daemon, &empty).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_image_of_one_pixel_is_refused_for_its_size() {
     let daemon = Daemon::start();
     is_refused(&daemon, &sample(&blank(1, 1, 0)), "not-an-image", "1x1 pixels").await;
