@@ -34,6 +34,7 @@ pub(crate) use crate::store::{AtRest, KeyError, Master, NoPassphrase, Passphrase
 pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 
 mod at_rest;
+mod audit;
 mod backup;
 mod clients;
 mod lost;
@@ -42,6 +43,7 @@ mod restore;
 mod upkeep;
 
 pub use self::{
+    audit::{AuditError, AuditPage, Check, CheckState, Finding, Verdict, Wanted},
     restore::{RestoreOptions, RestoreReport},
     upkeep::{Job, Task, TaskState, UpkeepError},
 };
@@ -87,6 +89,8 @@ pub(crate) struct Inner {
     /// Who holds a certificate of the box, as the store has it.
     known: Mutex<Known>,
     pub(crate) in_progress: InProgress,
+    /// What signs and verifies the audit.
+    auditing: audit::Auditing,
     /// The last task of the store's upkeep.
     tasks: upkeep::Tasks,
     /// Compared with when there is nobody to compare with, so that absence takes as long.
@@ -214,6 +218,7 @@ impl Services {
             rebuilding: Mutex::default(),
             known: Mutex::new(known),
             in_progress: InProgress::default(),
+            auditing: audit::Auditing::default(),
             tasks: upkeep::Tasks::default(),
             decoy: decoy()?,
         };

@@ -1,8 +1,10 @@
 //! The command line.
 
+mod audit;
 mod backup;
 mod db;
 
+pub(crate) use audit::{AuditCommand, AuditFilter, AuditVerify};
 pub(crate) use backup::{Backup, Restore};
 pub(crate) use db::DbCommand;
 
@@ -91,6 +93,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         image: OneImage,
     },
+    /// What was decided and changed, by whom and why: read it, verify it, take it away (role auditor or administrator)
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Fingerprint readers: the box's, or this machine's
     #[command(subcommand)]
     Sensor(SensorCommand),

@@ -157,6 +157,25 @@ impl Client {
         take: &mut dyn FnMut(&[u8]) -> Result<(), CtlError>,
     ) -> Result<(), CtlError> {
         let request = self.request(Method::POST, path, Some(body))?;
+        self.stream(request, length, take).await
+    }
+
+    /// GET, with the answer in pieces as it comes.
+    pub(crate) async fn fetch(
+        &mut self,
+        path: &str,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), CtlError>,
+    ) -> Result<(), CtlError> {
+        let request = self.request(Method::GET, path, None)?;
+        self.stream(request, &mut |_| {}, take).await
+    }
+
+    async fn stream(
+        &mut self,
+        request: Request<Outgoing>,
+        length: &mut dyn FnMut(u64),
+        take: &mut dyn FnMut(&[u8]) -> Result<(), CtlError>,
+    ) -> Result<(), CtlError> {
         let late = |_| timed_out(&self.server, self.limit);
         let wire = |error: hyper::Error| wire_error(&self.server, &error);
         self.sender.ready().await.map_err(wire)?;

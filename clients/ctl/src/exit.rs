@@ -11,6 +11,7 @@ Exit codes:
    3  the box is locked or not provisioned
    4  no match
    5  not permitted: no client certificate, an unknown one, or one with another role
+   6  the audit, or a proof, was changed or cut short
   69  the box cannot be reached, or did not answer in time
   78  wrong configuration: certificate or key files, or a box that is not the one expected
  130  interrupted; what was begun on the box goes on";
@@ -24,6 +25,7 @@ pub(crate) enum Exit {
     Locked = 3,
     NoMatch = 4,
     NotPermitted = 5,
+    Tampered = 6,
     Unreachable = 69,
     Config = 78,
     Interrupted = 130,
@@ -41,8 +43,11 @@ mod tests {
 
     #[test]
     fn every_exit_code_is_documented() {
-        use Exit::{Config, Failure, Interrupted, Locked, NoMatch, NotPermitted, Ok, Unreachable, Usage};
-        let all = [Ok, Failure, Usage, Locked, NoMatch, NotPermitted, Unreachable, Config, Interrupted];
+        use Exit::{
+            Config, Failure, Interrupted, Locked, NoMatch, NotPermitted, Ok, Tampered, Unreachable, Usage,
+        };
+        let all =
+            [Ok, Failure, Usage, Locked, NoMatch, NotPermitted, Tampered, Unreachable, Config, Interrupted];
         for exit in all {
             let code = format!("{:>4}  ", exit as u8);
             assert!(HELP.lines().any(|line| line.starts_with(&code)), "{exit:?} is missing");

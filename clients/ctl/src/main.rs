@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod chain;
 mod client;
 mod commands;
 mod error;
@@ -45,6 +46,10 @@ fn run(args: Args) -> Result<Outcome, CtlError> {
 }
 
 fn print(outcome: &Outcome, json: bool) -> Exit {
+    // A command that followed something has said all of it already.
+    if outcome.text.is_empty() && outcome.json.is_null() {
+        return outcome.exit;
+    }
     let text = if json { outcome.json.to_string() } else { outcome.text.trim_end().to_owned() };
     match writeln!(io::stdout().lock(), "{text}") {
         Ok(()) => outcome.exit,

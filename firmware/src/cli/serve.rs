@@ -19,7 +19,7 @@ use crate::{
     announce::announce,
     claim::{Claim, Console, Device, StandardOutput, addresses},
     config::{self, Config, Loaded, Log},
-    credential::first_boot,
+    credential::{device::device_key, first_boot},
     lock::Lock,
     panel::FrontPanel,
     sensors::Sensors,
@@ -105,6 +105,7 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
         claim.announce(Box::new(move || reachable_at(address)));
         tokio::spawn(keep_announcing(claim));
     }
+    keep_audit(&lock, &pki).await;
     let restart = Arc::new(Notify::new());
     if let Some(link) = link {
         let (restart, lock) = (Arc::clone(&restart), lock.clone());
@@ -150,9 +151,27 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     server.run(stop).await;
     if let Some(services) = lock.services() {
         services.end_upkeep();
+        services.end_audit_check();
     }
     info!("stopped");
     lock.failed().map_or(Ok(true), |why| Err(why.into()))
+}
+
+/// Has the audit signed as soon as there are services; a box without its key serves all the same, and says so.
+async fn keep_audit(lock: &Lock, pki: &Path) {
+    let device = match device_key(pki) {
+        Ok(device) => device,
+        Err(why) => return error!(%why, "no device key: the audit is not signed"),
+    };
+    if let Some(services) = lock.services() {
+        return services.sign_with(device);
+    }
+    let lock = lock.clone();
+    tokio::spawn(async move {
+        if let Ok(services) = lock.opened().await {
+            services.sign_with(device);
+        }
+    });
 }
 
 /// Resolves when the passphrase was right and what it opened cannot be served.

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod clients;
 pub mod csr;
+pub mod device;
 pub mod first_boot;
 pub mod stations;
 

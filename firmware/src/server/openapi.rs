@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{at_rest, backup, claim, decisions, fingers, health, sensors, stations, subjects, system, upkeep},
+    api::{at_rest, audit, backup, claim, decisions, fingers, health, sensors, stations, subjects, system, upkeep},
 };
 
 #[derive(OpenApi)]
@@ -27,6 +27,12 @@ use super::{
         fingers::enrol,
         fingers::list,
         fingers::remove,
+        audit::read,
+        audit::export,
+        audit::verify,
+        audit::verification,
+        audit::anchor,
+        audit::key,
         stations::add,
         stations::list,
         stations::remove,

@@ -1,9 +1,11 @@
-//! A backup on its way out: written to a file without a name first, so that the store waits for no client, and sent from
-//! there; straight from the store where the disk has no room for it.
+//! What is too long for memory on its way out, written on a thread of its own: an export as it is read, and a backup,
+//! written to a file without a name first, so that the store waits for no client, and sent from there; straight from the
+//! store where the disk has no room for it.
 //!
-//! Invariant: a body that ends well is a whole backup; what fails before its first byte is told as a problem.
+//! Invariant: a body that ends well is whole; what fails before its first byte is told as a problem.
 
 use std::{
+    error::Error,
     fs::File,
     io::{self, Seek, Write},
     path::Path,
@@ -130,15 +132,15 @@ impl Write for Spool<'_> {
 }
 
 /// The body that somebody writes on a thread of his own.
-async fn body(
-    write: impl FnOnce(Outgoing) -> Result<(), BackupError> + Send + 'static,
+pub(crate) async fn body<E: Fails>(
+    write: impl FnOnce(Outgoing) -> Result<(), E> + Send + 'static,
 ) -> Result<Body, Problem> {
     let (ends, ended) = oneshot::channel();
     let (outgoing, stream) = pipe(ended);
     tokio::task::spawn_blocking(move || {
         let done = write(outgoing);
         if let Err(why) = &done {
-            warn!(%why, "a backup ended early");
+            warn!(%why, "what was sent ended early");
         }
         // Nobody may be there any more.
         let _ = ends.send(done);
@@ -146,22 +148,27 @@ async fn body(
     stream.begun().await
 }
 
+/// How writing a body fails: told as a problem before its first byte, by cutting it after.
+pub(crate) trait Fails: Error + Into<Problem> + Send + Sync + 'static {}
+
+impl<E: Error + Into<Problem> + Send + Sync + 'static> Fails for E {}
+
 /// Takes what is written, and gives it to the client.
-struct Outgoing {
+pub(crate) struct Outgoing {
     sender: Sender<Bytes>,
     handle: Handle,
     part: Vec<u8>,
 }
 
 /// The body that it becomes.
-struct Stream {
+struct Stream<E> {
     receiver: Receiver<Bytes>,
     /// How it ended: nothing when it ended well.
-    ended: oneshot::Receiver<Result<(), BackupError>>,
+    ended: oneshot::Receiver<Result<(), E>>,
 }
 
 /// What is written here is read there.
-fn pipe(ended: oneshot::Receiver<Result<(), BackupError>>) -> (Outgoing, Stream) {
+fn pipe<E>(ended: oneshot::Receiver<Result<(), E>>) -> (Outgoing, Stream<E>) {
     let (sender, receiver) = channel(WAITING);
     (Outgoing { sender, handle: Handle::current(), part: Vec::new() }, Stream { receiver, ended })
 }
@@ -193,25 +200,25 @@ impl Write for Outgoing {
     }
 }
 
-impl Stream {
+impl<E: Fails> Stream<E> {
     /// Waits for the first part: what fails before it is told as a problem.
     async fn begun(mut self) -> Result<Body, Problem> {
         match self.receiver.recv().await {
             Some(first) => Ok(Body::new(Begun { first: Some(first), rest: self })),
             None => match self.ended.await {
                 Ok(Err(why)) => Err(why.into()),
-                _ => Err(Problem::internal(&"the backup ended before it began")),
+                _ => Err(Problem::internal(&"what was to be sent ended before it began")),
             },
         }
     }
 }
 
-struct Begun {
+struct Begun<E> {
     first: Option<Bytes>,
-    rest: Stream,
+    rest: Stream<E>,
 }
 
-impl HttpBody for Begun {
+impl<E: Fails> HttpBody for Begun<E> {
     type Data = Bytes;
     type Error = io::Error;
 

@@ -2,6 +2,7 @@
 //! [`Outcome`].
 
 mod at_rest;
+mod audit;
 mod backup;
 mod claim;
 #[cfg(feature = "local")]
@@ -33,7 +34,7 @@ use crate::tls;
 const UPLOAD_SECONDS: u64 = 600;
 
 /// Runs the command that was asked for; only those that ask the box connect to it.
-pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Outcome, CtlError> {
+pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Result<Outcome, CtlError> {
     if let Command::Sensor(command) = &command {
         connection.timeout = connection.timeout.max(command.patience());
     }
@@ -57,6 +58,7 @@ pub(crate) async fn run(Args { mut connection, command, .. }: Args) -> Result<Ou
         Command::Sensor(command) => sensor::run(command, connect).await,
         Command::Unlock { passphrase_file } => at_rest::unlock(passphrase_file.as_deref(), connect).await,
         Command::AtRest(command) => at_rest::run(command, connect).await,
+        Command::Audit(command) => audit::run(command, json, connect).await,
         Command::Backup(asked) => backup::take(asked, connect).await,
         Command::Restore(asked) => backup::restore(asked, connect).await,
         Command::Db(command) => db::run(command, connect).await,

@@ -1,6 +1,7 @@
 //! The routes of `/v1`. Handlers parse, call a service on a blocking thread, and put its answer into words.
 
 pub(super) mod at_rest;
+pub(super) mod audit;
 pub(super) mod backup;
 pub(super) mod claim;
 pub(super) mod decisions;
@@ -51,6 +52,7 @@ pub(super) fn router(state: State) -> Router {
                 .delete(backup::discard_backup),
         )
         .merge(upkeep::routes())
+        .merge(audit::routes())
         .route("/v1/subjects", post(subjects::create).get(subjects::list))
         .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))
         .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))

@@ -1,0 +1,218 @@
+//! What the box signs of its audit with its device key: the head at intervals, the start of what is kept, and that
+//! somebody was erased. Whoever keeps such a statement elsewhere finds out when the audit is rewritten or cut short.
+//!
+//! Invariant: a statement says in its signed text what it is for, of which store, and at which record; none can be
+//! taken for another.
+
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{ChainError, Head};
+use crate::{
+    clock::Timestamp,
+    store::{Change, Store, StoreError, Table},
+    subject::SubjectId,
+};
+
+/// Heads that are read at a time.
+const PAGE: usize = 500;
+
+/// What a statement is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// The chain had this record at that time.
+    Head,
+    /// What is kept begins behind this record: it and all before it were deleted because their time was over.
+    Start,
+    /// This record tells that somebody was erased, and the key of what was stored of the person is destroyed.
+    Erasure,
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Start => "start",
+            Self::Erasure => "erasure",
+        }
+    }
+}
+
+/// A statement with its signature: what an anchor file, a proof of an erasure and a value of [`Table::Heads`] hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Signed {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The store whose audit it is about.
+    pub store: Uuid,
+    /// The record.
+    pub number: u64,
+    /// SHA-256 of it, in hex.
+    pub hash: String,
+    /// When it was signed.
+    pub at: Timestamp,
+    /// Of an erasure: who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectId>,
+    /// The public key: Ed25519 (RFC 8032), in base64.
+    pub key: String,
+    /// The signature, in base64.
+    pub signature: String,
+}
+
+impl Signed {
+    /// The text that is signed: a line for everything that it says.
+    fn text(&self) -> String {
+        let Self { purpose, store, number, hash, at, subject, .. } = self;
+        let subject = subject.map_or_else(|| "-".to_owned(), |subject| subject.to_string());
+        format!("authenteon audit 1\n{}\n{store}\n{number}\n{hash}\n{at}\n{subject}\n", purpose.name())
+    }
+
+    /// Whether the holder of its key signed it. Whose key that is, is another question.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let (Ok(key), Ok(signature)) =
+            (BASE64_STANDARD.decode(&self.key), BASE64_STANDARD.decode(&self.signature))
+        else {
+            return false;
+        };
+        UnparsedPublicKey::new(&ED25519, key).verify(self.text().as_bytes(), &signature).is_ok()
+    }
+
+    /// The place in the chain that it is about.
+    #[must_use]
+    pub fn is_at(&self, head: &Head) -> bool {
+        self.number == head.number() && self.hash == head.hash()
+    }
+
+    /// The change that keeps it. A head lies under its store and number, the start under its store and zero.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when it cannot be written as JSON.
+    pub fn change(&self) -> Result<Change, StoreError> {
+        let number = if self.purpose == Purpose::Start { 0 } else { self.number };
+        let value = serde_json::to_vec(self).map_err(|why| StoreError::Io(why.to_string()))?;
+        Ok(Change::Put { table: Table::Heads, key: place(self.store, number), value })
+    }
+
+    /// One that is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it is none.
+    pub fn parse(value: &[u8]) -> Result<Self, StoreError> {
+        let damaged = |_| StoreError::Damaged { place: Table::Heads.name().to_owned() };
+        serde_json::from_slice(value).map_err(damaged)
+    }
+
+    /// The start of what a store keeps of the audit of one; `None` while it has all of it.
+    pub(crate) fn start_of(store: &dyn Store, of: Uuid) -> Result<Option<Self>, ChainError> {
+        let value = store.get(Table::Heads, &place(of, 0))?;
+        Ok(value.map(|value| Self::parse(&value)).transpose()?)
+    }
+
+    /// Every head that a store keeps of the audit of one, in the order of numbers.
+    pub(crate) fn heads_of(store: &dyn Store, of: Uuid) -> Result<Vec<Self>, StoreError> {
+        let mut heads = Vec::new();
+        let mut after = place(of, 0);
+        loop {
+            let page = store.scan(Table::Heads, Some(&after), PAGE)?;
+            for (key, value) in &page {
+                if !key.starts_with(of.as_bytes()) {
+                    return Ok(heads);
+                }
+                heads.push(Self::parse(value)?);
+            }
+            match page.last() {
+                Some((key, _)) => after.clone_from(key),
+                None => return Ok(heads),
+            }
+        }
+    }
+}
+
+/// Where a statement about a record lies in [`Table::Heads`].
+pub(crate) fn place(store: Uuid, number: u64) -> Vec<u8> {
+    [store.as_bytes().as_slice(), &number.to_be_bytes()].concat()
+}
+
+/// The key that the box signs with; it is in no backup, and made anew with the authority.
+pub struct DeviceKey {
+    pair: Ed25519KeyPair,
+    public: String,
+}
+
+impl DeviceKey {
+    /// Of a pair that is there.
+    #[must_use]
+    pub fn new(pair: Ed25519KeyPair) -> Self {
+        let public = BASE64_STANDARD.encode(pair.public_key().as_ref());
+        Self { pair, public }
+    }
+
+    /// The public key, in base64.
+    #[must_use]
+    pub fn public(&self) -> &str {
+        &self.public
+    }
+
+    /// Signs a statement about a place in the chain of a store.
+    #[must_use]
+    pub fn sign(
+        &self,
+        purpose: Purpose,
+        store: Uuid,
+        head: &Head,
+        at: Timestamp,
+        subject: Option<SubjectId>,
+    ) -> Signed {
+        let mut signed = Signed {
+            purpose,
+            store,
+            number: head.number(),
+            hash: head.hash().to_owned(),
+            at,
+            subject,
+            key: self.public.clone(),
+            signature: String::new(),
+        };
+        signed.signature = BASE64_STANDARD.encode(self.pair.sign(signed.text().as_bytes()).as_ref());
+        signed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> DeviceKey {
+        DeviceKey::new(Ed25519KeyPair::generate().unwrap())
+    }
+
+    #[test]
+    fn a_statement_survives_its_text_and_holds_for_nothing_else() {
+        let (key, store) = (key(), Uuid::new_v4());
+        let at = Timestamp::from_millis(1_764_000_000_000);
+        let signed = key.sign(Purpose::Head, store, &Head::none(), at, None);
+        let text = serde_json::to_string(&signed).unwrap();
+        assert_eq!(serde_json::from_str::<Signed>(&text).unwrap(), signed);
+        assert!(signed.holds() && signed.is_at(&Head::none()));
+        let others = [
+            Signed { purpose: Purpose::Start, ..signed.clone() },
+            Signed { store: Uuid::new_v4(), ..signed.clone() },
+            Signed { number: 1, ..signed.clone() },
+            Signed { hash: "00".to_owned(), ..signed.clone() },
+            Signed { at: Timestamp::from_millis(1), ..signed.clone() },
+            Signed { subject: Some(SubjectId::random()), ..signed.clone() },
+            Signed { key: self::key().public().to_owned(), ..signed.clone() },
+            Signed { key: "no key".to_owned(), ..signed.clone() },
+            Signed { signature: String::new(), ..signed },
+        ];
+        for other in others {
+            assert!(!other.holds(), "{other:?}");
+        }
+    }
+}
