@@ -4,6 +4,7 @@
 //! `AUTHENTEON_SECTION__KEY`, dashes written as underscores.
 
 mod announce;
+mod audit;
 mod claim;
 mod clock;
 mod panel;
@@ -24,6 +25,7 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 pub use announce::Announce;
+pub use audit::{Audit, Forward};
 pub use claim::ClaimSection;
 pub use clock::ClockSection;
 pub use panel::{FrontPanel, PanelPart};
@@ -88,6 +90,9 @@ pub struct Config {
     /// Thresholds.
     #[serde(default)]
     pub policy: PolicyValues,
+    /// How long the audit is kept, and how often its head is signed.
+    #[serde(default)]
+    pub audit: Audit,
     /// Bounds.
     #[serde(default)]
     pub limits: Limits,
@@ -343,10 +348,14 @@ impl Loaded {
         if let Some(Err(why)) = c.announce.as_ref().map(Announce::check) {
             return error("announce", "host", why);
         }
+        if let Err((key, why)) = c.audit.check() {
+            return error("audit", key, why);
+        }
         if let Err(why) = c.store.tpm.check() {
             return error("store", "tpm", why);
         }
         self.serial_readers()?;
+        self.destinations()?;
         self.panel_lines()?;
         if let Some(Err(why)) = c.claim.as_ref().map(ClaimSection::check) {
             return error("claim", "names", why);

@@ -40,11 +40,15 @@ mod clients;
 mod lost;
 mod policy;
 mod restore;
+mod rights;
 mod upkeep;
 
 pub use self::{
-    audit::{AuditError, AuditPage, Check, CheckState, Finding, Verdict, Wanted},
+    audit::{
+        AuditError, AuditPage, AuditSettings, Batch, Check, CheckState, Cursor, Finding, Verdict, Wanted,
+    },
     restore::{RestoreOptions, RestoreReport},
+    rights::{Proof, RightsError},
     upkeep::{Job, Task, TaskState, UpkeepError},
 };
 
@@ -353,13 +357,20 @@ impl Inner {
         }
     }
 
+    /// The end of the chain, held, in the store's epoch of now.
+    fn chain_now(&self) -> Result<MutexGuard<'_, Chain>, StoreError> {
+        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = self.store.epoch();
+        if chain.epoch != epoch {
+            *chain = Chain { head: Head::of_store(self.store.as_ref())?, epoch };
+        }
+        Ok(chain)
+    }
+
     fn commit_once(&self, by: &Caller, changes: &[Change], event: &Event) -> Result<(), StoreError> {
         let ticket = {
-            let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
-            let epoch = self.store.epoch();
-            if chain.epoch != epoch {
-                *chain = Chain { head: Head::of_store(self.store.as_ref())?, epoch };
-            }
+            let mut chain = self.chain_now()?;
+            let epoch = chain.epoch;
             let now = self.clock.now();
             let (record, next) = chain.head.append(now, by, event.clone())?;
             let tombstone = self.tombstone(event, now, next.number());

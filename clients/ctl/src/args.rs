@@ -282,6 +282,33 @@ pub(crate) enum SubjectCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Write all that the box keeps about a subject to a file (role administrator)
+    Export {
+        /// The subject's id
+        subject: Uuid,
+        /// Where to write it
+        file: PathBuf,
+        /// The templates too (ISO/IEC 19794-2): keep the file as you would a password that cannot be changed
+        #[arg(long)]
+        templates: bool,
+        /// Replace FILE when it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Delete a subject as delete does, and write the proof of it that the box signs
+    Erase {
+        /// The subject's id
+        subject: Uuid,
+        /// Where to write the proof; authenteonctl audit verify --proof checks it
+        #[arg(long, value_name = "FILE")]
+        proof: PathBuf,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Replace FILE when it is there
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

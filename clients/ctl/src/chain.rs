@@ -10,6 +10,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::error::CtlError;
+
 /// Bytes of the longest line: a record has some hundreds.
 const LONGEST: u64 = 1 << 20;
 /// What the first record that ever was names as the one before.
@@ -40,6 +42,67 @@ impl Signed {
         let (Ok(key), Ok(signature)) = decoded else { return false };
         self.purpose == purpose
             && UnparsedPublicKey::new(&ED25519, key).verify(text.as_bytes(), &signature).is_ok()
+    }
+}
+
+/// That a box erased somebody, as it says itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Proof {
+    /// The record in its audit, byte for byte.
+    pub(crate) record: String,
+    pub(crate) statement: Signed,
+}
+
+/// What of a record a proof rests on.
+#[derive(Deserialize)]
+struct Erasure {
+    number: u64,
+    at: String,
+    what: ErasureOf,
+}
+
+#[derive(Deserialize)]
+struct ErasureOf {
+    event: String,
+    subject: String,
+}
+
+impl Proof {
+    pub(crate) fn parse(json: &serde_json::Value) -> Result<Self, CtlError> {
+        Self::deserialize(json)
+            .map_err(|error| CtlError::Answer(format!("this is no proof of an erasure: {error}")))
+    }
+
+    /// Whether it is one, and by the key of the anchor if there is one. Gives when that was.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(crate) fn check(&self, anchor: Option<&Signed>) -> Result<String, &'static str> {
+        let Self { record, statement } = self;
+        if !statement.holds("erasure") {
+            return Err("the proof's signature does not hold");
+        }
+        if hex(&Sha256::digest(record.as_bytes())) != statement.hash {
+            return Err("the record is another one than was signed");
+        }
+        let said: Erasure = serde_json::from_str(record).map_err(|_| "the record tells of no erasure")?;
+        let is_it = said.number == statement.number
+            && matches!(said.what.event.as_str(), "subject-deleted" | "subject-lost")
+            && Some(&said.what.subject) == statement.subject.as_ref();
+        if !is_it {
+            return Err("the record tells of something else than was signed");
+        }
+        match anchor {
+            Some(anchor) if !anchor.holds("head") => Err("the anchor's own signature does not hold"),
+            Some(anchor) if anchor.key != statement.key => {
+                Err("another key than the anchor's signed the proof")
+            }
+            Some(anchor) if anchor.store != statement.store => {
+                Err("the proof is of another store than the anchor")
+            }
+            _ => Ok(said.at),
+        }
     }
 }
 
@@ -118,7 +181,8 @@ pub(crate) struct Found {
 /// It cannot be read, or is none.
 pub(crate) fn verify(mut export: impl BufRead, anchor: Option<&Signed>) -> io::Result<Found> {
     let none = || io::Error::other("this is no export of an audit: its first line would say so");
-    let opening: Opening = serde_json::from_slice(&line(&mut export)?.ok_or_else(none)?).map_err(|_| none())?;
+    let opening: Opening =
+        serde_json::from_slice(&line(&mut export)?.ok_or_else(none)?).map_err(|_| none())?;
     if opening.audit_export != 1 {
         return Err(io::Error::other("this export is of a later version: use a newer authenteonctl"));
     }
@@ -140,7 +204,10 @@ pub(crate) fn verify(mut export: impl BufRead, anchor: Option<&Signed>) -> io::R
         let number = found.last + 1;
         let link = serde_json::from_slice::<Link>(&bytes);
         let Ok(Link { number: is, previous }) = link else {
-            return Ok(Found { verdict: Verdict::Broken { number, why: "the record cannot be read" }, ..found });
+            return Ok(Found {
+                verdict: Verdict::Broken { number, why: "the record cannot be read" },
+                ..found
+            });
         };
         if found.records == 0 {
             found.first = is;
@@ -186,7 +253,9 @@ fn judge(
         return Verdict::Cut { last: found.last };
     }
     let signed = |head: &Signed| {
-        head.holds("head") && head.store == found.store && (head.number, &head.hash) == (found.last, &found.hash)
+        head.holds("head")
+            && head.store == found.store
+            && (head.number, &head.hash) == (found.last, &found.hash)
     };
     if head.as_ref().is_some_and(|head| !signed(head)) {
         return Verdict::HeadForged;
@@ -198,7 +267,8 @@ fn judge(
     if anchor.store != found.store {
         return Verdict::AnchorForeign;
     }
-    let keys = [opening.key.as_ref(), head.as_ref().map(|head| &head.key), opening.start.as_ref().map(|s| &s.key)];
+    let keys =
+        [opening.key.as_ref(), head.as_ref().map(|head| &head.key), opening.start.as_ref().map(|s| &s.key)];
     match at_anchor {
         Some(hash) if hash != anchor.hash => Verdict::Rewritten { number: anchor.number },
         None if anchor.number > found.last => Verdict::Truncated { number: anchor.number, head: found.last },

@@ -54,6 +54,11 @@ impl Head {
         Self { number: 0, hash: hex(&[0; 32]) }
     }
 
+    /// The place of a record with this hash.
+    pub(crate) fn at(number: u64, hash: String) -> Self {
+        Self { number, hash }
+    }
+
     /// The chain's end in a store, empty or not.
     ///
     /// # Errors
@@ -99,7 +104,7 @@ impl Head {
     }
 
     /// The place behind the next record, which has this number in the store.
-    fn follow(&self, key: &[u8], bytes: &[u8]) -> Result<Self, ChainError> {
+    pub(crate) fn follow(&self, key: &[u8], bytes: &[u8]) -> Result<Self, ChainError> {
         let number = self.number + 1;
         let broken = |reason| ChainError::Broken { number, reason };
         if *key != number.to_be_bytes() {
@@ -138,7 +143,8 @@ pub fn walk<E: From<ChainError>>(
     of: Uuid,
     mut each: impl FnMut(&Head, &[u8]) -> Result<(), E>,
 ) -> Result<Head, E> {
-    let (table, prefix) = if of == store.id() { (Table::Audit, &[][..]) } else { (Table::Archive, &of.as_bytes()[..]) };
+    let (table, prefix) =
+        if of == store.id() { (Table::Audit, &[][..]) } else { (Table::Archive, &of.as_bytes()[..]) };
     let mut head = Head::start_of(store, of)?;
     each(&head, &[])?;
     let mut after = Some(prefix.to_vec()).filter(|prefix| !prefix.is_empty());

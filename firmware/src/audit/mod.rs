@@ -4,6 +4,7 @@
 //! Invariant: no biometrics and no secrets; subjects by random id only.
 
 mod chain;
+mod severity;
 mod sign;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use crate::{
 pub(crate) use self::{chain::hash, sign::place};
 pub use self::{
     chain::{ChainError, Head, verify, walk},
+    severity::{Severity, severity},
     sign::{DeviceKey, Purpose, Signed},
 };
 
@@ -139,6 +141,15 @@ pub enum Event {
         since: Option<Timestamp>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
+    },
+    /// All that is kept about a person was given out; with the templates, or without.
+    SubjectExported {
+        subject: SubjectId,
+        templates: bool,
+    },
+    /// Records up to this one were deleted: their time was over.
+    AuditCut {
+        through: u64,
     },
 }
 

@@ -94,9 +94,14 @@ impl Signed {
     /// # Errors
     /// [`StoreError::Io`] when it cannot be written as JSON.
     pub fn change(&self) -> Result<Change, StoreError> {
-        let number = if self.purpose == Purpose::Start { 0 } else { self.number };
         let value = serde_json::to_vec(self).map_err(|why| StoreError::Io(why.to_string()))?;
-        Ok(Change::Put { table: Table::Heads, key: place(self.store, number), value })
+        Ok(Change::Put { table: Table::Heads, key: self.key(), value })
+    }
+
+    /// Where it lies in [`Table::Heads`].
+    #[must_use]
+    pub fn key(&self) -> Vec<u8> {
+        place(self.store, if self.purpose == Purpose::Start { 0 } else { self.number })
     }
 
     /// One that is kept.
@@ -117,20 +122,26 @@ impl Signed {
     /// Every head that a store keeps of the audit of one, in the order of numbers.
     pub(crate) fn heads_of(store: &dyn Store, of: Uuid) -> Result<Vec<Self>, StoreError> {
         let mut heads = Vec::new();
-        let mut after = place(of, 0);
         loop {
-            let page = store.scan(Table::Heads, Some(&after), PAGE)?;
-            for (key, value) in &page {
-                if !key.starts_with(of.as_bytes()) {
-                    return Ok(heads);
-                }
-                heads.push(Self::parse(value)?);
+            let after = heads.last().map_or(0, |head: &Self| head.number);
+            let page = Self::heads_after(store, of, after, PAGE)?;
+            if page.is_empty() {
+                return Ok(heads);
             }
-            match page.last() {
-                Some((key, _)) => after.clone_from(key),
-                None => return Ok(heads),
-            }
+            heads.extend(page);
         }
+    }
+
+    /// Up to so many of them behind a record.
+    pub(crate) fn heads_after(
+        store: &dyn Store,
+        of: Uuid,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Self>, StoreError> {
+        let page = store.scan(Table::Heads, Some(&place(of, after)), limit)?;
+        let own = page.iter().take_while(|(key, _)| key.starts_with(of.as_bytes()));
+        own.map(|(_, value)| Self::parse(value)).collect()
     }
 }
 

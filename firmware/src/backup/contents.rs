@@ -20,7 +20,7 @@ use crate::{
 
 /// The tables that a backup holds. Not what is true of the box alone: facts about its store, and how far its own audit
 /// was forwarded.
-pub(crate) const KEPT: [Table; 12] = [
+pub(crate) const KEPT: [Table; 13] = [
     Table::Subjects,
     Table::Fingers,
     Table::Audit,
@@ -33,6 +33,7 @@ pub(crate) const KEPT: [Table; 12] = [
     Table::Cookies,
     Table::Tombstones,
     Table::Archive,
+    Table::Heads,
 ];
 
 /// What a backup says of itself at its end.

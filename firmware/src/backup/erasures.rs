@@ -165,6 +165,11 @@ impl Erasures {
         self.list.get(&subject).is_some_and(|erased| erased.keys().any(|(finger, _)| finger.is_none()))
     }
 
+    /// The erasure of a person in a store.
+    pub(crate) fn of_person(&self, subject: SubjectId, store: Uuid) -> Option<&Erasure> {
+        self.list.get(&subject)?.get(&(None, store))
+    }
+
     /// Whether a finger was erased after a backup that knows of these erasures `before`.
     pub(crate) fn finger(&self, subject: SubjectId, finger: FingerPosition, before: &Self) -> bool {
         let Some(erased) = self.list.get(&subject) else { return false };

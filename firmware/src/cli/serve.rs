@@ -20,11 +20,12 @@ use crate::{
     claim::{Claim, Console, Device, StandardOutput, addresses},
     config::{self, Config, Loaded, Log},
     credential::{device::device_key, first_boot},
+    forward::Forwarding,
     lock::Lock,
     panel::FrontPanel,
     sensors::Sensors,
     server::Server,
-    services::AtRest,
+    services::{AtRest, AuditSettings},
     update::{boot::Boot, link::Link},
 };
 
@@ -68,6 +69,7 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let policy = loaded.policy()?;
     let sources = readers(&loaded)?;
     let panel = panel(&loaded)?;
+    let destinations = loaded.destinations()?;
     let config = loaded.config;
     let claim = claim(&config)?;
     let lock = storage::open(&config, policy)?;
@@ -105,7 +107,10 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
         claim.announce(Box::new(move || reachable_at(address)));
         tokio::spawn(keep_announcing(claim));
     }
-    keep_audit(&lock, &pki).await;
+    keep_audit(&lock, &pki, config.audit.settings());
+    let opens = lock.clone();
+    let forwarding = Forwarding::start(destinations, async move { opens.opened().await.ok().cloned() });
+    let server = server.with_forwarding(forwarding.clone());
     let restart = Arc::new(Notify::new());
     if let Some(link) = link {
         let (restart, lock) = (Arc::clone(&restart), lock.clone());
@@ -149,27 +154,28 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
         info!("stopping");
     };
     server.run(stop).await;
+    forwarding.end().await;
     if let Some(services) = lock.services() {
         services.end_upkeep();
-        services.end_audit_check();
+        services.end_audit();
     }
     info!("stopped");
     lock.failed().map_or(Ok(true), |why| Err(why.into()))
 }
 
 /// Has the audit signed as soon as there are services; a box without its key serves all the same, and says so.
-async fn keep_audit(lock: &Lock, pki: &Path) {
+fn keep_audit(lock: &Lock, pki: &Path, settings: AuditSettings) {
     let device = match device_key(pki) {
         Ok(device) => device,
         Err(why) => return error!(%why, "no device key: the audit is not signed"),
     };
     if let Some(services) = lock.services() {
-        return services.sign_with(device);
+        return services.keep_audit(device, settings);
     }
     let lock = lock.clone();
     tokio::spawn(async move {
         if let Ok(services) = lock.opened().await {
-            services.sign_with(device);
+            services.keep_audit(device, settings);
         }
     });
 }

@@ -26,7 +26,8 @@ pub fn device_key(folder: &Path) -> Result<DeviceKey, AuthorityError> {
         write_private(&path, &pem).map_err(file)?;
     }
     let pem = zeroize::Zeroizing::new(fs::read(&path).map_err(file)?);
-    let no_key = || file(io::Error::other("it holds no Ed25519 key in PKCS #8; a new one is made when it is gone"));
+    let no_key =
+        || file(io::Error::other("it holds no Ed25519 key in PKCS #8; a new one is made when it is gone"));
     let key = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| no_key())?;
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_pkcs8_der()).map_err(|_| no_key())?;
     Ok(DeviceKey::new(pair))

@@ -15,7 +15,7 @@ use authenteon_matcher::search::Gallery;
 
 pub use self::{loading::fill, stored::FingerKey};
 pub(crate) use self::{
-    stored::{encode_views, finger_key, finger_of as read_finger},
+    stored::{decode_views, encode_views, finger_key, finger_of as read_finger},
     warming::warm_up,
 };
 

@@ -39,7 +39,8 @@ pub(crate) fn finger_of((key, value): &Entry) -> Result<(FingerKey, Finger), Ope
     Ok(((subject, position), Finger::new(&decode_views(value)?)))
 }
 
-fn decode_views(mut bytes: &[u8]) -> Result<Vec<Template>, OpenError> {
+/// The views of a finger as it lies in the store.
+pub(crate) fn decode_views(mut bytes: &[u8]) -> Result<Vec<Template>, OpenError> {
     let short = || damaged("a finger's views");
     let mut views = Vec::new();
     while !bytes.is_empty() {

@@ -31,6 +31,8 @@ pub(crate) const AT_READERS: Access = Access::Roles(&[Role::Administrator, Role:
 pub(crate) const ADMINISTRATOR: Access = Access::Roles(&[Role::Administrator]);
 /// Keepers of subjects.
 pub(crate) const OFFICER: Access = Access::Roles(&[Role::Administrator, Role::Officer]);
+/// Who is asked whether somebody was erased.
+pub(crate) const PROOF: Access = Access::Roles(&[Role::Administrator, Role::Officer, Role::Auditor]);
 /// Who reads what was done, and who may do what.
 pub(crate) const AUDITOR: Access = Access::Roles(&[Role::Administrator, Role::Auditor]);
 /// Who takes backups and has the box try whether it can open them; to restore one takes an administrator.
@@ -72,6 +74,7 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/subjects", "post", OFFICER),
     ("/v1/subjects/{id}", "get", OFFICER),
     ("/v1/subjects/{id}", "delete", OFFICER),
+    ("/v1/subjects/{id}/export", "get", ADMINISTRATOR),
     ("/v1/subjects/{id}/fingers", "get", OFFICER),
     ("/v1/subjects/{id}/fingers", "post", OFFICER),
     ("/v1/subjects/{id}/fingers/{position}", "delete", OFFICER),
@@ -81,6 +84,7 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/audit/verify", "post", AUDITOR),
     ("/v1/audit/anchor", "get", AUDITOR),
     ("/v1/audit/key", "get", AUDITOR),
+    ("/v1/audit/forwarding", "get", AUDITOR),
     ("/v1/stations", "get", AUDITOR),
     ("/v1/stations", "post", ADMINISTRATOR),
     ("/v1/stations/{name}", "delete", ADMINISTRATOR),
@@ -92,6 +96,7 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/system/at-rest", "put", ADMINISTRATOR),
     ("/v1/system/backup", "post", BACKUP),
     ("/v1/system/erasures", "get", BACKUP),
+    ("/v1/system/erasures/{id}", "get", PROOF),
     ("/v1/system/restore", "put", BACKUP),
     ("/v1/system/restore", "post", BACKUP),
     ("/v1/system/restore", "get", BACKUP),

@@ -37,6 +37,7 @@ use crate::{
         clients::{Clients, ClientsError},
         stations::{StationError, Stations},
     },
+    forward::Forwarding,
     lock::Lock,
     memory::Answers,
     panel::FrontPanel,
@@ -114,6 +115,8 @@ pub(crate) struct State {
     pub(crate) test_image: bool,
     /// Where it is told how the clock is.
     pub(crate) clock_report: Option<PathBuf>,
+    /// Where the audit is forwarded to.
+    pub(crate) forwarding: Forwarding,
 }
 
 impl State {
@@ -177,6 +180,7 @@ impl Server {
             updates: None,
             test_image: false,
             clock_report: None,
+            forwarding: Forwarding::default(),
         };
         Ok(Self { listener, acceptor, state })
     }
@@ -229,6 +233,13 @@ impl Server {
     #[must_use]
     pub fn with_clock_report(mut self, report: Option<PathBuf>) -> Self {
         self.state.clock_report = report;
+        self
+    }
+
+    /// Says how the audit is forwarded.
+    #[must_use]
+    pub fn with_forwarding(mut self, forwarding: Forwarding) -> Self {
+        self.state.forwarding = forwarding;
         self
     }
 

@@ -6,7 +6,10 @@ use utoipa::OpenApi;
 
 use super::{
     access::{Access, ROUTES},
-    api::{at_rest, audit, backup, claim, decisions, fingers, health, sensors, stations, subjects, system, upkeep},
+    api::{
+        at_rest, audit, backup, claim, decisions, fingers, health, rights, sensors, stations, subjects,
+        system, upkeep,
+    },
 };
 
 #[derive(OpenApi)]
@@ -24,6 +27,8 @@ use super::{
         subjects::list,
         subjects::read,
         subjects::remove,
+        rights::export,
+        rights::proof,
         fingers::enrol,
         fingers::list,
         fingers::remove,
@@ -33,6 +38,7 @@ use super::{
         audit::verification,
         audit::anchor,
         audit::key,
+        audit::forwarding,
         stations::add,
         stations::list,
         stations::remove,

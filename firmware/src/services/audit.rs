@@ -3,10 +3,13 @@
 //! Invariant: reading changes nothing, and is bounded: a page looks at so many records and says how far it got.
 
 mod check;
+mod cut;
+mod forwarding;
+mod keeper;
 
 use std::{
     io::{self, Write},
-    sync::{OnceLock, PoisonError, RwLock},
+    sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use serde::Serialize;
@@ -22,7 +25,11 @@ use crate::{
     subject::SubjectId,
 };
 
-pub use self::check::{Check, CheckState, Finding, Verdict};
+pub use self::{
+    check::{Check, CheckState, Finding, Verdict},
+    forwarding::{Batch, Cursor},
+    keeper::AuditSettings,
+};
 
 /// Records that are read at a time.
 const PAGE: usize = 500;
@@ -35,8 +42,21 @@ pub(super) struct Auditing {
     /// What signs; a box that has none answers so.
     device: OnceLock<DeviceKey>,
     checks: check::Checks,
+    keeper: keeper::Keeper,
     /// Held for reading by whoever walks the chain, and for writing while its beginning is cut off.
     uncut: RwLock<()>,
+}
+
+impl Auditing {
+    /// What signs, if there is one.
+    pub(super) fn device(&self) -> Option<&DeviceKey> {
+        self.device.get()
+    }
+
+    /// While it is held, nothing is cut off.
+    pub(super) fn uncut(&self) -> RwLockReadGuard<'_, ()> {
+        self.uncut.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why the audit does not give what was asked.
@@ -124,19 +144,13 @@ struct Closing {
 }
 
 impl Services {
-    /// Signs with this key from now on. Only the first one counts.
-    pub fn sign_with(&self, device: DeviceKey) {
-        // A second one would be a programming error that costs nothing.
-        let _ = self.inner.auditing.device.set(device);
-    }
-
     /// A page of the audit.
     ///
     /// # Errors
     /// [`AuditError`].
     pub fn audit(&self, wanted: &Wanted) -> Result<AuditPage, AuditError> {
         let inner = &self.inner;
-        let _uncut = inner.auditing.uncut.read().unwrap_or_else(PoisonError::into_inner);
+        let _uncut = inner.auditing.uncut();
         let head = Head::of(inner.store.as_ref())?.number();
         let begin = wanted.last.map_or(wanted.after, |last| head.saturating_sub(last));
         let mut page = AuditPage { records: Vec::new(), through: begin, head };
@@ -178,8 +192,8 @@ impl Services {
     ) -> Result<u64, AuditError> {
         let inner = &self.inner;
         Inner::commit(inner, by, &[], &Event::AuditExported { since, until })?;
-        let _uncut = inner.auditing.uncut.read().unwrap_or_else(PoisonError::into_inner);
-        let (store, device) = (inner.store.id(), inner.auditing.device.get());
+        let _uncut = inner.auditing.uncut();
+        let (store, device) = (inner.store.id(), inner.auditing.device());
         let opening = Opening {
             audit_export: 1,
             store,
@@ -223,7 +237,7 @@ impl Services {
     /// [`AuditError`].
     pub fn audit_anchor(&self) -> Result<Signed, AuditError> {
         let inner = &self.inner;
-        let device = inner.auditing.device.get().ok_or(AuditError::NoKey)?;
+        let device = inner.auditing.device().ok_or(AuditError::NoKey)?;
         // What the store has is durable; what was only submitted may never be.
         let head = Head::of(inner.store.as_ref())?;
         Ok(device.sign(Purpose::Head, inner.store.id(), &head, inner.clock.now(), None))
@@ -234,7 +248,7 @@ impl Services {
     /// # Errors
     /// [`AuditError::NoKey`].
     pub fn audit_key(&self) -> Result<(Uuid, String), AuditError> {
-        let device = self.inner.auditing.device.get().ok_or(AuditError::NoKey)?;
+        let device = self.inner.auditing.device().ok_or(AuditError::NoKey)?;
         Ok((self.inner.store.id(), device.public().to_owned()))
     }
 }
@@ -281,7 +295,10 @@ impl Wanted {
 }
 
 /// Whether an event names a person, in whichever part of it.
-fn is_about(what: &Value, subject: SubjectId) -> bool {
+pub(super) fn is_about(what: &Value, subject: SubjectId) -> bool {
     let id = subject.to_string();
     what.as_object().is_some_and(|fields| fields.values().any(|value| *value == id))
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,8 +81,9 @@ struct Marker {
     fill: Vec<String>,
 }
 
-/// Tables that a backup fills. Of the archive, what is of the store that the backup is of.
-const FILLED: [Table; 5] = [Table::Fingers, Table::Subjects, Table::Counters, Table::Cookies, Table::Archive];
+/// Tables that a backup fills. Of the archive and of the signed heads, what is of the store that the backup is of.
+const FILLED: [Table; 6] =
+    [Table::Fingers, Table::Subjects, Table::Counters, Table::Cookies, Table::Archive, Table::Heads];
 
 impl Services {
     /// Reads a whole backup and says what a restore would do. The box need not be empty.
@@ -250,7 +251,7 @@ fn report(contents: &Contents, erased: &Erasures, here: Uuid) -> RestoreReport {
 
 /// What the keys of a store begin with in a table.
 fn prefix(table: Table, store: &Uuid) -> &[u8] {
-    if table == Table::Archive { store.as_bytes() } else { &[] }
+    if matches!(table, Table::Archive | Table::Heads) { store.as_bytes() } else { &[] }
 }
 
 /// Where a value of a backup goes, if anywhere.
@@ -262,12 +263,15 @@ fn placed(value: Value, of: Uuid, here: Uuid) -> Option<Change> {
         // It is there still.
         Table::Audit if of == here => None,
         Table::Audit => put(Table::Archive, archived(of, &key)),
+        // This box's own are there still, and nobody else has any of its.
+        Table::Heads if key.starts_with(here.as_bytes()) => None,
         Table::Subjects
         | Table::Fingers
         | Table::Policy
         | Table::Counters
         | Table::Cookies
-        | Table::Archive => put(table, key),
+        | Table::Archive
+        | Table::Heads => put(table, key),
         // Erasures were written already; the certificates are of another authority, which this box does not trust.
         _ => None,
     }

@@ -8,6 +8,7 @@ mod boxes;
 mod support;
 
 mod at_rest;
+mod audit;
 mod backup;
 mod bad_bodies;
 mod bad_samples;
@@ -16,6 +17,7 @@ mod connections;
 mod console;
 mod demo;
 mod first_boot;
+mod forwarding;
 mod job;
 mod readers;
 mod roles;

@@ -39,6 +39,8 @@ pub(crate) enum AuditCommand {
     Anchor,
     /// Print the public key that the box signs its audit with
     Key,
+    /// Say how far each destination of the configuration has the audit; exit code 1 when one fails
+    Forwarding,
 }
 
 /// Which records are shown.
@@ -67,17 +69,24 @@ pub(crate) struct AuditVerify {
     /// Verify this export instead of what the box has; no box is asked
     #[arg(long, value_name = "EXPORT")]
     pub(crate) file: Option<PathBuf>,
+    /// Verify this proof of an erasure; no box is asked, and an anchor says whose key it has to be of
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub(crate) proof: Option<PathBuf>,
 }
 
 /// A moment as the API has it: a day is its beginning in UTC.
 fn moment(text: &str) -> Result<String, String> {
     let form = |text: &str, form: &str| {
         text.len() == form.len()
-            && text.bytes().zip(form.bytes()).all(|(c, f)| if f == b'0' { c.is_ascii_digit() } else { c == f })
+            && text
+                .bytes()
+                .zip(form.bytes())
+                .all(|(c, f)| if f == b'0' { c.is_ascii_digit() } else { c == f })
     };
     let fraction = text.strip_suffix('Z').and_then(|text| text.split_once('.'));
     let whole = fraction.map(|(whole, _)| format!("{whole}Z"));
-    let digits = fraction.is_none_or(|(_, rest)| !rest.is_empty() && rest.bytes().all(|c| c.is_ascii_digit()));
+    let digits =
+        fraction.is_none_or(|(_, rest)| !rest.is_empty() && rest.bytes().all(|c| c.is_ascii_digit()));
     if form(text, "0000-00-00") {
         Ok(format!("{text}T00:00:00Z"))
     } else if digits && form(whole.as_deref().unwrap_or(text), "0000-00-00T00:00:00Z") {
@@ -103,7 +112,14 @@ mod tests {
         for good in ["2026-11-23T08:30:00Z", "2026-11-23T08:30:00.123Z"] {
             assert_eq!(moment(good).unwrap(), good);
         }
-        for bad in ["", "yesterday", "2026-11-23T08:30:00", "2026-11-23T08:30:00.Z", "2026-11-23&limit=1", "2026-1-2"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-11-23T08:30:00",
+            "2026-11-23T08:30:00.Z",
+            "2026-11-23&limit=1",
+            "2026-1-2",
+        ] {
             assert!(moment(bad).is_err(), "{bad}");
         }
         assert!(kind("subject-created").is_ok() && kind("a&b").is_err());

@@ -1,4 +1,4 @@
-//! `audit tail|verify|export|anchor|key`.
+//! `audit tail|verify|export|anchor|key|forwarding`.
 //!
 //! Invariant: a verdict that the audit was changed or cut short is exit code 6, wherever it was found.
 
@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::understand;
 use crate::args::{AuditCommand, AuditFilter, AuditVerify};
-use crate::chain::{self, Found, Signed, Verdict};
+use crate::chain::{self, Found, Proof, Signed, Verdict};
 use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
@@ -34,6 +35,21 @@ struct Page {
     records: Vec<Value>,
     through: u64,
     head: u64,
+}
+
+#[derive(Deserialize)]
+struct Destinations {
+    destinations: Vec<Destination>,
+}
+
+#[derive(Deserialize)]
+struct Destination {
+    name: String,
+    kind: String,
+    state: String,
+    through: u64,
+    lag: u64,
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -84,11 +100,13 @@ pub(crate) async fn run(
             }
             tail(&mut client, last, &filter).await
         }
-        AuditCommand::Verify(AuditVerify { anchor, file }) => {
-            let anchor = anchor.as_deref().map(read_anchor).transpose()?;
-            match file {
-                Some(file) => verify_file(&file, anchor.as_ref()),
-                None => verify(connect().await?, anchor.as_ref()).await,
+        AuditCommand::Verify(AuditVerify { anchor, file, proof }) => {
+            let anchor: Option<Signed> =
+                anchor.as_deref().map(|path| read_small(path, ANCHOR_IS)).transpose()?;
+            match (file, proof) {
+                (Some(file), _) => verify_file(&file, anchor.as_ref()),
+                (None, Some(proof)) => verify_proof(&proof, anchor.as_ref()),
+                (None, None) => verify(connect().await?, anchor.as_ref()).await,
             }
         }
         AuditCommand::Export { file, from, to, force } => {
@@ -120,6 +138,7 @@ pub(crate) async fn run(
             understand::<Signed>(&answer)?;
             Ok(Outcome::done(answer.to_string(), answer))
         }
+        AuditCommand::Forwarding => forwarded(&connect().await?.get("/v1/audit/forwarding").await?),
         AuditCommand::Key => {
             let answer = connect().await?.get("/v1/audit/key").await?;
             let key = answer["key"].as_str().unwrap_or_default().to_owned();
@@ -205,15 +224,61 @@ fn line(record: &Value) -> String {
     line
 }
 
-fn read_anchor(path: &Path) -> Result<Signed, CtlError> {
+const ANCHOR_IS: &str = "it is no signed head, as authenteonctl audit anchor prints it";
+const PROOF_IS: &str = "it is no proof of an erasure, as authenteonctl subject erase writes it";
+
+fn read_small<T: DeserializeOwned>(path: &Path, none: &str) -> Result<T, CtlError> {
     let bad = |reason: String| CtlError::File { path: path.to_path_buf(), reason };
     let about = fs::metadata(path).map_err(|error| bad(error.to_string()))?;
     if about.len() > ANCHOR {
-        return Err(bad("it is too long for a signed head".to_owned()));
+        return Err(bad(none.to_owned()));
     }
     let text = fs::read(path).map_err(|error| bad(error.to_string()))?;
-    serde_json::from_slice(&text)
-        .map_err(|_| bad("it is no signed head, as authenteonctl audit anchor prints it".to_owned()))
+    serde_json::from_slice(&text).map_err(|_| bad(none.to_owned()))
+}
+
+fn verify_proof(path: &Path, anchor: Option<&Signed>) -> Result<Outcome, CtlError> {
+    let proof: Proof = read_small(path, PROOF_IS)?;
+    let Signed { number, store, subject, key, .. } = &proof.statement;
+    let checked = proof.check(anchor);
+    let (exit, text) = match &checked {
+        Ok(at) => {
+            let who = subject.as_deref().unwrap_or_default();
+            let by = if anchor.is_some() { "the box of the anchor" } else { "whoever has the key" };
+            (
+                Exit::Ok,
+                format!("{who} was erased at {at}: record {number} of store {store}, signed by {by} {key}\n"),
+            )
+        }
+        Err(why) => (Exit::Tampered, format!("{why}\n")),
+    };
+    let json = json!({
+        "verdict": if checked.is_ok() { "proved" } else { "not-proved" }, "detail": text.trim_end(), "subject": subject,
+        "store": store, "number": number, "at": checked.ok(), "key": key,
+    });
+    Ok(Outcome { exit, text, json })
+}
+
+/// How far each destination has the audit.
+fn forwarded(answer: &Value) -> Result<Outcome, CtlError> {
+    let all: Destinations = understand(answer)?;
+    let mut text = String::new();
+    for to in &all.destinations {
+        text.push_str(&format!(
+            "{:<16} {:<8} {:<11} through {:>8}, {} to go",
+            to.name, to.kind, to.state, to.through, to.lag
+        ));
+        if let Some(why) = &to.error {
+            text.push_str(&format!(": {why}"));
+        }
+        text.push('\n');
+    }
+    if all.destinations.is_empty() {
+        text.push_str("the audit is forwarded to nobody\n");
+    }
+    let failing = all.destinations.iter().any(|to| to.error.is_some());
+    let exit = if failing { Exit::Failure } else { Exit::Ok };
+    Ok(Outcome { exit, text, json: answer.clone() })
 }
 
 fn examined(path: &Path, anchor: Option<&Signed>) -> Result<Found, CtlError> {

@@ -1,13 +1,15 @@
-//! `subject create|list|show|delete`.
+//! `subject create|list|show|delete|export|erase`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{confirm, understand};
 use crate::args::SubjectCommand;
+use crate::chain;
 use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
+use crate::transfer::{Download, bar};
 
 /// How many subjects are asked for at once.
 const PAGE: usize = 200;
@@ -57,6 +59,45 @@ pub(crate) async fn run(
             confirm(&format!("Delete subject {subject} and all its fingers"), yes)?;
             connect().await?.delete(&format!("/v1/subjects/{subject}")).await?;
             Ok(Outcome::done(format!("deleted {subject}"), json!({"deleted": subject})))
+        }
+        SubjectCommand::Export { subject, file, templates, force } => {
+            let mut download = Download::create(&file, force)?;
+            let with = if templates { "?templates=true" } else { "" };
+            let progress = bar("Exporting", None);
+            let mut bytes = 0;
+            let mut take = |piece: &[u8]| {
+                bytes += piece.len();
+                progress.inc(piece.len() as u64);
+                download.write(piece)
+            };
+            let path = format!("/v1/subjects/{subject}/export{with}");
+            connect().await?.fetch(&path, &mut take).await?;
+            progress.finish_and_clear();
+            download.keep()?;
+            let text = format!("all that is kept about {subject} is in {}\n", file.display());
+            Ok(Outcome::done(
+                text,
+                json!({"subject": subject, "file": file, "bytes": bytes, "templates": templates}),
+            ))
+        }
+        SubjectCommand::Erase { subject, proof, yes, force } => {
+            // Before anything is done that cannot be undone.
+            let mut download = Download::create(&proof, force)?;
+            confirm(&format!("Erase subject {subject} and all that is kept of the person"), yes)?;
+            let mut client = connect().await?;
+            match client.delete(&format!("/v1/subjects/{subject}")).await {
+                // Erased before, and the proof was not kept.
+                Err(CtlError::Problem(problem)) if problem.slug() == "unknown-subject" => {}
+                done => done?,
+            }
+            let answer = client.get(&format!("/v1/system/erasures/{subject}")).await?;
+            download.write(answer.to_string().as_bytes())?;
+            let found = chain::Proof::parse(&answer)?;
+            found.check(None).map_err(|why| CtlError::Answer(why.to_owned()))?;
+            download.keep()?;
+            let (number, file) = (found.statement.number, proof.display());
+            let text = format!("erased {subject}: record {number} of the audit; the proof is in {file}\n");
+            Ok(Outcome::done(text, json!({"erased": subject, "record": number, "proof": proof})))
         }
     }
 }

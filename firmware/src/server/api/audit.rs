@@ -17,6 +17,7 @@ use super::on_core;
 use crate::{
     audit::Signed,
     clock::Timestamp,
+    forward::Progress,
     request::Caller,
     server::{
         State,
@@ -42,6 +43,7 @@ pub(super) fn routes() -> Router<State> {
         .route("/v1/audit/verify", get(verification).post(verify).layer(DefaultBodyLimit::max(SMALL)))
         .route("/v1/audit/anchor", get(anchor))
         .route("/v1/audit/key", get(key))
+        .route("/v1/audit/forwarding", get(forwarding))
 }
 
 impl From<AuditError> for Problem {
@@ -51,7 +53,9 @@ impl From<AuditError> for Problem {
             AuditError::Running => {
                 Self::new(StatusCode::CONFLICT, "audit-check-running", "The audit is being verified", detail)
             }
-            AuditError::NoKey => Self::new(StatusCode::CONFLICT, "no-device-key", "Nothing is signed", detail),
+            AuditError::NoKey => {
+                Self::new(StatusCode::CONFLICT, "no-device-key", "Nothing is signed", detail)
+            }
             AuditError::Chain(_) => {
                 let title = "The audit is damaged or was changed";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "audit-broken", title, detail)
@@ -266,9 +270,7 @@ pub(crate) struct VerificationBody {
 /// How far the verification is, and what it found.
 #[utoipa::path(get, path = "/v1/audit/verify", tag = "audit", operation_id = "audit_verification", responses(
     (status = 200, description = "State and progress", body = VerificationBody)))]
-pub(crate) async fn verification(
-    Shared(state): Shared<State>,
-) -> Result<Json<VerificationBody>, Problem> {
+pub(crate) async fn verification(Shared(state): Shared<State>) -> Result<Json<VerificationBody>, Problem> {
     Ok(Json(VerificationBody { check: state.services()?.audit_check().map(CheckBody::from) }))
 }
 
@@ -302,4 +304,54 @@ pub(crate) struct KeyBody {
 pub(crate) async fn key(Shared(state): Shared<State>) -> Result<Json<KeyBody>, Problem> {
     let (store, key) = state.services()?.audit_key()?;
     Ok(Json(KeyBody { store, algorithm: "ed25519".to_owned(), key }))
+}
+
+/// How the audit is forwarded.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ForwardingBody {
+    /// Destinations of the configuration.
+    destinations: Vec<DestinationBody>,
+}
+
+/// How forwarding to a destination goes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DestinationBody {
+    /// What it is called.
+    name: String,
+    /// `syslog` or `webhook`.
+    #[schema(example = "syslog")]
+    kind: String,
+    /// `forwarding`, or `failing` when the last attempt did.
+    #[schema(example = "forwarding")]
+    state: String,
+    /// The last record that it has confirmed.
+    through: u64,
+    /// Records that it has not confirmed.
+    lag: u64,
+    /// Records that it has confirmed since the start of the box.
+    sent: u64,
+    /// When it confirmed last (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    confirmed: Option<Timestamp>,
+    /// Why the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl From<Progress> for DestinationBody {
+    fn from(progress: Progress) -> Self {
+        let lag = progress.lag();
+        let Progress { name, kind, through, sent, confirmed, error, .. } = progress;
+        let state = if error.is_some() { "failing" } else { "forwarding" };
+        Self { name, kind: kind.to_owned(), state: state.to_owned(), through, lag, sent, confirmed, error }
+    }
+}
+
+/// How far each destination has confirmed the audit.
+#[utoipa::path(get, path = "/v1/audit/forwarding", tag = "audit", operation_id = "audit_forwarding", responses(
+    (status = 200, description = "By destination", body = ForwardingBody)))]
+pub(crate) async fn forwarding(Shared(state): Shared<State>) -> Json<ForwardingBody> {
+    let destinations = state.forwarding.progress().into_iter().map(DestinationBody::from).collect();
+    Json(ForwardingBody { destinations })
 }

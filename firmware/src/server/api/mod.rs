@@ -8,6 +8,7 @@ pub(super) mod decisions;
 pub(super) mod fingers;
 pub(super) mod health;
 mod presented;
+pub(super) mod rights;
 pub(super) mod sample;
 pub(super) mod sensors;
 pub(super) mod stations;
@@ -55,6 +56,8 @@ pub(super) fn router(state: State) -> Router {
         .merge(audit::routes())
         .route("/v1/subjects", post(subjects::create).get(subjects::list))
         .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))
+        .route("/v1/subjects/{id}/export", get(rights::export))
+        .route("/v1/system/erasures/{id}", get(rights::proof))
         .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))
         .route("/v1/subjects/{id}/fingers/{position}", delete(fingers::remove))
         .route("/v1/stations", post(stations::add).get(stations::list))

@@ -219,7 +219,7 @@ struct Walked {
 impl Inner {
     /// Verifies the box's own audit, and that of the anchor's box if it is another's.
     pub(super) fn examine(&self, anchor: Option<&Signed>) -> Result<Finding, AuditError> {
-        let _uncut = self.auditing.uncut.read().unwrap_or_else(PoisonError::into_inner);
+        let _uncut = self.auditing.uncut();
         let own = self.store.id();
         let mine = anchor.filter(|anchor| anchor.store == own);
         let walked = self.walked(own, mine)?;

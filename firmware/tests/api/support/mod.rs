@@ -4,11 +4,13 @@ mod client;
 mod daemon;
 mod module;
 mod prints;
+mod receiver;
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use daemon::{Daemon, add_client, authenteond, configure, launch, text};
 pub(crate) use module::Module;
 pub(crate) use prints::{blank, encoded, fixture, png_announcing, sample};
+pub(crate) use receiver::{Manner, Receiver, number};
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,63 @@
+//! How urgent a record is, for who gets the audit forwarded: the one place where a kind of event has its severity.
+
+use serde_json::Value;
+
+/// Severities of syslog (RFC 5424), those that are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Somebody has to act at once: somebody is under duress.
+    Alert = 1,
+    /// Somebody was at the box, or what it stores is damaged.
+    Critical = 2,
+    /// Somebody may be trying something.
+    Warning = 4,
+    /// Something was changed, or somebody refused.
+    Notice = 5,
+    /// A day as any other.
+    Info = 6,
+}
+
+/// Of what happened, as a record has it. A kind that is not known here changes something, and is a notice.
+#[must_use]
+pub fn severity(what: &Value) -> Severity {
+    let text = |field: &str| what[field].as_str().unwrap_or_default();
+    let kind = text("event");
+    match kind {
+        _ if kind.contains("duress") || kind.ends_with("-alarm") => Severity::Alert,
+        "store-damaged" | "subject-lost" => Severity::Critical,
+        _ if kind.contains("tamper") => Severity::Critical,
+        "duplicate-finger" | "restore-begun" | "master-key-changed" => Severity::Warning,
+        _ if kind.contains("lockout") || kind.contains("locked") => Severity::Warning,
+        "verified" | "identified" => match (text("decision"), text("why")) {
+            ("refuse", why) if why.contains("replay") || why.contains("locked") => Severity::Warning,
+            ("refuse", _) => Severity::Notice,
+            _ => Severity::Info,
+        },
+        _ => Severity::Notice,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_urgent_a_replay_warns_and_an_accept_is_a_day_as_any_other() {
+        for (what, expected) in [
+            (json!({"event": "duress-alarm"}), Severity::Alert),
+            (json!({"event": "panel-alarm"}), Severity::Alert),
+            (json!({"event": "sensor-tampered"}), Severity::Critical),
+            (json!({"event": "verified", "decision": "refuse", "why": "replay"}), Severity::Warning),
+            (
+                json!({"event": "verified", "decision": "refuse", "why": "below the threshold"}),
+                Severity::Notice,
+            ),
+            (json!({"event": "identified", "decision": "accept", "why": "match"}), Severity::Info),
+            (json!({"event": "client-added"}), Severity::Notice),
+        ] {
+            assert_eq!(severity(&what), expected, "{what}");
+        }
+    }
+}
