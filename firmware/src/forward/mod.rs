@@ -221,7 +221,7 @@ impl Forwarding {
 
 /// A connection to a destination.
 enum Session {
-    Syslog(syslog::Session),
+    Syslog(Box<syslog::Session>),
     Webhook(Box<webhook::Session>),
 }
 
@@ -257,7 +257,7 @@ impl Forwarder {
                     sleep(if sent { LINGER } else { LOOK }).await;
                 }
                 Err(ForwardError::Audit(AuditError::Store(StoreError::Degraded { .. }))) => {
-                    sleep(LINGER).await
+                    sleep(LINGER).await;
                 }
                 Err(why) => {
                     let why = why.to_string();
@@ -315,7 +315,7 @@ impl Forwarder {
         match &self.to.kind {
             Kind::Syslog { unconfirmed } => {
                 let stream = tls::connect(&self.to).await?;
-                Ok(Session::Syslog(syslog::Session::new(stream, *unconfirmed)))
+                Ok(Session::Syslog(Box::new(syslog::Session::new(stream, *unconfirmed))))
             }
             Kind::Webhook { path, secret } => {
                 let session = webhook::Session::open(&self.to, path, secret.as_deref()).await?;

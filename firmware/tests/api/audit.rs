@@ -132,7 +132,7 @@ async fn audit_has_every_accept_that_a_daemon_gave_before_it_was_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn audit_and_log_hold_no_name_no_secret_and_nothing_of_a_finger() {
-    let daemon = Daemon::with("log.filter = \"debug\"\n");
+    let daemon = Daemon::logging("info,authenteon=debug", "");
     let boss = known(&daemon, "boss", "administrator").await;
     let (officer, station) = (Client::named(&daemon, "officer"), Client::named(&daemon, "station"));
     let person = enrolled(&officer, "125").await;

@@ -282,7 +282,7 @@ impl Inner {
         let ended = walk(store, of, |head, bytes| {
             if !bytes.is_empty() {
                 walked.records += 1;
-                if walked.records % TOLD == 0 {
+                if walked.records.is_multiple_of(TOLD) {
                     if checks.stops.load(Ordering::Relaxed) {
                         return Err(AuditError::Io("the box stops".to_owned()));
                     }

@@ -36,8 +36,7 @@ impl Inner {
         let _cut = self.auditing.uncut.write().unwrap_or_else(PoisonError::into_inner);
         let device = self.auditing.device.get().ok_or(AuditError::NoKey)?;
         let (store, own) = (self.store.as_ref(), self.store.id());
-        let start = Head::start_of(store, own)?;
-        let mut head = start.clone();
+        let mut head = Head::start_of(store, own)?;
         let mut changes = Vec::new();
         for (key, bytes) in store.scan(Table::Audit, None, TOGETHER)? {
             let next = head.follow(&key, &bytes)?;

@@ -144,6 +144,10 @@ pub(crate) async fn read(response: hyper::Response<hyper::body::Incoming>) -> An
         assert!(bytes.is_empty());
         return Answer { status, body: Value::Null };
     }
+    if kind.as_deref() == Some("application/x-ndjson") {
+        // Lines, each a value of its own.
+        return Answer { status, body: Value::String(String::from_utf8(bytes.to_vec()).unwrap()) };
+    }
     let body: Value = serde_json::from_slice(&bytes)
         .unwrap_or_else(|why| panic!("{status} {kind:?} with a body that is no JSON ({why}): {bytes:?}"));
     if status >= 400 {

@@ -69,6 +69,11 @@ impl Daemon {
 
     /// A daemon with more lines in its configuration.
     pub(crate) fn with(configuration: &str) -> Self {
+        Self::logging("info", configuration)
+    }
+
+    /// The same, whose log is filtered so.
+    pub(crate) fn logging(filter: &str, configuration: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pki = folder.path().join("pki");
         let made = authenteond(&["pki", "init", "--dir", pki.to_str().unwrap()]);
@@ -76,7 +81,7 @@ impl Daemon {
         for role in ["officer", "station"] {
             add_client(&pki, role, role);
         }
-        configure(folder.path(), &format!("{configuration}\n[log]\njson = true\n"));
+        configure(folder.path(), &format!("{configuration}\n[log]\nfilter = {filter:?}\njson = true\n"));
         let (child, address, said) = spawn(folder.path());
         Self { folder, child, address, said }
     }
