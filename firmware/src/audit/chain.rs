@@ -65,7 +65,8 @@ impl Head {
     /// [`ChainError`] when the last record cannot be read.
     pub fn of(store: &dyn Store) -> Result<Self, ChainError> {
         match store.last(Table::Audit)? {
-            None => Self::start_of(store, store.id()),
+            // The last record is never cut off: nothing was ever written.
+            None => Ok(Self::none()),
             Some((_, bytes)) => {
                 let record = parse(&bytes, 0)?;
                 Ok(Self { number: record.number, hash: hash(&bytes) })

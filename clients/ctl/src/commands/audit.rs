@@ -212,7 +212,7 @@ fn line(record: &Value) -> String {
     let (by, what) = (&record["by"], &record["what"]);
     let mut line = format!(
         "{:>6}  {}  {} {}  {}",
-        record["number"],
+        record["number"].as_u64().unwrap_or_default(),
         text(&record["at"]),
         text(&by["role"]),
         text(&by["name"]),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod at_rest;
+mod audit;
 mod backup;
 mod box_sensors;
 mod claim;

@@ -4,8 +4,6 @@
 //! Invariant: start and deletion are one change with its record; nothing is cut that does not verify, and the last record
 //! stays.
 
-use std::sync::PoisonError;
-
 use super::{AuditError, Inner, read};
 use crate::{
     audit::{Event, Head, Purpose, place},
@@ -18,9 +16,8 @@ use crate::{
 const TOGETHER: usize = 500;
 
 impl Inner {
-    /// Deletes every record from before that moment up to the first that is not; gives the last one that was deleted, zero
-    /// when none was.
-    /// Nothing that one of the destinations has not confirmed.
+    /// Deletes every record from before that moment up to the first that is not, or that one of the destinations has not
+    /// confirmed; gives the last one that was deleted, zero when none was.
     pub(super) fn cut_audit(&self, before: Timestamp, destinations: &[String]) -> Result<u64, AuditError> {
         let mut through = 0;
         // The records of the cutting itself are not cut, whatever the clock says.
@@ -33,7 +30,8 @@ impl Inner {
     }
 
     fn cut_some(&self, before: Timestamp, last: u64) -> Result<Option<u64>, AuditError> {
-        let _cut = self.auditing.uncut.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever reads the audit may be slow: it is tried again later, and nobody else waits for it.
+        let Ok(_cut) = self.auditing.uncut.try_write() else { return Ok(None) };
         let device = self.auditing.device.get().ok_or(AuditError::NoKey)?;
         let (store, own) = (self.store.as_ref(), self.store.id());
         let mut head = Head::start_of(store, own)?;

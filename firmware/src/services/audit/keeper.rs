@@ -146,7 +146,8 @@ impl Inner {
         }
         let now = self.clock.now();
         let believed = state.clock.holds(now, LOOK);
-        if state.since_cut < CUT {
+        // What rests on the index waits for it.
+        if state.since_cut < CUT || self.store.progress().is_some() {
             return;
         }
         state.since_cut = Duration::ZERO;
