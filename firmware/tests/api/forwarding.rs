@@ -88,9 +88,9 @@ async fn forwarding_by_syslog_leaves_nothing_out_when_the_receiver_was_down_and_
     daemon.kill();
     receiver.up().await;
     daemon.start_again();
-    let (boss, officer) = (Client::named(&daemon, "boss"), Client::named(&daemon, "officer"));
     // Killed again and again, in whatever it is doing.
     for round in 0..3 {
+        let officer = Client::named(&daemon, "officer");
         until("somebody is enrolled", async || {
             officer.post("/v1/subjects", &json!({ "name": format!("round {round}") })).await.status == 201
         })
@@ -99,7 +99,6 @@ async fn forwarding_by_syslog_leaves_nothing_out_when_the_receiver_was_down_and_
         daemon.kill();
         daemon.start_again();
     }
-    drop((boss, officer));
     let boss = Client::named(&daemon, "boss");
     caught_up(&boss).await;
     no_gap(&receiver.records(), head(&boss).await);
