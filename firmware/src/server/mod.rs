@@ -13,6 +13,7 @@ mod json;
 mod openapi;
 mod outgoing;
 mod problem;
+mod tcp;
 mod tls;
 mod updates;
 
@@ -28,7 +29,7 @@ use std::{
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info};
 
 use crate::{
     claim::Claim,
@@ -261,38 +262,8 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, acceptor, state } = self;
         let router = api::router(state.clone());
-        let connections = Arc::new(Semaphore::new(state.limits.connections));
         let graceful = GracefulShutdown::new();
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&connections).acquire_owned() => permit,
-                () = &mut stop => break,
-            };
-            // The semaphore is never closed.
-            let Ok(permit) = permit else { break };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = &mut stop => break,
-            };
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(why) => {
-                    // Out of descriptors, say: what is open goes on, and closing makes room.
-                    warn!(%why, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            };
-            debug!(%peer, "connection");
-            let (acceptor, router, state) = (acceptor.clone(), router.clone(), state.clone());
-            let watcher = graceful.watcher();
-            tokio::spawn(async move {
-                connection::serve(stream, &acceptor, router, &state, watcher).await;
-                drop(permit);
-            });
-        }
-        drop(listener);
+        tcp::accept(listener, acceptor, router, &state, &graceful, stop).await;
         // Whoever waits for a finger is told, and the drain does not wait for one.
         state.sensors.close();
         if timeout(state.limits.drain(), graceful.shutdown()).await.is_err() {
