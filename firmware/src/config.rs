@@ -118,6 +118,8 @@ pub struct Config {
 pub struct Server {
     /// Address and port.
     pub listen: SocketAddr,
+    /// Whether HTTP/3 is served on the UDP port of the same number.
+    pub http3: bool,
 }
 
 /// The port that IANA lists as `biolink-auth`.
@@ -125,7 +127,7 @@ pub const PORT: u16 = 3411;
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], PORT)) }
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], PORT)), http3: true }
     }
 }
 
@@ -186,8 +188,10 @@ impl Default for PolicyValues {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
-    /// Connections at a time.
+    /// Connections at a time, on TCP and again on UDP.
     pub connections: usize,
+    /// Of these from one address; with IPv6 from one /64.
+    pub connections_per_address: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
     /// Seconds for a TLS handshake.
@@ -204,6 +208,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_per_address: 256,
             body_bytes: 16 << 20,
             handshake_seconds: 5,
             request_seconds: 10,
@@ -331,6 +336,7 @@ impl Loaded {
         }
         for (key, value) in [
             ("connections", c.limits.connections as u64),
+            ("connections-per-address", c.limits.connections_per_address as u64),
             ("handshake-seconds", c.limits.handshake_seconds),
             ("request-seconds", c.limits.request_seconds),
             ("idle-seconds", c.limits.idle_seconds),

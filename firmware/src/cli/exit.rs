@@ -79,7 +79,9 @@ impl From<ClientsError> for Failure {
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
-            ServeError::Listen { ref why, .. } => Self::new(code_of(why, UNAVAILABLE), &error),
+            ServeError::Listen { ref why, .. } | ServeError::Udp { ref why, .. } => {
+                Self::new(code_of(why, UNAVAILABLE), &error)
+            }
             ServeError::Tls(_) => Self::new(CONFIG, &error),
             ServeError::Clients(error) => error.into(),
         }

@@ -3,6 +3,7 @@
 mod agent;
 mod clock;
 mod console;
+mod descriptors;
 mod exit;
 mod network;
 mod pki;
@@ -36,7 +37,7 @@ struct Cli {
 enum Command {
     /// Show the main job: enrol, verify, refuse and identify over TLS, then keep serving.
     Demo(DemoArguments),
-    /// Serve until SIGTERM or SIGINT. SIGHUP reads the registry of clients again.
+    /// Serve until SIGTERM or SIGINT. SIGHUP reads the registry of clients and the certificate again.
     Serve {
         /// The configuration file.
         #[arg(long)]

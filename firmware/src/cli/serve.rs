@@ -14,7 +14,7 @@ use tokio::{
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::{exit::Failure, selftest, storage};
+use super::{descriptors, exit::Failure, selftest, storage};
 use crate::{
     announce::announce,
     claim::{Claim, Console, Device, StandardOutput, addresses},
@@ -74,8 +74,11 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let claim = claim(&config)?;
     let lock = storage::open(&config, policy)?;
     let pki = config.pki.folder;
-    let server = Server::bind(config.server.listen, pki.clone(), config.limits, lock.clone()).await?;
+    let mut limits = config.limits;
+    descriptors::fit(&mut limits);
+    let server = Server::bind(config.server.listen, pki.clone(), limits, lock.clone()).await?;
     let failed = |why| Failure::io(&why);
+    let server = if config.server.http3 { server.with_http3()? } else { server };
     let server = match &claim {
         Some(claim) => server.with_claim(Arc::clone(claim)),
         None => server,
@@ -97,7 +100,7 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let address = server.address().map_err(failed)?;
-    info!(%address, "serving over TLS 1.3");
+    info!(%address, http3 = config.server.http3, "serving over TLS 1.3");
     // A box that cannot be found by its name is found by its address.
     let announcement = config.announce.as_ref().map(|section| announce(section, address.port()));
     if let Some(Err(why)) = &announcement {
@@ -136,6 +139,10 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     }
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
+            match reloader.reload_certificate() {
+                Ok(()) => info!("certificate read again"),
+                Err(why) => error!(%why, "certificate not read; the old one stays"),
+            }
             let reloader = reloader.clone();
             match tokio::task::spawn_blocking(move || reloader.reload()).await {
                 Ok(Ok(())) => info!("clients read again"),

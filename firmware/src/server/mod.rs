@@ -1,18 +1,24 @@
-//! The server on port 3411: HTTP/1.1 and HTTP/2 over TLS 1.3, and nothing in clear.
+//! The server on port 3411: HTTP/1.1 and HTTP/2 over TLS 1.3 on TCP, HTTP/3 on UDP, and nothing in clear.
 //!
-//! One task accepts; each connection is a task of its own, bounded in number and time. Matching runs on
+//! One task accepts on each; each connection is a task of its own, bounded in number and time. Matching runs on
 //! blocking threads, as many at a time as there are cores. The server calls the services and never the
 //! store.
 
 mod access;
 mod api;
 mod backups;
+mod certificate;
 mod connection;
+mod exchange;
+mod http3;
 mod incoming;
 mod json;
 mod openapi;
 mod outgoing;
+mod places;
 mod problem;
+mod quic;
+mod streams;
 mod tcp;
 mod tls;
 mod updates;
@@ -26,9 +32,13 @@ use std::{
     time::Duration,
 };
 
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
-use tokio_rustls::TlsAcceptor;
+use axum::{
+    http::{HeaderValue, header::ALT_SVC},
+    middleware,
+    response::Response,
+};
+use quinn::Endpoint;
+use tokio::sync::{Semaphore, watch};
 use tracing::{error, info};
 
 use crate::{
@@ -48,7 +58,11 @@ use crate::{
 };
 
 use backups::Backups;
+use certificate::ServerCertificate;
+use places::Places;
 use problem::Problem;
+use tcp::Listener;
+use tls::Tls;
 use updates::Updates;
 
 pub use openapi::document as openapi_document;
@@ -71,6 +85,16 @@ pub enum ServeError {
     /// The address is taken or not ours.
     #[error("cannot listen on {address}: {why}")]
     Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        why: io::Error,
+    },
+    /// The UDP port is taken.
+    #[error(
+        "cannot listen on UDP {address} for HTTP/3: {why}; free the port, or switch HTTP/3 off: [server] http3 = false"
+    )]
+    Udp {
         /// Where.
         address: SocketAddr,
         /// Why.
@@ -146,8 +170,10 @@ impl State {
 
 /// A bound server, ready to run.
 pub struct Server {
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
+    listener: Listener,
+    tls: Tls,
+    /// HTTP/3, unless it is switched off.
+    quic: Option<Endpoint>,
     state: State,
 }
 
@@ -162,9 +188,9 @@ impl Server {
         limits: Limits,
         lock: Lock,
     ) -> Result<Self, ServeError> {
-        let acceptor = TlsAcceptor::from(Arc::new(tls::config(&pki)?));
+        let tls = Tls::load(&pki)?;
         let clients = Arc::new(RwLock::new(Clients::load(&pki)?));
-        let listener = TcpListener::bind(address).await.map_err(|why| ServeError::Listen { address, why })?;
+        let listener = Listener::bind(address, &tls).await?;
         let state = State {
             lock,
             limits,
@@ -183,7 +209,18 @@ impl Server {
             clock_report: None,
             forwarding: Forwarding::default(),
         };
-        Ok(Self { listener, acceptor, state })
+        Ok(Self { listener, tls, quic: None, state })
+    }
+
+    /// With HTTP/3 on the UDP port of the same number.
+    ///
+    /// # Errors
+    /// [`ServeError::Udp`], say when the port is taken.
+    pub fn with_http3(mut self) -> Result<Self, ServeError> {
+        let address = self.listener.socket.local_addr();
+        let address = address.map_err(|why| ServeError::Udp { address: ([0; 4], 0).into(), why })?;
+        self.quic = Some(quic::bind(address, &self.tls, &self.state.limits)?);
+        Ok(self)
     }
 
     /// With a claim: until it is made, nobody is served.
@@ -249,26 +286,43 @@ impl Server {
     /// # Errors
     /// What the system says.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listener.socket.local_addr()
     }
 
-    /// A handle to read the registry of clients again.
+    /// A handle to read the registry of clients and the certificate again.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        Reloader { state: self.state.clone() }
+        Reloader { state: self.state.clone(), certificate: self.tls.certificate().clone() }
     }
 
     /// Serves until `stop` resolves, then lets open requests finish for the drain time.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, acceptor, state } = self;
+        let Self { listener, quic, state, .. } = self;
         let router = api::router(state.clone());
-        let graceful = GracefulShutdown::new();
-        tcp::accept(listener, acceptor, router, &state, &graceful, stop).await;
-        // Whoever waits for a finger is told, and the drain does not wait for one.
-        state.sensors.close();
-        if timeout(state.limits.drain(), graceful.shutdown()).await.is_err() {
-            info!("connections were still open after the drain time");
-        }
+        let places = Places::new(&state.limits);
+        let (stopping, stopped) = watch::channel(false);
+        let ending = async {
+            stop.await;
+            // Whoever waits for a finger is told, and the drain does not wait for one.
+            state.sensors.close();
+            stopping.send_replace(true);
+        };
+        let advertised = quic.as_ref().and_then(advertisement);
+        let over_quic = async {
+            if let Some(endpoint) = quic {
+                let places = places.beside(&state.limits);
+                quic::serve(endpoint, router.clone(), &state, places, stopped.clone()).await;
+            }
+        };
+        let over_tcp = match advertised {
+            Some(value) => router.clone().layer(middleware::map_response(move |mut answer: Response| {
+                answer.headers_mut().insert(ALT_SVC, value.clone());
+                std::future::ready(answer)
+            })),
+            None => router.clone(),
+        };
+        let over_tcp = listener.serve(over_tcp, &state, places.clone(), stopped.clone());
+        tokio::join!(ending, over_tcp, over_quic);
         let sensors = state.sensors.clone();
         let ended = tokio::task::spawn_blocking(move || sensors.ended(READERS_END)).await;
         if !ended.unwrap_or(false) {
@@ -277,10 +331,18 @@ impl Server {
     }
 }
 
-/// Reads the registry of clients again, for connections that are open too.
+/// Says on TCP that there is HTTP/3 as well.
+fn advertisement(quic: &Endpoint) -> Option<HeaderValue> {
+    let port = quic.local_addr().ok()?.port();
+    HeaderValue::try_from(format!("h3=\":{port}\"; ma=86400")).ok()
+}
+
+/// Reads what lies in the authority's folder again: the registry of clients, for connections that are open too, and the
+/// server's certificate, for those to come.
 #[derive(Clone)]
 pub struct Reloader {
     state: State,
+    certificate: ServerCertificate,
 }
 
 impl Reloader {
@@ -293,7 +355,16 @@ impl Reloader {
         self.state.settle_clients()
     }
 
-    /// The same as soon as the store is open.
+    /// Reads the server's certificate and key again: every handshake from now on shows them, on TCP and on QUIC, and no
+    /// connection is closed for it. When they cannot be used the old ones stay.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn reload_certificate(&self) -> Result<(), TlsError> {
+        self.certificate.reload()
+    }
+
+    /// The same as [`Reloader::reload`] as soon as the store is open.
     pub async fn reload_once_open(&self) {
         if self.state.lock.opened().await.is_err() {
             return;

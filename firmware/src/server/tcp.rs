@@ -2,12 +2,19 @@
 //!
 //! One task accepts; each connection is a task of its own, bounded in number and time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use axum::{
-    Extension, Router,
-    extract::Request,
-    middleware::{self, Next},
+use axum::{Router, body::Body};
+use hyper::{
+    Request,
+    service::{Service, service_fn},
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -17,96 +24,136 @@ use hyper_util::{
     },
     service::TowerToHyperService,
 };
-use sha2::{Digest, Sha256};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
-use tracing::{debug, warn};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tracing::{debug, info, warn};
 
 use super::{
-    State,
-    connection::{HEAD, PeerCertificate, STREAMS, counted, idle},
+    ServeError, State,
+    connection::{Activity, HEAD, PeerCertificate, Share, WINDOW, told},
+    places::Places,
+    tls::Tls,
 };
+use crate::config::Limits;
 
 /// First byte of a TLS record that begins a handshake.
 const HANDSHAKE: u8 = 0x16;
 /// The answer to whoever speaks plainly.
 const PLAIN: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 65\r\nconnection: close\r\n\r\nThis port speaks TLS only: use https and the certificate it has.\n";
 
-/// Accepts until `stop` resolves. The connections go on, and end as `graceful` is told to.
-pub(super) async fn accept(
-    listener: TcpListener,
+/// The protocols that are spoken here, the better first.
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+/// Streams that a client has reset and the box has not looked at yet, and streams that the box resets.
+const RESETS: usize = 32;
+
+/// The listener: a socket, and how TLS is spoken on it.
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
     acceptor: TlsAcceptor,
-    router: Router,
-    state: &State,
-    graceful: &GracefulShutdown,
-    stop: impl Future<Output = ()>,
-) {
-    let connections = Arc::new(Semaphore::new(state.limits.connections));
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let permit = tokio::select! {
-            permit = Arc::clone(&connections).acquire_owned() => permit,
-            () = &mut stop => return,
-        };
-        // The semaphore is never closed.
-        let Ok(permit) = permit else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => return,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(why) => {
-                // Out of descriptors, say: what is open goes on, and closing makes room.
-                warn!(%why, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+impl Listener {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub(super) async fn bind(address: SocketAddr, tls: &Tls) -> Result<Self, ServeError> {
+        let acceptor = TlsAcceptor::from(Arc::new(tls.config(PROTOCOLS)?));
+        let socket = TcpListener::bind(address).await.map_err(|why| ServeError::Listen { address, why })?;
+        Ok(Self { socket, acceptor })
+    }
+
+    /// Accepts until `stop` says so, then lets open requests finish for the drain time.
+    pub(super) async fn serve(
+        self,
+        router: Router,
+        state: &State,
+        places: Places,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let graceful = GracefulShutdown::new();
+        loop {
+            let free = tokio::select! {
+                free = places.free() => free,
+                () = told(&mut stop) => break,
+            };
+            let Some(free) = free else { break };
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = told(&mut stop) => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(why) => {
+                    // Out of descriptors, say: what is open goes on, and closing makes room.
+                    warn!(%why, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let Some(place) = places.give(free, peer.ip()) else {
+                debug!(%peer, "no place for another connection of this address");
                 continue;
-            }
-        };
-        debug!(%peer, "connection");
-        let (acceptor, router, state) = (acceptor.clone(), router.clone(), state.clone());
-        let watcher = graceful.watcher();
-        tokio::spawn(async move {
-            serve(stream, &acceptor, router, &state, watcher).await;
-            drop(permit);
-        });
+            };
+            debug!(%peer, "connection");
+            let (acceptor, router, limits) = (self.acceptor.clone(), router.clone(), state.limits);
+            let watcher = graceful.watcher();
+            tokio::spawn(async move {
+                serve(stream, &acceptor, router, &limits, watcher).await;
+                drop(place);
+            });
+        }
+        drop(self);
+        if timeout(state.limits.drain(), graceful.shutdown()).await.is_err() {
+            info!("connections were still open after the drain time");
+        }
     }
 }
 
-async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, router: Router, state: &State, watcher: Watcher) {
-    let limits = &state.limits;
+async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, router: Router, limits: &Limits, watcher: Watcher) {
     // Answers are small and somebody waits for them.
     if let Err(why) = stream.set_nodelay(true) {
         debug!(%why, "no delay");
     }
-    let Ok(Some(stream)) = timeout(limits.handshake(), only_tls(stream)).await else { return };
-    let stream = match timeout(limits.handshake(), acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(why)) => return debug!(%why, "handshake refused"),
+    let shaken = async { Some(acceptor.accept(only_tls(stream).await?).await) };
+    let stream = match timeout(limits.handshake(), shaken).await {
+        Ok(Some(Ok(stream))) => stream,
+        Ok(Some(Err(why))) => return debug!(%why, "handshake refused"),
+        Ok(None) => return,
         Err(_) => return debug!("handshake took too long"),
     };
-    let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let peer = PeerCertificate(leaf.map(|certificate| Sha256::digest(certificate).into()));
-    let (busy, activity) = watch::channel(0_usize);
-    let counted =
-        middleware::from_fn(move |request: Request, next: Next| counted(busy.clone(), request, next));
-    let service = TowerToHyperService::new(router.layer(Extension(peer)).layer(counted));
+    let tls = stream.get_ref().1;
+    let peer = PeerCertificate::of(tls.peer_certificates().and_then(|chain| chain.first()));
+    let share = Share::of(peer);
+    // What comes between requests of HTTP/2 may be an answer to a ping.
+    let beginnings = tls.alpn_protocol() != Some(PROTOCOLS[0]);
+    let activity = Activity::new();
+    let quiet = activity.quiet(limits.request(), limits.idle());
+    let stream = Listening { stream, activity: beginnings.then(|| activity.clone()) };
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        let (working, activity) = (activity.begin(), activity.clone());
+        let answer = TowerToHyperService::new(router.clone()).call(request);
+        async move { answer.await.map(|answer| working.until_answered(answer, &activity)) }
+    });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.request())
-        .max_buf_size(HEAD.max(8192));
+    // How long a head takes is measured here: there the time between requests would count too.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD.max(8192));
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(share.streams)
         .max_header_list_size(HEAD as u32)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(RESETS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(share.window())
         .keep_alive_interval(limits.request())
         .keep_alive_timeout(limits.request());
     let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -114,7 +161,58 @@ async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, router: Router, state:
         ended = watcher.watch(connection.into_owned()) => if let Err(why) = ended {
             debug!(%why, "connection ended");
         },
-        () = idle(activity, limits.idle()) => debug!("connection idle for too long"),
+        () = quiet => debug!("connection idle or slow for too long"),
+    }
+}
+
+/// A stream that tells when something comes.
+struct Listening {
+    stream: TlsStream<TcpStream>,
+    activity: Option<Activity>,
+}
+
+impl AsyncRead for Listening {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Some(activity) = self.activity.as_ref().filter(|_| buffer.filled().len() > before) {
+            activity.heard();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Listening {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

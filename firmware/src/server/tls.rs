@@ -1,5 +1,6 @@
 //! TLS 1.3 and nothing older, by aws-lc-rs, the post-quantum key exchange first; no early data, since a
-//! verification must not be replayed. Client certificates are asked for and checked, not required.
+//! verification must not be replayed, and no resumption, since a certificate is looked at whenever somebody comes.
+//! Client certificates are asked for and checked, not required.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,13 +10,16 @@ use std::{
 
 use rustls::{
     RootCertStore, ServerConfig,
-    crypto::aws_lc_rs,
-    server::{VerifierBuilderError, WebPkiClientVerifier},
+    crypto::{CryptoProvider, aws_lc_rs},
+    server::{
+        NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier,
+    },
     time_provider::TimeProvider,
     version::TLS13,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
+use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject};
 
+use super::certificate::ServerCertificate;
 use crate::clock::{Clock, SystemClock};
 
 /// Why the certificates cannot be used.
@@ -37,29 +41,53 @@ pub enum TlsError {
     Authority(#[from] VerifierBuilderError),
 }
 
-/// The server's side of TLS, from an authority's folder.
-pub(super) fn config(pki: &Path) -> Result<ServerConfig, TlsError> {
-    let file = |name: &str| pki.join(name);
-    let mut roots = RootCertStore::empty();
-    let authority = certificates(&file("ca.pem"))?;
-    for certificate in &authority {
-        roots.add(certificate.clone())?;
+/// The server's side of TLS on every transport.
+#[derive(Clone)]
+pub(super) struct Tls {
+    certificate: ServerCertificate,
+    verifier: Arc<dyn ClientCertVerifier>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Tls {
+    /// Reads an authority's folder.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub(super) fn load(pki: &Path) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(&pki.join("ca.pem"))? {
+            roots.add(certificate)?;
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .allow_unauthenticated()
+            .build()?;
+        let certificate = ServerCertificate::load(pki, Arc::clone(&provider))?;
+        Ok(Self { certificate, verifier, provider })
     }
-    // With the authority, whom a client that was told only its SHA-256 has never seen.
-    let chain = [certificates(&file("server.pem"))?, authority].concat();
-    let path = file("server.key");
-    let key = PrivateKeyDer::from_pem_file(&path).map_err(|why| TlsError::File { path, why })?;
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .allow_unauthenticated()
-        .build()?;
-    let mut config = ServerConfig::builder_with_details(provider, Arc::new(Floored))
-        .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.max_early_data_size = 0;
-    Ok(config)
+
+    /// The configuration for these protocols.
+    ///
+    /// # Errors
+    /// [`TlsError::Config`].
+    pub(super) fn config(&self, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
+        let mut config = ServerConfig::builder_with_details(Arc::clone(&self.provider), Arc::new(Floored))
+            .with_protocol_versions(&[&TLS13])?
+            .with_client_cert_verifier(Arc::clone(&self.verifier))
+            .with_cert_resolver(Arc::new(self.certificate.clone()));
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        config.max_early_data_size = 0;
+        // A session that is resumed would bring a client's certificate that nobody looks at again.
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(config)
+    }
+
+    /// The certificate, to have it read again.
+    pub(super) fn certificate(&self) -> &ServerCertificate {
+        &self.certificate
+    }
 }
 
 /// The time by which certificates of clients are valid. A box that woke up in 1970 must let in whom it
@@ -73,7 +101,8 @@ impl TimeProvider for Floored {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The certificates in a file.
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let fails = |why| TlsError::File { path: path.to_owned(), why };
     CertificateDer::pem_file_iter(path).map_err(fails)?.collect::<Result<_, _>>().map_err(fails)
 }
@@ -86,12 +115,12 @@ mod tests {
     use crate::credential::authority::Authority;
 
     #[test]
-    fn the_post_quantum_key_exchange_comes_first_and_there_is_no_early_data() {
+    fn the_post_quantum_key_exchange_comes_first_and_nothing_is_resumed_or_early() {
         let folder = tempfile::tempdir().unwrap();
         Authority::init(folder.path(), &["localhost".to_owned()]).unwrap();
-        let config = config(folder.path()).unwrap();
+        let config = Tls::load(folder.path()).unwrap().config(&[b"h3"]).unwrap();
         assert_eq!(config.crypto_provider().kx_groups[0].name(), NamedGroup::X25519MLKEM768);
-        assert_eq!(config.max_early_data_size, 0);
+        assert_eq!((config.max_early_data_size, config.send_tls13_tickets), (0, 0));
         assert!(
             config
                 .crypto_provider()
@@ -104,7 +133,7 @@ mod tests {
     #[test]
     fn a_folder_without_certificates_is_named_with_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
-        let why = config(folder.path()).unwrap_err().to_string();
+        let why = Tls::load(folder.path()).err().unwrap().to_string();
         assert!(why.contains("ca.pem") && why.contains("pki init"), "{why}");
     }
 }
