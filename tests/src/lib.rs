@@ -2,14 +2,15 @@
 //!
 //! [`synthetic`] makes prints whose truth is known, [`sets`] reads and writes folders of prints,
 //! [`accuracy`] says how often the matcher errs on them, [`calibration`] fits what its scores mean,
-//! [`load`] asks a daemon as often as an office does and says how long it takes, [`emulator`] is a reader for programs
-//! that want a serial port, [`swtpm`] a TPM for those that want one.
+//! [`load`] asks a daemon as often as an office does and says how long it takes, [`http3`] is a client of it over QUIC,
+//! [`emulator`] a reader for programs that want a serial port, [`swtpm`] a TPM for those that want one.
 
 #![forbid(unsafe_code)]
 
 pub mod accuracy;
 pub mod calibration;
 pub mod emulator;
+pub mod http3;
 pub mod load;
 pub mod sets;
 pub mod swtpm;

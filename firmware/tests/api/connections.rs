@@ -95,6 +95,94 @@ async fn a_certificate_of_a_foreign_authority_is_refused_in_the_handshake() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_protocol_that_is_not_spoken_on_tcp_is_refused_in_the_handshake() {
+    let daemon = Daemon::start();
+    let station = Client::named(&daemon, "station");
+    for protocol in [&b"h3"[..], b"smtp"] {
+        let why = station.offering(&[protocol]).connect().await.unwrap_err().to_string();
+        assert!(why.contains("NoApplicationProtocol"), "{why}");
+    }
+    assert!(station.offering(&[b"smtp", b"http/1.1"]).connect().await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_connection_is_idle_for_the_idle_time_and_not_for_that_of_a_head() {
+    let daemon = Daemon::with("[limits]\nrequest-seconds = 1\nidle-seconds = 60");
+    let station = Client::named(&daemon, "station");
+    let mut kept = station.open().await;
+    for _ in 0..2 {
+        let request = station.request(&Method::GET, "/v1/health/ready").body(Default::default()).unwrap();
+        assert_eq!(station.send(&mut kept, request).await.status, 200);
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+    }
+    assert!(!kept.is_closed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_its_answers_is_let_go() {
+    let daemon = Daemon::with("[limits]\nidle-seconds = 1");
+    let mut deaf = Client::named(&daemon, "station").connect().await.unwrap();
+    let asking = async {
+        // Until the box takes no more of them, and then hangs up.
+        while deaf.write_all(b"GET /v1/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() {}
+    };
+    timeout(PATIENCE, asking).await.unwrap();
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// What an HTTP/2 client says first.
+fn hello() -> Vec<u8> {
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[])].concat()
+}
+
+/// GET / of https://x, by the static table of HPACK.
+const GET: [u8; 6] = [0x82, 0x87, 0x84, 0x41, 0x01, b'x'];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_client_that_opens_and_resets_requests_is_let_go() {
+    let daemon = Daemon::start();
+    let mut rude = Client::named(&daemon, "station").offering(&[b"h2"]).connect().await.unwrap();
+    let mut said = hello();
+    for stream in (1..4000).step_by(2) {
+        // A head that ends the request, and its end by CANCEL (8).
+        said.extend(frame(1, 0x5, stream, &GET));
+        said.extend(frame(3, 0, stream, &8_u32.to_be_bytes()));
+    }
+    // It may hang up before it has read all of that.
+    let _ = rude.write_all(&said).await;
+    let answer = rest(&mut rude).await;
+    // GOAWAY with ENHANCE_YOUR_CALM (11), where the reset of the connection did not outrun it.
+    let calm = answer.windows(17).any(|bytes| bytes[3] == 7 && bytes[13..17] == [0, 0, 0, 11]);
+    assert!(calm || answer.len() < 1000, "{} bytes", answer.len());
+    assert_eq!(Client::stranger(&daemon).get("/v1/health/live").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_client_with_half_a_head_or_half_a_body_is_let_go() {
+    let daemon = Daemon::with("[limits]\nrequest-seconds = 1\nidle-seconds = 1");
+    let station = Client::named(&daemon, "station").offering(&[b"h2"]);
+    let began = Instant::now();
+    // A head without its end; then a head of POST /v1/verify with JSON, and a byte of its body.
+    let half_head = frame(1, 0, 1, &GET[..3]);
+    let mut fields = vec![0x83, 0x87, 0x41, 0x01, b'x', 0x04, 10];
+    fields.extend(b"/v1/verify");
+    fields.extend([0x5F, 16]);
+    fields.extend(b"application/json");
+    let half_body = [frame(1, 0x4, 1, &fields), frame(0, 0, 1, b"{")].concat();
+    for half in [half_head, half_body] {
+        let mut stream = station.connect().await.unwrap();
+        stream.write_all(&[hello(), half].concat()).await.unwrap();
+        rest(&mut stream).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_is_slow_to_shake_hands_is_let_go() {
     let daemon = Daemon::with("[limits]\nhandshake-seconds = 1");
     let mut silent = TcpStream::connect(daemon.address).await.unwrap();

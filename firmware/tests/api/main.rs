@@ -1,5 +1,5 @@
 //! The whole daemon as its clients meet it: the real binary with its own authority and store, on a free
-//! port of this machine, asked over TLS. Nothing in here reaches into the library but `readers`, `updates` and `backup`.
+//! port of this machine, asked over TLS. Nothing in here reaches into the library but `readers`, `updates`, `backup` and `certificates`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 #[path = "../update/support.rs"]
@@ -12,13 +12,17 @@ mod audit;
 mod backup;
 mod bad_bodies;
 mod bad_samples;
+mod certificates;
 mod commands;
 mod connections;
 mod console;
 mod demo;
 mod first_boot;
 mod forwarding;
+mod http3;
+mod idle;
 mod job;
+mod other_clients;
 mod readers;
 mod roles;
 mod serial_readers;

@@ -3,6 +3,7 @@
 
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use authenteon_tests::http3;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, client::conn::http1};
@@ -87,6 +88,21 @@ impl Client {
         Self { address: self.address, connector: TlsConnector::from(Arc::new(config)) }
     }
 
+    /// Where its daemon listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The client's side of TLS.
+    pub(crate) fn tls(&self) -> ClientConfig {
+        ClientConfig::clone(self.connector.config())
+    }
+
+    /// A connection of HTTP/3.
+    pub(crate) async fn open_http3(&self) -> http3::Connection {
+        http3::Client::new(self.tls()).unwrap().connect(self.address).await.unwrap()
+    }
+
     /// A connection after the handshake, as far as the client can tell.
     pub(crate) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await?;
@@ -140,6 +156,27 @@ pub(crate) async fn read(response: hyper::Response<hyper::body::Incoming>) -> An
     let status = response.status().as_u16();
     let kind = response.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
     let bytes = timeout(PATIENCE, response.into_body().collect()).await.unwrap().unwrap().to_bytes();
+    understood(status, kind, &bytes)
+}
+
+/// Asks over HTTP/3 with a body of these bytes, said to be JSON.
+pub(crate) async fn ask_http3(
+    connection: &mut http3::Connection,
+    method: &Method,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(body) = &body {
+        request = request.header("content-type", "application/json").header("content-length", body.len());
+    }
+    let request = request.body(Bytes::from(body.unwrap_or_default())).unwrap();
+    let response = timeout(PATIENCE, connection.ask(request)).await.unwrap().unwrap();
+    let kind = response.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
+    understood(response.status().as_u16(), kind, response.body())
+}
+
+fn understood(status: u16, kind: Option<String>, bytes: &[u8]) -> Answer {
     if status == 204 {
         assert!(bytes.is_empty());
         return Answer { status, body: Value::Null };
@@ -148,7 +185,7 @@ pub(crate) async fn read(response: hyper::Response<hyper::body::Incoming>) -> An
         // Lines, each a value of its own.
         return Answer { status, body: Value::String(String::from_utf8(bytes.to_vec()).unwrap()) };
     }
-    let body: Value = serde_json::from_slice(&bytes)
+    let body: Value = serde_json::from_slice(bytes)
         .unwrap_or_else(|why| panic!("{status} {kind:?} with a body that is no JSON ({why}): {bytes:?}"));
     if status >= 400 {
         assert_eq!(kind.as_deref(), Some("application/problem+json"), "{body}");

@@ -155,8 +155,17 @@ impl Daemon {
 
     /// The most memory that it has ever held, in KiB; `None` where the system does not tell.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it holds, in KiB; `None` where the system does not tell.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, line: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+        status.lines().find_map(|l| l.strip_prefix(line))?.split_whitespace().next()?.parse().ok()
     }
 }
 

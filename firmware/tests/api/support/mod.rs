@@ -6,7 +6,7 @@ mod module;
 mod prints;
 mod receiver;
 
-pub(crate) use client::{Answer, Client};
+pub(crate) use client::{Answer, Client, ask_http3};
 pub(crate) use daemon::{Daemon, add_client, authenteond, configure, launch, text};
 pub(crate) use module::Module;
 pub(crate) use prints::{blank, encoded, fixture, png_announcing, sample};
