@@ -61,6 +61,7 @@ impl Services {
                 score: verdict.score.map(Score::get),
                 needed: verdict.needed.map(Score::get),
                 impressions,
+                basis: None,
             };
             (verdict, event)
         })

@@ -6,7 +6,7 @@ use authenteon_matcher::{Prepared, Score, search::Finger};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    audit::Event,
+    audit::{Basis, Event},
     memory::Known,
     policy::{Decision, Evidence, Verdict, decide},
     request::{Caller, Nonce, RequestId},
@@ -61,6 +61,7 @@ impl Services {
                 why: verdict.why.to_owned(),
                 score: verdict.score.map(Score::get),
                 needed: verdict.needed.map(Score::get),
+                basis: None,
             };
             (verdict, event)
         })
@@ -110,6 +111,7 @@ impl Services {
             },
         };
         let (verdict, event) = decided(examined);
+        let event = event.resting_on(Basis::new(&self.inner.policy, None));
         self.inner.commit(by, &[], &event)?;
         let decision = verdict.decision;
         self.inner.answers().remember(name, body, decision.clone(), self.inner.clock.now());

@@ -5,6 +5,9 @@
 //!
 //! The way of the data: [`Image`] -> [`extract`] -> [`Template`] -> [`Prepared`] -> [`Score`].
 
+/// The version of what extracts and compares: another one may make another template of the same image.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 pub mod compare;
 mod extract;
 pub mod image;

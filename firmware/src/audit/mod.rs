@@ -3,6 +3,7 @@
 //!
 //! Invariant: no biometrics and no secrets; subjects by random id only.
 
+mod basis;
 mod chain;
 mod severity;
 mod sign;
@@ -18,12 +19,13 @@ use crate::{
     subject::{FingerPosition, SubjectId},
 };
 
-pub(crate) use self::{chain::hash, sign::place};
 pub use self::{
+    basis::Basis,
     chain::{ChainError, Head, verify, walk},
     severity::{Severity, severity},
     sign::{DeviceKey, Purpose, Signed},
 };
+pub(crate) use self::{chain::hash, sign::place};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +61,9 @@ pub enum Event {
         why: String,
         score: Option<f64>,
         needed: Option<f64>,
+        /// Absent in records of before there was any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        basis: Option<Basis>,
     },
     Identified {
         request: String,
@@ -68,6 +73,9 @@ pub enum Event {
         score: Option<f64>,
         needed: Option<f64>,
         impressions: usize,
+        /// The same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        basis: Option<Basis>,
     },
     /// The passphrase was given, after so many wrong ones since the start.
     Unlocked {
@@ -153,6 +161,17 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The same decision, with what it rested on; what is no decision stays as it is.
+    #[must_use]
+    pub fn resting_on(mut self, on: Basis) -> Self {
+        if let Self::Verified { basis, .. } | Self::Identified { basis, .. } = &mut self {
+            *basis = Some(on);
+        }
+        self
+    }
+}
+
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,4 +204,26 @@ pub struct Record {
     pub by: Actor,
     /// What.
     pub what: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_says_what_it_rested_on_and_one_of_before_that_is_still_read() {
+        let before = serde_json::json!({
+            "event": "verified", "request": "r", "claimed": "0b7a3c52-5a0e-4d8e-9c1a-2f6d7f0e8a11",
+            "decision": "accept", "why": "match", "score": 50.5, "needed": 40.0,
+        });
+        let event: Event = serde_json::from_value(before.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&event).unwrap(), before);
+        let on = Basis::new(&crate::policy::Policy::default(), Some("serial-ttyS1".to_owned()));
+        let after = serde_json::to_value(event.resting_on(on)).unwrap();
+        assert_eq!(
+            (&after["basis"]["sensor"], &after["decision"]),
+            (&"serial-ttyS1".into(), &before["decision"])
+        );
+        assert!(after["basis"]["template"].as_u64().is_some_and(|version| version >= 2), "{after}");
+    }
 }

@@ -23,6 +23,7 @@ pub fn severity(what: &Value) -> Severity {
     let text = |field: &str| what[field].as_str().unwrap_or_default();
     let kind = text("event");
     match kind {
+        _ if what["duress"] == true => Severity::Alert,
         _ if kind.contains("duress") || kind.ends_with("-alarm") => Severity::Alert,
         "store-damaged" | "subject-lost" => Severity::Critical,
         _ if kind.contains("tamper") => Severity::Critical,
@@ -48,6 +49,8 @@ mod tests {
         for (what, expected) in [
             (json!({"event": "duress-alarm"}), Severity::Alert),
             (json!({"event": "panel-alarm"}), Severity::Alert),
+            (json!({"event": "verified", "decision": "accept", "duress": true}), Severity::Alert),
+            (json!({"event": "verified", "decision": "accept", "duress": false}), Severity::Info),
             (json!({"event": "sensor-tampered"}), Severity::Critical),
             (json!({"event": "verified", "decision": "refuse", "why": "replay"}), Severity::Warning),
             (

@@ -90,13 +90,21 @@ impl Inner {
     /// This store and those whose backups were restored into it, each with the last of its audit that is known.
     fn followed(&self) -> Result<Vec<Followed>, StoreError> {
         let mut stores = vec![Followed { store: self.store.id(), audit: self.head_number() }];
+        for store in self.archives()? {
+            stores.push(Followed { store, audit: self.last_archived(store)? });
+        }
+        Ok(stores)
+    }
+
+    /// Other stores of whose audit something is kept.
+    pub(super) fn archives(&self) -> Result<Vec<Uuid>, StoreError> {
+        let mut stores = Vec::new();
         let mut after: Option<Vec<u8>> = None;
         while let Some((key, _)) = self.store.scan(Table::Archive, after.as_deref(), 1)?.pop() {
             let Some(store) = key.first_chunk().map(|id| Uuid::from_bytes(*id)) else { break };
-            // From before the end of what is kept of it, to its last record.
-            let end = archived(store, &u64::MAX.to_be_bytes());
-            stores.push(Followed { store, audit: self.last_archived(store)? });
-            after = Some(end);
+            stores.push(store);
+            // Behind the last record that it could have.
+            after = Some(archived(store, &u64::MAX.to_be_bytes()));
         }
         Ok(stores)
     }

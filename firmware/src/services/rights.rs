@@ -96,15 +96,18 @@ impl Services {
         write!(out, "{opening},\"subject\":{about},\"audit\":[").map_err(failed)?;
         let _uncut = inner.auditing.uncut();
         let mut first = true;
-        walk(inner.store.as_ref(), inner.store.id(), |_: &Head, bytes| {
-            let record: Value = serde_json::from_slice(bytes).unwrap_or_default();
-            if super::audit::is_about(&record["what"], id) {
-                let comma = if first { "" } else { "," };
-                first = false;
-                out.write_all(comma.as_bytes()).and_then(|()| out.write_all(bytes))?;
-            }
-            Ok::<(), AuditError>(())
-        })?;
+        // The box that the person came from with a backup had an audit too.
+        for of in inner.archives()?.into_iter().chain([inner.store.id()]) {
+            walk(inner.store.as_ref(), of, |_: &Head, bytes| {
+                let record: Value = serde_json::from_slice(bytes).unwrap_or_default();
+                if super::audit::is_about(&record["what"], id) {
+                    let comma = if first { "" } else { "," };
+                    first = false;
+                    out.write_all(comma.as_bytes()).and_then(|()| out.write_all(bytes))?;
+                }
+                Ok::<(), AuditError>(())
+            })?;
+        }
         out.write_all(b"]}").and_then(|()| out.flush()).map_err(failed)
     }
 

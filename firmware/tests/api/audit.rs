@@ -64,6 +64,12 @@ async fn audit_is_read_taken_away_and_verified_against_an_anchor_also_after_a_re
     }
     let last = all.last().unwrap();
     assert_eq!((&last["what"]["event"], &last["by"]["name"]), (&json!("verified"), &json!("station")));
+    let basis = &last["what"]["basis"];
+    assert!(basis["rules"].as_str().is_some_and(|rules| rules.len() == 16), "{basis}");
+    assert!(
+        basis["matcher"].is_string() && basis["template"].is_u64() && basis.get("sensor").is_none(),
+        "{basis}"
+    );
     let of_person = boss.get(&format!("/v1/audit?subject={person}&event=verified")).await.body;
     assert_eq!(of_person["records"].as_array().unwrap().len(), 1);
     for bad in ["?limit=0", "?limit=1001", "?after=1&last=1", "?since=yesterday", "?subject=ada", "?page=2"] {

@@ -15,7 +15,7 @@ use crate::minutiae::{Minutia, MinutiaKind};
 
 const MAGIC: &[u8; 4] = b"AUTM";
 const MINUTIAE_ALONE: u8 = 1;
-const WITH_FLOW: u8 = 2;
+pub(super) const WITH_FLOW: u8 = 2;
 const HEADER: usize = 10;
 pub(super) const RECORD: usize = 6;
 const CELL: usize = 2;

@@ -42,6 +42,8 @@ pub struct Template {
 impl Template {
     /// More are not kept; the best by quality are.
     pub const MAX_MINUTIAE: usize = 128;
+    /// The version of the native coding that is written.
+    pub const VERSION: u8 = codec::WITH_FLOW;
     /// Longest side in pixels; that of [`Image`], with one for rounding.
     pub const MAX_SIDE: u16 = Image::MAX_SIDE as u16 + 1;
 

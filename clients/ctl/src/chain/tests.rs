@@ -167,3 +167,24 @@ fn a_proof_of_an_erasure_holds_for_its_record_and_its_person_only() {
     let head = Proof { statement: anchor, ..proof };
     assert!(head.check(None).is_err());
 }
+
+#[test]
+fn an_export_with_any_bit_of_a_record_flipped_or_any_line_exchanged_is_not_whole() {
+    let maker = Box_::new();
+    let (lines, _) = maker.export(1, 3, false);
+    let text = format!("{}\n", lines.join("\n"));
+    let records = lines[0].len() + 1..text.len() - lines[4].len() - 1;
+    for at in records {
+        for bit in 0..8 {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1 << bit;
+            let whole = verify(bytes.as_slice(), None).is_ok_and(|found| found.verdict == Verdict::Whole);
+            assert!(!whole, "byte {at}, bit {bit}");
+        }
+    }
+    for (one, other) in [(1, 2), (2, 3), (1, 3), (3, 4)] {
+        let mut lines = lines.clone();
+        lines.swap(one, other);
+        assert_ne!(of(&lines, None), Verdict::Whole, "{one} {other}");
+    }
+}

@@ -1,6 +1,8 @@
 //! `audit` and the rights of people against a box of cardboard: what is asked, and how a command ends.
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -138,4 +140,33 @@ fn subject_export_writes_what_the_box_gives_and_templates_only_when_asked_for() 
     let proof = folder.path().join("ada.proof");
     let run = cardboard.ctl(&["subject", "erase", id, "--yes", "--proof", proof.to_str().unwrap()]);
     assert!(run.code == 1 && !proof.exists(), "{run:?}");
+}
+
+#[test]
+fn audit_tail_follows_until_it_is_interrupted() {
+    let cardboard = answering(|asked| match asked.line.split("after=").nth(1) {
+        None => json!({"records": [record(1, "first")], "through": 1, "head": 2}),
+        Some("1") => json!({"records": [record(2, "second")], "through": 2, "head": 2}),
+        Some(_) => json!({"records": [], "through": 2, "head": 2}),
+    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_authenteonctl"));
+    let server = format!("https://{}", cardboard.address);
+    let follows = command
+        .args(["--server", &server, "--cacert"])
+        .arg(cardboard.pki.file("ca.pem"))
+        .args(["audit", "tail", "-f"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while cardboard.asked().len() < 3 {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &follows.id().to_string()]).status().unwrap().success());
+    let ended = follows.wait_with_output().unwrap();
+    let out = String::from_utf8(ended.stdout).unwrap();
+    let kinds: Vec<&str> = out.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+    assert_eq!((ended.status.code(), kinds.as_slice()), (Some(130), ["first", "second"].as_slice()), "{out}");
 }

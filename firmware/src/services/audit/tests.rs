@@ -300,12 +300,42 @@ fn a_keeper_signs_at_intervals_and_at_the_end() {
 }
 
 #[test]
+fn a_keeper_deletes_what_was_kept_long_enough_unless_the_clock_leapt() {
+    let cut_after = |days: u64| {
+        let clock = Arc::new(Hand(AtomicU64::new(100 * DAY)));
+        let store = Arc::new(MemoryStore::new());
+        let services = Services::open(store, Policy::default(), clock.clone()).unwrap();
+        for _ in 0..3 {
+            person(&services, "Ada");
+        }
+        clock.0.store((100 + days) * DAY, Ordering::Relaxed);
+        let keep = Some(std::time::Duration::from_millis(5 * DAY));
+        let sign_after = std::time::Duration::from_millis(1);
+        services
+            .keep_audit(key(), AuditSettings { keep, sign_records: 1, sign_after, destinations: Vec::new() });
+        let began = std::time::Instant::now();
+        // The look that signs cuts too, after it has signed.
+        while Signed::heads_of(services.inner.store.as_ref(), services.inner.store.id()).unwrap().is_empty() {
+            assert!(began.elapsed().as_secs() < 30);
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        services.end_audit();
+        Head::start_of(services.inner.store.as_ref(), services.inner.store.id()).unwrap().number()
+    };
+    // The last one that there was stays.
+    assert_eq!(cut_after(20), 3);
+    assert_eq!(cut_after(3650), 0);
+}
+
+#[test]
 fn a_restored_backup_brings_the_other_box_s_heads_and_answers_for_its_anchors() {
     use crate::{
         backup::Erasures,
         services::{Passphrase, RestoreOptions},
     };
     let (_, old) = filled(5);
+    let page = old.audit(&Wanted { limit: 10, ..Wanted::default() }).unwrap();
+    let ada: SubjectId = page.records[4]["what"]["subject"].as_str().unwrap().parse().unwrap();
     let before = old.audit_anchor().unwrap();
     old.inner.sign_head().unwrap();
     let passphrase = || Passphrase::new("correct horse battery".to_owned()).unwrap();
@@ -318,6 +348,11 @@ fn a_restored_backup_brings_the_other_box_s_heads_and_answers_for_its_anchors() 
     let options = RestoreOptions { erasures: None::<Erasures>, without_erasures: true, even_expired: false };
     let mut file = std::io::Cursor::new(file);
     new.restore(&boss(), &mut file, "correct horse battery", &options, &|_, _| {}).unwrap();
+    let mut export = Vec::new();
+    new.export_subject(&boss(), ada, false, &mut export).unwrap();
+    let export: Value = serde_json::from_slice(&export).unwrap();
+    let kinds = export["audit"].as_array().unwrap().iter().map(|record| record["what"]["event"].clone());
+    assert_eq!(kinds.collect::<Vec<_>>(), ["subject-created", "subject-exported"], "of both boxes");
     let found = new.inner.examine(Some(&before)).unwrap();
     assert_eq!((&found.verdict, found.of), (&Verdict::Whole, Some(old.inner.store.id())));
     assert_eq!(found.heads, 1, "the head that the other box signed");
