@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn rules_are_told_from_others_by_their_version() {
         let policy = Policy::default();
-        let other = Policy { impressions: policy.impressions + 1, ..policy.clone() };
+        let other = Policy { impressions: policy.impressions + 1, ..Policy::default() };
         let of = |policy: &Policy| Basis::new(policy, None).rules;
         assert_eq!(of(&policy), of(&policy));
         assert_ne!(of(&policy), of(&other));

@@ -134,6 +134,11 @@ impl Head {
     }
 }
 
+/// Where a store keeps the audit of one, and what its keys begin with: its own, or another's whose backup was restored.
+pub(crate) fn kept_in(store: &dyn Store, of: Uuid) -> (Table, Vec<u8>) {
+    if of == store.id() { (Table::Audit, Vec::new()) } else { (Table::Archive, of.as_bytes().to_vec()) }
+}
+
 /// Walks the whole chain of a store: this one's own, or what it keeps of another whose backup was restored into it. Gives
 /// every place of it with its record's bytes to `each`, the start without any.
 ///
@@ -144,15 +149,14 @@ pub fn walk<E: From<ChainError>>(
     of: Uuid,
     mut each: impl FnMut(&Head, &[u8]) -> Result<(), E>,
 ) -> Result<Head, E> {
-    let (table, prefix) =
-        if of == store.id() { (Table::Audit, &[][..]) } else { (Table::Archive, &of.as_bytes()[..]) };
+    let (table, prefix) = kept_in(store, of);
     let mut head = Head::start_of(store, of)?;
     each(&head, &[])?;
-    let mut after = Some(prefix.to_vec()).filter(|prefix| !prefix.is_empty());
+    let mut after = Some(prefix.clone()).filter(|prefix| !prefix.is_empty());
     loop {
         let page = store.scan(table, after.as_deref(), PAGE).map_err(ChainError::from)?;
         for (key, bytes) in &page {
-            let Some(number) = key.strip_prefix(prefix) else { return Ok(head) };
+            let Some(number) = key.strip_prefix(prefix.as_slice()) else { return Ok(head) };
             head = head.follow(number, bytes)?;
             each(&head, bytes)?;
         }

@@ -25,7 +25,10 @@ pub use self::{
     severity::{Severity, severity},
     sign::{DeviceKey, Purpose, Signed},
 };
-pub(crate) use self::{chain::hash, sign::place};
+pub(crate) use self::{
+    chain::{hash, kept_in},
+    sign::place,
+};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,6 +161,9 @@ pub enum Event {
     /// Records up to this one were deleted: their time was over.
     AuditCut {
         through: u64,
+        /// Of the audit of this other store, whose backup was restored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        store: Option<Uuid>,
     },
 }
 

@@ -110,7 +110,7 @@ impl Inner {
     }
 
     /// The number of the last record that is kept of another store's audit: they have no gaps but at their ends.
-    fn last_archived(&self, store: Uuid) -> Result<u64, StoreError> {
+    pub(super) fn last_archived(&self, store: Uuid) -> Result<u64, StoreError> {
         let is_there = |number: u64| -> Result<bool, StoreError> {
             let before = archived(store, &number.saturating_sub(1).to_be_bytes());
             let next = self.store.scan(Table::Archive, Some(&before), 1)?.pop();

@@ -4,9 +4,11 @@
 //! Invariant: start and deletion are one change with its record; nothing is cut that does not verify, and the last record
 //! stays.
 
+use uuid::Uuid;
+
 use super::{AuditError, Inner, read};
 use crate::{
-    audit::{Event, Head, Purpose, place},
+    audit::{Event, Head, Purpose, kept_in, place},
     clock::Timestamp,
     services::this_box,
     store::{Change, Table},
@@ -17,46 +19,58 @@ const TOGETHER: usize = 500;
 
 impl Inner {
     /// Deletes every record from before that moment up to the first that is not, or that one of the destinations has not
-    /// confirmed; gives the last one that was deleted, zero when none was.
+    /// confirmed; gives the last one that was deleted, zero when none was. So it does with what is kept of other boxes'.
     pub(super) fn cut_audit(&self, before: Timestamp, destinations: &[String]) -> Result<u64, AuditError> {
-        let mut through = 0;
         // The records of the cutting itself are not cut, whatever the clock says.
         let head = Head::of(self.store.as_ref())?.number();
-        let last = head.min(self.forwarded(destinations)?.saturating_add(1));
-        while let Some(cut) = self.cut_some(before, last)? {
+        let confirmed = self.forwarded(destinations)?.saturating_add(1);
+        for of in self.archives()? {
+            self.cut_one(of, before, self.last_archived(of)?)?;
+        }
+        self.cut_one(self.store.id(), before, head.min(confirmed))
+    }
+
+    fn cut_one(&self, of: Uuid, before: Timestamp, last: u64) -> Result<u64, AuditError> {
+        let mut through = 0;
+        while let Some(cut) = self.cut_some(of, before, last)? {
             through = cut;
         }
         Ok(through)
     }
 
-    fn cut_some(&self, before: Timestamp, last: u64) -> Result<Option<u64>, AuditError> {
+    /// Deletes some of the records of a store before `last`.
+    fn cut_some(&self, of: Uuid, before: Timestamp, last: u64) -> Result<Option<u64>, AuditError> {
         // Whoever reads the audit may be slow: it is tried again later, and nobody else waits for it.
         let Ok(_cut) = self.auditing.uncut.try_write() else { return Ok(None) };
-        let device = self.auditing.device.get().ok_or(AuditError::NoKey)?;
-        let (store, own) = (self.store.as_ref(), self.store.id());
-        let mut head = Head::start_of(store, own)?;
+        let device = self.auditing.device().ok_or(AuditError::NoKey)?;
+        let store = self.store.as_ref();
+        let (table, prefix) = kept_in(store, of);
+        let mut head = Head::start_of(store, of)?;
         let mut changes = Vec::new();
-        for (key, bytes) in store.scan(Table::Audit, None, TOGETHER)? {
-            let next = head.follow(&key, &bytes)?;
+        let after = Some(prefix.as_slice()).filter(|prefix| !prefix.is_empty());
+        for (key, bytes) in store.scan(table, after, TOGETHER)? {
+            let Some(number) = key.strip_prefix(prefix.as_slice()) else { break };
+            let next = head.follow(number, &bytes)?;
             let at = read(&bytes, next.number())?.1["at"].as_str().and_then(super::moment);
             if next.number() >= last || at.is_none_or(|at| at >= before) {
                 break;
             }
-            changes.push(Change::Delete { table: Table::Audit, key });
+            changes.push(Change::Delete { table, key });
             head = next;
         }
         if changes.is_empty() {
             return Ok(None);
         }
         // Signed heads of what is gone say nothing any more.
-        for (key, _) in store.scan(Table::Heads, Some(&place(own, 0)), TOGETHER)? {
-            if key > place(own, head.number()) {
+        for (key, _) in store.scan(Table::Heads, Some(&place(of, 0)), TOGETHER)? {
+            if key > place(of, head.number()) {
                 break;
             }
             changes.push(Change::Delete { table: Table::Heads, key });
         }
-        changes.push(device.sign(Purpose::Start, own, &head, self.clock.now(), None).change()?);
-        let event = Event::AuditCut { through: head.number() };
+        changes.push(device.sign(Purpose::Start, of, &head, self.clock.now(), None).change()?);
+        let other = Some(of).filter(|of| *of != store.id());
+        let event = Event::AuditCut { through: head.number(), store: other };
         Self::commit(self, &this_box(), &changes, &event)?;
         Ok(Some(head.number()))
     }

@@ -366,6 +366,12 @@ fn a_restored_backup_brings_the_other_box_s_heads_and_answers_for_its_anchors() 
     );
     let other = Signed { number: 3, ..forged };
     assert_eq!(verdict(&new, Some(&other)), Verdict::AnchorForged);
+
+    // What is kept of the other box is deleted for its age too, but for its last record.
+    new.inner.cut_audit(Timestamp::from_millis(u64::MAX), &[]).unwrap();
+    assert_eq!(verdict(&new, Some(&before)), Verdict::Whole, "the start is the anchor's record");
+    assert_eq!(new.inner.last_archived(old.inner.store.id()).unwrap(), 6);
+    assert_eq!(new.erasures().unwrap().stores.len(), 2);
 }
 
 #[test]
