@@ -16,7 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{ForwardError, lost};
 use crate::{
-    audit::{Severity, severity},
+    audit::{Purpose, Severity, severity},
     services::Batch,
 };
 
@@ -40,7 +40,7 @@ impl Session {
         Self { stream, unconfirmed, host: printable(host.trim()) }
     }
 
-    /// Sends a batch: records, then signed heads.
+    /// Sends a batch: records, then what the box signed.
     pub(super) async fn send(&mut self, batch: &Batch) -> Result<(), ForwardError> {
         let mut out = Vec::new();
         for bytes in &batch.records {
@@ -50,7 +50,8 @@ impl Session {
         for head in &batch.heads {
             let text = serde_json::to_vec(head).map_err(lost)?;
             let at = head.at.to_string();
-            let about = About { severity: Severity::Info, at: &at, kind: "signed-head", number: head.number };
+            let kind = if head.purpose == Purpose::Start { "signed-start" } else { "signed-head" };
+            let about = About { severity: Severity::Info, at: &at, kind, number: head.number };
             frame(&mut out, &message(&self.host, &about, &text));
         }
         self.stream.write_all(&out).await.map_err(lost)?;

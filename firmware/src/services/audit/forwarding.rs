@@ -28,7 +28,8 @@ pub struct Cursor {
 pub struct Batch {
     /// Records in their order, each as it is stored.
     pub records: Vec<Vec<u8>>,
-    /// Signed heads of records that were forwarded, or are with this.
+    /// Signed heads of records that were forwarded, or are with this; the signed start first, when records were deleted that
+    /// should be here.
     pub heads: Vec<Signed>,
     /// The place behind it.
     pub next: Cursor,
@@ -62,6 +63,9 @@ impl Services {
         let mut heads = Signed::heads_after(store, store.id(), after.head, limit)?;
         heads.retain(|head| head.number <= next.record);
         next.head = heads.last().map_or(after.head, |head| head.number);
+        // Who begins behind what was deleted learns that it was, and by whom.
+        let start = Signed::start_of(store, store.id())?;
+        heads.splice(0..0, start.filter(|start| start.number > after.record));
         Ok(Batch { records, heads, next, last: last.max(next.record) })
     }
 

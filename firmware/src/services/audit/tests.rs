@@ -394,5 +394,7 @@ fn what_is_not_forwarded_is_not_cut_and_what_is_confirmed_is_not_forwarded_again
     assert_eq!(verdict(&services, None), Verdict::Whole);
     // One that was told of later gets what is there.
     let late = services.to_forward(Cursor::default(), 100).unwrap();
-    assert_eq!((late.records.len(), late.heads.len()), (3, 1));
+    assert_eq!((late.records.len(), late.heads.len()), (3, 2));
+    assert_eq!((late.heads[0].purpose, late.heads[0].number), (Purpose::Start, 4));
+    assert_eq!(late.next, Cursor { record: 7, head: 6 });
 }
