@@ -23,17 +23,17 @@ pub fn severity(what: &Value) -> Severity {
     let text = |field: &str| what[field].as_str().unwrap_or_default();
     let kind = text("event");
     match kind {
-        _ if what["duress"] == true => Severity::Alert,
-        _ if kind.contains("duress") || kind.ends_with("-alarm") => Severity::Alert,
-        "store-damaged" | "subject-lost" => Severity::Critical,
-        _ if kind.contains("tamper") => Severity::Critical,
-        "duplicate-finger" | "restore-begun" | "master-key-changed" => Severity::Warning,
-        _ if kind.contains("lockout") || kind.contains("locked") => Severity::Warning,
         "verified" | "identified" => match (text("decision"), text("why")) {
+            // Accepted, as far as the station knows.
+            _ if what["duress"] == true => Severity::Alert,
             ("refuse", why) if why.contains("replay") || why.contains("locked") => Severity::Warning,
             ("refuse", _) => Severity::Notice,
             _ => Severity::Info,
         },
+        _ if kind.ends_with("-alarm") => Severity::Alert,
+        "store-damaged" | "subject-lost" => Severity::Critical,
+        _ if kind.contains("tamper") => Severity::Critical,
+        "duplicate-finger" | "restore-begun" | "master-key-changed" => Severity::Warning,
         _ => Severity::Notice,
     }
 }
@@ -59,6 +59,7 @@ mod tests {
             ),
             (json!({"event": "identified", "decision": "accept", "why": "match"}), Severity::Info),
             (json!({"event": "client-added"}), Severity::Notice),
+            (json!({"event": "duress-marked", "duress": true}), Severity::Notice),
         ] {
             assert_eq!(severity(&what), expected, "{what}");
         }
