@@ -1,23 +1,21 @@
 //! The daemon's configuration: TOML, then the environment, then checked.
 //!
-//! Unknown keys are errors with their line. Every key can be overridden by a variable
-//! `AUTHENTEON_SECTION__KEY`, dashes written as underscores.
+//! Unknown keys are errors with their line. Files of the folder beside the file lie over it, and every key can be
+//! overridden by a variable `AUTHENTEON_SECTION__KEY`, dashes written as underscores.
 
 mod announce;
 mod audit;
 mod claim;
 mod clock;
+mod load;
+mod metrics;
 mod panel;
 mod sensors;
 mod tpm;
 mod update;
+mod watchdog;
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use authenteon_hal::{discovery::SerialReader, panel::Wire};
 use authenteon_matcher::Fmr;
@@ -28,10 +26,13 @@ pub use announce::Announce;
 pub use audit::{Audit, Forward};
 pub use claim::ClaimSection;
 pub use clock::ClockSection;
+pub use load::{Loaded, load};
+pub use metrics::Metrics;
 pub use panel::{FrontPanel, PanelPart};
 pub use sensors::{Sensors, SerialModel, SerialPort};
 pub use tpm::TpmSection;
 pub use update::Update;
+pub use watchdog::Watchdog;
 
 use crate::policy::{Fpir, Policy};
 
@@ -107,6 +108,11 @@ pub struct Config {
     pub update: Option<Update>,
     /// Whether and where somebody tells how the clock is.
     pub clock: Option<ClockSection>,
+    /// Where metrics are asked for, if anybody does.
+    pub metrics: Option<Metrics>,
+    /// What is fed while the daemon does not hang.
+    #[serde(default)]
+    pub watchdog: Watchdog,
     /// The log.
     #[serde(default)]
     pub log: Log,
@@ -269,51 +275,6 @@ pub struct Warning {
     pub why: String,
 }
 
-/// A configuration with where its values stand.
-pub struct Loaded {
-    /// The configuration.
-    pub config: Config,
-    text: String,
-}
-
-/// Reads a configuration file and lays the environment over it.
-///
-/// # Errors
-/// [`ConfigError`].
-pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Loaded, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|why| ConfigError::File { path: path.to_owned(), why })?;
-    let syntax = |why: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), why: why.to_string() };
-    // Once as it is, for errors with lines; then with the environment.
-    let mut config: Config = toml::from_str(&text).map_err(syntax)?;
-    let mut table: toml::Table = toml::from_str(&text).map_err(syntax)?;
-    let mut overridden = Vec::new();
-    for (variable, value) in environment {
-        if let Some(name) = variable.strip_prefix("AUTHENTEON_").filter(|name| name.contains("__")) {
-            lay_over(&mut table, name, &value);
-            overridden.push(variable);
-        }
-    }
-    if !overridden.is_empty() {
-        config = table.try_into().map_err(|why: toml::de::Error| ConfigError::Variable {
-            variable: overridden.join(", "),
-            why: why.message().to_owned(),
-        })?;
-    }
-    Ok(Loaded { config, text })
-}
-
-fn lay_over(table: &mut toml::Table, name: &str, value: &str) {
-    let name = name.to_lowercase().replace("__", ".").replace('_', "-");
-    let Some((section, key)) = name.split_once('.') else { return };
-    // A number or a truth value where it reads as one, else a text.
-    let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
-    let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    let section = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-    if let toml::Value::Table(section) = section {
-        section.insert(key.to_owned(), value);
-    }
-}
-
 impl Loaded {
     /// Checks what the types cannot: errors first, then what is allowed and doubtful.
     ///
@@ -359,6 +320,12 @@ impl Loaded {
         }
         if let Err(why) = c.store.tpm.check() {
             return error("store", "tpm", why);
+        }
+        if let Some(Err(why)) = c.metrics.as_ref().map(Metrics::check) {
+            return error("metrics", "listen", why);
+        }
+        if let Err((key, why)) = c.watchdog.check() {
+            return error("watchdog", key, why);
         }
         self.serial_readers()?;
         self.destinations()?;
@@ -445,37 +412,12 @@ impl Loaded {
             .lines()
             .map_err(|(key, why)| ConfigError::Value { place: self.place("panel", key), why: why.to_owned() })
     }
-
-    /// Where a key stands: its line, or the environment when the file does not hold it.
-    fn place(&self, section: &str, key: &str) -> String {
-        self.place_in(section, 0, key)
-    }
-
-    /// The same in one of several sections of a name, counted from 0.
-    fn place_in(&self, section: &str, index: usize, key: &str) -> String {
-        let dotted = format!("{section}.{key}");
-        let mut current = String::new();
-        let mut seen = usize::from(section.is_empty());
-        for (number, line) in self.text.lines().enumerate() {
-            let line = line.trim();
-            if let Some(name) = line.strip_prefix('[').and_then(|l| l.split(']').next()) {
-                current = name.trim_start_matches('[').trim().to_owned();
-                seen += usize::from(current == section);
-                continue;
-            }
-            let Some((name, _)) = line.split_once('=') else { continue };
-            let name = name.trim();
-            let inside = current == section && seen == index + 1 && name == key;
-            if inside || (current.is_empty() && name == dotted) {
-                return format!("line {}: {key}", number + 1);
-            }
-        }
-        format!("{section}.{key} (from the environment or by default)")
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const GOOD: &str = "version = 1\n[pki]\nfolder = \"/p\"\n[store]\nfolder = \"/s\"\n";

@@ -87,6 +87,12 @@ impl Lock {
         Self { outcome: Arc::new(SetOnce::new_with(Some(Ok(services)))), waiting: None }
     }
 
+    /// A box whose services cannot be opened, and why.
+    #[must_use]
+    pub fn broken(why: OpenError) -> Self {
+        Self { outcome: Arc::new(SetOnce::new_with(Some(Err(why)))), waiting: None }
+    }
+
     /// A box that is, and is opened so.
     #[must_use]
     pub fn locked(
@@ -139,7 +145,7 @@ impl Lock {
                 if let Err(why) = services.note(by, Event::Unlocked { wrong: attempts.wrong }) {
                     error!(%why, "that the box was unlocked is not in the audit");
                 }
-                info!(by = %by.name, wrong = attempts.wrong, "unlocked");
+                info!(by = by.id.brief(), wrong = attempts.wrong, "unlocked");
                 // Nobody else sets it: the attempts are held.
                 let _ = self.outcome.set(Ok(services));
                 Ok(())
@@ -151,7 +157,7 @@ impl Lock {
             Err(why) => {
                 if why == UnlockError::Key(KeyError::Wrong) {
                     attempts.count(waiting.clock.now());
-                    warn!(by = %by.name, wrong = attempts.wrong, "a wrong passphrase");
+                    warn!(by = by.id.brief(), wrong = attempts.wrong, "a wrong passphrase");
                 }
                 Err(why)
             }

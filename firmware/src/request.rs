@@ -68,6 +68,19 @@ impl ClientId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What the log may have of it: enough to find the client in the box's registry, and no name.
+    #[must_use]
+    pub fn brief(&self) -> &str {
+        brief(&self.0)
+    }
+}
+
+/// The first digits of a long identifier.
+#[must_use]
+pub fn brief(identifier: &str) -> &str {
+    const DIGITS: usize = 12;
+    identifier.get(..DIGITS).unwrap_or(identifier)
 }
 
 /// Lower-case hexadecimal.

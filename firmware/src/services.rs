@@ -5,7 +5,7 @@
 //! gallery shows it and before it answers.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -21,6 +21,7 @@ use crate::{
     clock::{Clock, Timestamp},
     gallery::{self, SharedGallery},
     memory::{Answers, InProgress, SeenSamples},
+    observe::{Observer, Step, timed},
     policy::Policy,
     request::{Caller, ClientId, Role},
     sample::SampleError,
@@ -99,6 +100,8 @@ pub(crate) struct Inner {
     tasks: upkeep::Tasks,
     /// Compared with when there is nobody to compare with, so that absence takes as long.
     pub(crate) decoy: Finger,
+    /// Who is told how long steps take.
+    observer: OnceLock<Arc<dyn Observer>>,
 }
 
 /// Why the services do not start.
@@ -225,6 +228,7 @@ impl Services {
             auditing: audit::Auditing::default(),
             tasks: upkeep::Tasks::default(),
             decoy: decoy()?,
+            observer: OnceLock::new(),
         };
         gallery::warm_up(&inner.gallery);
         let inner = Arc::new(inner);
@@ -241,6 +245,24 @@ impl Services {
     pub fn counts(&self) -> Counts {
         let gallery = self.inner.gallery();
         Counts { fingers: gallery.fingers(), impressions: gallery.impressions() }
+    }
+
+    /// From now on this one is told how long steps take; only the first is.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        // Whoever is second has nothing to be told.
+        let _ = self.inner.observer.set(observer);
+    }
+
+    /// The number of the last record of the audit.
+    #[must_use]
+    pub fn audit_number(&self) -> u64 {
+        self.inner.head_number()
+    }
+
+    /// Returns once a change could be written: what waits here for long, hangs.
+    pub fn await_writer(&self) {
+        drop(self.inner.chain.lock().unwrap_or_else(PoisonError::into_inner));
+        self.inner.store.await_writer();
     }
 
     /// Bytes that are free on the store's disk, where that is known.
@@ -348,13 +370,20 @@ impl Inner {
     /// Commits changes with the record that tells of them. Many commit at the same time: each record is chained to the
     /// one that was submitted before it, and all of them share what it takes to make them durable.
     pub(crate) fn commit(&self, by: &Caller, changes: &[Change], event: &Event) -> Result<(), StoreError> {
-        loop {
-            match self.commit_once(by, changes, event) {
-                // A record before this one was not written, and this one is not either.
-                Err(StoreError::Superseded) => {}
-                done => return done,
+        self.timed(Step::Commit, || {
+            loop {
+                match self.commit_once(by, changes, event) {
+                    // A record before this one was not written, and this one is not either.
+                    Err(StoreError::Superseded) => {}
+                    done => return done,
+                }
             }
-        }
+        })
+    }
+
+    /// Does a step, and tells how long it took.
+    pub(crate) fn timed<T>(&self, step: Step, work: impl FnOnce() -> T) -> T {
+        timed(self.observer.get().map(AsRef::as_ref), step, work)
     }
 
     /// The end of the chain, held, in the store's epoch of now.

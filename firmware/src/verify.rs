@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     audit::{Basis, Event},
     memory::Known,
+    observe::Step,
     policy::{Decision, Evidence, Verdict, decide},
     request::{Caller, Nonce, RequestId},
     sample::{Examined, Sample},
@@ -100,7 +101,7 @@ impl Services {
             Known::Reused => return Err(DecideError::RequestIdReused),
             Known::New => {}
         }
-        let examined = match sample.examine() {
+        let examined = match self.inner.timed(Step::Extraction, || sample.examine()) {
             Ok(Examined { extraction, digest }) if !self.inner.seen_before(&digest) => {
                 Ok(Prepared::new(&extraction.template))
             }
@@ -110,7 +111,7 @@ impl Services {
                 None => return Err(why.into()),
             },
         };
-        let (verdict, event) = decided(examined);
+        let (verdict, event) = self.inner.timed(Step::Comparison, || decided(examined));
         let event = event.resting_on(Basis::new(&self.inner.policy, None));
         self.inner.commit(by, &[], &event)?;
         let decision = verdict.decision;

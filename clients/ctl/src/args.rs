@@ -1,9 +1,11 @@
 //! The command line.
 
+mod at_rest;
 mod audit;
 mod backup;
 mod db;
 
+pub(crate) use at_rest::AtRestCommand;
 pub(crate) use audit::{AuditCommand, AuditFilter, AuditVerify};
 pub(crate) use backup::{Backup, Restore};
 pub(crate) use db::DbCommand;
@@ -68,8 +70,15 @@ impl Connection {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Ask the box how it is
+    /// Ask the box how it is: ends with 0 if it does its work, 3 if it is locked or unclaimed, else 1
     Health,
+    /// Look at every part of the box, and say what to do about what is wrong (role administrator)
+    Diagnose,
+    /// Save what somebody far away needs to find out what is wrong: no names, no fingerprints, no secrets (role administrator)
+    SupportBundle {
+        /// Where it goes; a tar.gz
+        file: PathBuf,
+    },
     /// Make a box that starts for the first time yours: get its administrator's certificate
     Claim(Claim),
     /// Stations, officers and administrators: who holds a certificate of the box (role administrator)
@@ -214,33 +223,6 @@ fn client_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let good = (1..=64).contains(&text.len()) && !text.starts_with('.') && text.chars().all(plain);
     if good { Ok(text.to_owned()) } else { Err("1 to 64 letters, digits, '.', '_' and '-'".to_owned()) }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AtRestCommand {
-    /// Say how it is
-    Show,
-    /// Keep the key in a file on the box: it starts by itself, and whoever takes it has the key too
-    KeyFile {
-        /// A file whose first line is the present passphrase, where there is one
-        #[arg(long = "current-file", value_name = "FILE")]
-        current: Option<PathBuf>,
-    },
-    /// Have the machine's TPM seal the key: it starts by itself, and its disk is worth nothing elsewhere
-    Tpm {
-        /// A file whose first line is the present passphrase, where there is one
-        #[arg(long = "current-file", value_name = "FILE")]
-        current: Option<PathBuf>,
-    },
-    /// Choose a passphrase that is asked for after every start; without it nobody can read what is stored
-    Passphrase {
-        /// A file whose first line is the new passphrase; - or no terminal reads standard input
-        #[arg(long = "new-file", value_name = "FILE")]
-        new: Option<PathBuf>,
-        /// A file whose first line is the present passphrase, where there is one
-        #[arg(long = "current-file", value_name = "FILE")]
-        current: Option<PathBuf>,
-    },
 }
 
 #[derive(Debug, Subcommand)]

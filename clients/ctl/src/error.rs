@@ -52,11 +52,15 @@ pub(crate) enum CtlError {
 }
 
 fn describe(problem: &Problem) -> String {
-    if problem.detail.is_empty() {
-        problem.title.clone()
-    } else {
-        format!("{}: {}", problem.title, problem.detail)
+    let mut text = problem.title.clone();
+    if !problem.detail.is_empty() {
+        text = format!("{text}: {}", problem.detail);
     }
+    // Whose fault it is, the log says.
+    if let (500.., Some(request)) = (problem.status, problem.request()) {
+        text = format!("{text} (request {request})");
+    }
+    text
 }
 
 impl CtlError {

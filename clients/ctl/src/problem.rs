@@ -6,6 +6,8 @@ use crate::exit::Exit;
 
 /// Types of our own problems start with this.
 const PREFIX: &str = "urn:authenteon:problem:";
+/// What is before a request's id.
+const REQUEST: &str = "urn:authenteon:request:";
 
 /// A refusal by the box.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -18,6 +20,9 @@ pub(crate) struct Problem {
     pub(crate) status: u16,
     #[serde(default)]
     pub(crate) detail: String,
+    /// Which request it was: the box's log has the same id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) instance: Option<String>,
 }
 
 fn about_blank() -> String {
@@ -32,6 +37,7 @@ impl Problem {
             title: String::new(),
             status,
             detail: String::new(),
+            instance: None,
         });
         // The status line is what happened; the body is what somebody wrote.
         problem.status = status;
@@ -46,10 +52,17 @@ impl Problem {
         self.kind.strip_prefix(PREFIX).unwrap_or_default()
     }
 
+    /// The id of the request, as the box's log has it.
+    pub(crate) fn request(&self) -> Option<&str> {
+        self.instance.as_deref()?.strip_prefix(REQUEST)
+    }
+
     /// How the program ends.
     pub(crate) fn exit(&self) -> Exit {
         match (self.status, self.slug()) {
             (_, "locked" | "unprovisioned") => Exit::Locked,
+            // The box can be reached, and does not do its work.
+            (_, "failed" | "hangs") => Exit::Failure,
             // The box can be reached; it is its reader that cannot.
             (_, "sensor-absent" | "sensor-removed" | "sensor-failed") => Exit::Failure,
             (401 | 403, _) => Exit::NotPermitted,
@@ -63,6 +76,8 @@ impl Problem {
         match (self.status, self.slug()) {
             (_, "locked") => Some("An administrator gives it with: authenteonctl unlock."),
             (_, "unprovisioned") => Some("The box has not been claimed yet; claim it first."),
+            (_, "failed") => Some("Look at all of it with: authenteonctl diagnose."),
+            (_, "hangs") => Some("Where a watchdog is armed, it restarts the box by itself."),
             (_, "sensor-absent" | "sensor-removed") => {
                 Some("Plug the reader in; the box finds it by itself within seconds.")
             }
@@ -124,7 +139,7 @@ impl Problem {
             (400 | 415, _) => Some("Client and box may differ in version; compare them with health."),
             (422, _) => Some("Take the print again, or give the right --dpi."),
             (429 | 503, _) => Some("Try again in a moment."),
-            (500.., _) => Some("Look at the box's log; the request id is in the detail."),
+            (500.., _) => Some("Look at the box's log for the id of this request."),
             _ => None,
         }
     }
@@ -137,10 +152,11 @@ mod tests {
     #[test]
     fn a_problem_keeps_its_title_and_detail() {
         let body = br#"{"type":"urn:authenteon:problem:unknown-subject","title":"Unknown subject",
-            "status":404,"detail":"no such subject","request_id":"7"}"#;
+            "status":404,"detail":"no such subject","instance":"urn:authenteon:request:7"}"#;
         let problem = Problem::parse(404, body);
         assert_eq!((problem.slug(), problem.title.as_str()), ("unknown-subject", "Unknown subject"));
         assert_eq!(problem.exit(), Exit::Failure);
+        assert_eq!(problem.request(), Some("7"));
     }
 
     #[test]

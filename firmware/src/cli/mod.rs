@@ -7,6 +7,7 @@ mod descriptors;
 mod exit;
 mod network;
 mod pki;
+mod reload;
 mod repair;
 mod selftest;
 mod serve;
@@ -37,7 +38,7 @@ struct Cli {
 enum Command {
     /// Show the main job: enrol, verify, refuse and identify over TLS, then keep serving.
     Demo(DemoArguments),
-    /// Serve until SIGTERM or SIGINT. SIGHUP reads the registry of clients and the certificate again.
+    /// Serve until SIGTERM or SIGINT. SIGHUP reads the configuration, the registry of clients and the certificate again.
     Serve {
         /// The configuration file.
         #[arg(long)]

@@ -1,6 +1,6 @@
 //! `serve` and `validate`.
 
-use std::{io::IsTerminal, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use authenteon_hal::{
     clock::{Clock, SystemClock as MonotonicClock},
@@ -12,9 +12,8 @@ use tokio::{
     sync::Notify,
 };
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 
-use super::{descriptors, exit::Failure, selftest, storage};
+use super::{descriptors, exit::Failure, reload::Reload, selftest, storage};
 use crate::{
     announce::announce,
     claim::{Claim, Console, Device, StandardOutput, addresses},
@@ -22,11 +21,13 @@ use crate::{
     credential::{device::device_key, first_boot},
     forward::Forwarding,
     lock::Lock,
+    logging::Logging,
     panel::FrontPanel,
     sensors::Sensors,
-    server::Server,
-    services::{AtRest, AuditSettings},
+    server::{Server, Settings},
+    services::{AtRest, AuditSettings, OpenError},
     update::{boot::Boot, link::Link},
+    watchdog::{self, Watchdog},
 };
 
 /// How often an unclaimed box looks at the age of its code and at its addresses.
@@ -47,14 +48,14 @@ pub(super) fn validate(path: &Path) -> Result<bool, Failure> {
 pub(super) fn serve(path: &Path) -> Result<bool, Failure> {
     let loaded = config::load(path, std::env::vars())?;
     let warnings = loaded.check()?;
-    log_to_stderr(&loaded.config.log);
+    let logging = Logging::start(&loaded.config.log);
     for warning in warnings {
         warn!(place = warning.place, "{}", warning.why);
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|why| Failure::io(&why))?;
     let console = loaded.config.claim.as_ref().and_then(|section| section.console.clone());
-    let done = runtime.block_on(run(loaded));
+    let done = runtime.block_on(run(Reload { path: path.to_owned(), started: loaded, logging }));
     if let (Err(failure), Some(console)) = (&done, console) {
         // Nobody reads the log of a box that does not serve.
         let text = format!("authenteon: FAILED, nothing is served: {}\n", failure.why);
@@ -62,28 +63,42 @@ pub(super) fn serve(path: &Path) -> Result<bool, Failure> {
             error!(%why, "the console does not take why");
         }
     }
-    done
+    done?.map_or(Ok(true), |why| Err(why.into()))
 }
 
-async fn run(loaded: Loaded) -> Result<bool, Failure> {
+/// Serves until it is told to stop. Gives why nothing of what is stored was served, where it was not; the console was
+/// told.
+async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
+    let loaded = &reload.started;
     let policy = loaded.policy()?;
-    let sources = readers(&loaded)?;
-    let panel = panel(&loaded)?;
+    let sources = readers(loaded)?;
+    let panel = panel(loaded)?;
     let destinations = loaded.destinations()?;
-    let config = loaded.config;
+    let config = loaded.config.clone();
+    let settings = Settings { shown: loaded.shown(), ..Settings::default() };
     let claim = claim(&config)?;
     let lock = storage::open(&config, policy)?;
+    if lock.services().is_none() && lock.failed().is_none() {
+        tokio::spawn(tell_once_unlocked(lock.clone(), config.clone()));
+    }
     let pki = config.pki.folder;
     let mut limits = config.limits;
     descriptors::fit(&mut limits);
     let server = Server::bind(config.server.listen, pki.clone(), limits, lock.clone()).await?;
     let failed = |why| Failure::io(&why);
     let server = if config.server.http3 { server.with_http3()? } else { server };
+    let server = server.with_log(reload.logging.last_lines(), settings);
+    let server = server.with_patience(config.watchdog.patience());
+    let server = match config.metrics {
+        Some(section) => server.with_metrics(section.listen).await?,
+        None => server,
+    };
     let server = match &claim {
         Some(claim) => server.with_claim(Arc::clone(claim)),
         None => server,
     };
-    let server = server.with_sensors(Sensors::start(sources).map_err(failed)?);
+    let looks = server.heartbeats().pulse("sensors");
+    let server = server.with_sensors(Sensors::start_beating(sources, Some(looks)).map_err(failed)?);
     let server = match panel {
         Some(panel) => server.with_panel(panel),
         None => server,
@@ -101,6 +116,8 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let address = server.address().map_err(failed)?;
     info!(%address, http3 = config.server.http3, "serving over TLS 1.3");
+    let fed = Watchdog::start(&config.watchdog, server.heartbeats().clone()).map_err(failed)?;
+    watchdog::ready(server.standing());
     // A box that cannot be found by its name is found by its address.
     let announcement = config.announce.as_ref().map(|section| announce(section, address.port()));
     if let Some(Err(why)) = &announcement {
@@ -137,18 +154,25 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
     } else {
         tokio::spawn(async move { settling.reload_once_open().await });
     }
+    let reload = Arc::new(reload);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
+            watchdog::reloading();
             match reloader.reload_certificate() {
                 Ok(()) => info!("certificate read again"),
                 Err(why) => error!(%why, "certificate not read; the old one stays"),
             }
-            let reloader = reloader.clone();
-            match tokio::task::spawn_blocking(move || reloader.reload()).await {
+            let (reload, again) = (Arc::clone(&reload), reloader.clone());
+            let read = tokio::task::spawn_blocking(move || {
+                reload.again(&again);
+                again.reload()
+            });
+            match read.await {
                 Ok(Ok(())) => info!("clients read again"),
                 Ok(Err(why)) => error!(%why, "clients not read; the old ones stay"),
                 Err(why) => error!(%why, "clients not read; the old ones stay"),
             }
+            watchdog::ready(reloader.standing());
         }
     });
     let stop = async {
@@ -156,9 +180,9 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             () = restart.notified() => {}
-            () = unopened(&lock) => {}
         }
         info!("stopping");
+        watchdog::stopping();
     };
     server.run(stop).await;
     forwarding.end().await;
@@ -166,8 +190,9 @@ async fn run(loaded: Loaded) -> Result<bool, Failure> {
         services.end_upkeep();
         services.end_audit();
     }
+    drop(fed);
     info!("stopped");
-    lock.failed().map_or(Ok(true), |why| Err(why.into()))
+    Ok(lock.failed())
 }
 
 /// Has the audit signed as soon as there are services; a box without its key serves all the same, and says so.
@@ -187,10 +212,11 @@ fn keep_audit(lock: &Lock, pki: &Path, settings: AuditSettings) {
     });
 }
 
-/// Resolves when the passphrase was right and what it opened cannot be served.
-async fn unopened(lock: &Lock) {
-    if lock.opened().await.is_ok() {
-        std::future::pending::<()>().await;
+/// Says so when the passphrase was right, and when what it opened cannot be served.
+async fn tell_once_unlocked(lock: Lock, config: Config) {
+    match lock.opened().await {
+        Ok(_) => watchdog::ready("unlocked"),
+        Err(why) => storage::tell_of(&config, &why),
     }
 }
 
@@ -280,17 +306,5 @@ fn panel(loaded: &Loaded) -> Result<Option<FrontPanel>, Failure> {
 
 /// Logs to standard error. A filter that cannot be read logs what is normal, and says so.
 pub(crate) fn log_to_stderr(log: &Log) {
-    let (filter, bad) = match EnvFilter::try_new(&log.filter) {
-        Ok(filter) => (filter, None),
-        Err(why) => (EnvFilter::new("info"), Some(why)),
-    };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    // Only a second initialisation fails, and the first goes on working.
-    let _ = if log.json { builder.json().try_init() } else { builder.try_init() };
-    if let Some(why) = bad {
-        warn!(%why, "log.filter cannot be read");
-    }
+    Logging::start(log);
 }

@@ -14,7 +14,7 @@ use crate::{
     lock::{Lock, UnlockError},
     policy::Policy,
     services::{OpenError, Services},
-    store::{Opened, Opening, Store},
+    store::{Opened, Opening, Store, StoreError},
     update::{boot::Boot, link::Link, protocol::Request},
 };
 
@@ -48,9 +48,13 @@ pub(super) fn open(config: &Config, policy: Policy) -> Result<Lock, Failure> {
             say(format!("authenteon: encrypting the store: {} %\n", tenths * 10));
         }
     };
-    match opening.open(&mut tell)? {
-        Opened::Ready(store) => Ok(Lock::open(services(store, &policy)?)),
-        Opened::Earlier(store) => Ok(Lock::open(services(store, &policy)?)),
+    let opened = match opening.open(&mut tell) {
+        Ok(opened) => opened,
+        Err(why) => return broken(config, why.into()),
+    };
+    match opened {
+        Opened::Ready(store) => services(store, &policy).map(Lock::open).or_else(|why| broken(config, why)),
+        Opened::Earlier(store) => services(store, &policy).map(Lock::open).or_else(|why| broken(config, why)),
         Opened::Locked(locked) => {
             warn!(
                 "the store waits for its passphrase; nothing else is served until an administrator gives it"
@@ -63,6 +67,39 @@ pub(super) fn open(config: &Config, policy: Policy) -> Result<Lock, Failure> {
             };
             Ok(Lock::locked(open, Arc::new(MonotonicClock::new())))
         }
+    }
+}
+
+/// A box that says what is wrong with what it stores, and serves nothing of it. What a new start may help against is
+/// left to whoever starts this program.
+fn broken(config: &Config, why: OpenError) -> Result<Lock, Failure> {
+    if !is_of_the_data(&why) {
+        return Err(why.into());
+    }
+    tell_of(config, &why);
+    Ok(Lock::broken(why))
+}
+
+/// Says in the log and on the console why nothing is served.
+pub(super) fn tell_of(config: &Config, why: &OpenError) {
+    error!(%why, "nothing of what is stored is served");
+    let Some(path) = config.claim.as_ref().and_then(|claim| claim.console.clone()) else { return };
+    if let Err(why) = Device(path).show(&format!("authenteon: FAILED, nothing is served: {why}\n")) {
+        error!(%why, "the console does not take why");
+    }
+}
+
+/// Whether the data themselves are the reason, so that nothing but a person helps.
+fn is_of_the_data(why: &OpenError) -> bool {
+    match why {
+        OpenError::Audit(_) | OpenError::Template(_) => true,
+        OpenError::Store(why) => matches!(
+            why,
+            StoreError::Damaged { .. }
+                | StoreError::Foreign { .. }
+                | StoreError::Behind { .. }
+                | StoreError::Newer { .. }
+        ),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod authority;
 pub mod clients;
 pub mod csr;
 pub mod device;
+pub mod ends;
 pub mod first_boot;
 pub mod stations;
 

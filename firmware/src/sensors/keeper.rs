@@ -19,6 +19,8 @@ use authenteon_hal::{
 };
 use tracing::{error, info, warn};
 
+use crate::heartbeat::Pulse;
+
 use super::{MOST_READERS, Shared, session::Session, slot::Slot};
 
 /// Between two looks for readers.
@@ -27,11 +29,18 @@ const LOOK: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Starts the thread that looks for readers.
-pub(super) fn look_out(shared: &Arc<Shared>, mut sources: Vec<Box<dyn Source>>) -> io::Result<()> {
+pub(super) fn look_out(
+    shared: &Arc<Shared>,
+    mut sources: Vec<Box<dyn Source>>,
+    pulse: Option<Pulse>,
+) -> io::Result<()> {
     let keeper = shared.clone();
     spawn(shared, "sensors", move || {
         let mut complained = Vec::new();
         loop {
+            if let Some(pulse) = &pulse {
+                pulse.beat();
+            }
             let (found, errors) = find_all(&mut sources);
             for reader in found {
                 meet(&keeper, reader);

@@ -24,6 +24,7 @@ use authenteon_hal::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
+use crate::heartbeat::Pulse;
 use slot::{Slot, Task};
 
 /// Readers that are remembered; whoever plugs in more of them is playing.
@@ -110,8 +111,16 @@ impl Sensors {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(sources: Vec<Box<dyn Source>>) -> std::io::Result<Self> {
+        Self::start_beating(sources, None)
+    }
+
+    /// The same, with a pulse for whoever looks for readers.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start_beating(sources: Vec<Box<dyn Source>>, pulse: Option<Pulse>) -> std::io::Result<Self> {
         let sensors = Self::default();
-        keeper::look_out(&sensors.shared, sources)?;
+        keeper::look_out(&sensors.shared, sources, pulse)?;
         Ok(sensors)
     }
 

@@ -21,6 +21,8 @@ pub(crate) enum Access {
     Roles(&'static [Role]),
     /// Registered clients of these roles, while the box is locked too.
     WhileLocked(&'static [Role]),
+    /// Registered clients of these roles, in every state but before the claim.
+    Always(&'static [Role]),
 }
 
 /// Any registered client.
@@ -39,6 +41,8 @@ pub(crate) const AUDITOR: Access = Access::Roles(&[Role::Administrator, Role::Au
 pub(crate) const BACKUP: Access = Access::Roles(&[Role::Administrator, Role::Backup]);
 /// Who knows the passphrase.
 pub(crate) const UNLOCK: Access = Access::WhileLocked(&[Role::Administrator]);
+/// Who looks what is wrong.
+pub(crate) const LOOK: Access = Access::Always(&[Role::Administrator]);
 /// Who may change the box's own software.
 pub(crate) const UPDATERS: Access = ADMINISTRATOR;
 /// Who asks for decisions.
@@ -48,9 +52,10 @@ impl Access {
     /// The states of the box in which such a route is served; in the others it answers 503.
     pub(crate) fn states(self) -> &'static [&'static str] {
         match self {
-            Self::Public => &[UNPROVISIONED, LOCKED, OPERATIONAL, DEGRADED],
+            Self::Public => &[UNPROVISIONED, LOCKED, OPERATIONAL, DEGRADED, FAILED],
             Self::Roles(_) => &[OPERATIONAL, DEGRADED],
             Self::WhileLocked(_) => &[LOCKED, OPERATIONAL, DEGRADED],
+            Self::Always(_) => &[LOCKED, OPERATIONAL, DEGRADED, FAILED],
         }
     }
 }
@@ -64,12 +69,17 @@ pub(crate) const OPERATIONAL: &str = "operational";
 /// It verifies and identifies; who is enrolled can be neither listed nor changed until its store is checked or rebuilt.
 pub(crate) const DEGRADED: &str = "degraded";
 
+/// What is stored is damaged, or of another program: nothing of it is served.
+pub(crate) const FAILED: &str = "failed";
+
 /// Every path and method, and who may use it.
 pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/health/live", "get", Access::Public),
     ("/v1/openapi.json", "get", Access::Public),
     ("/v1/system/claim", "post", Access::Public),
+    ("/v1/health/state", "get", Access::Public),
     ("/v1/health/ready", "get", ANYBODY),
+    ("/v1/health/diagnose", "get", LOOK),
     ("/v1/subjects", "get", OFFICER),
     ("/v1/subjects", "post", OFFICER),
     ("/v1/subjects/{id}", "get", OFFICER),
@@ -91,6 +101,7 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/sensors", "get", AT_READERS),
     ("/v1/sensors/{id}/capture", "post", AT_READERS),
     ("/v1/sensors/{id}/test", "post", OFFICER),
+    ("/v1/system/support-bundle", "get", LOOK),
     ("/v1/system/unlock", "post", UNLOCK),
     ("/v1/system/at-rest", "get", ADMINISTRATOR),
     ("/v1/system/at-rest", "put", ADMINISTRATOR),
@@ -137,7 +148,7 @@ pub(crate) async fn guard(
         _ if state.unprovisioned() => Problem::unprovisioned().into_response(),
         // Also for what does not exist: a stranger learns nothing of the routes.
         (_, None) => Problem::unauthenticated().into_response(),
-        (Some(Access::Roles(roles) | Access::WhileLocked(roles)), Some(caller))
+        (Some(Access::Roles(roles) | Access::WhileLocked(roles) | Access::Always(roles)), Some(caller))
             if !roles.contains(&caller.role) =>
         {
             let allowed: Vec<String> = roles.iter().map(ToString::to_string).collect();
@@ -148,8 +159,10 @@ pub(crate) async fn guard(
             );
             Problem::forbidden(detail).into_response()
         }
-        (Some(Access::Roles(_)), Some(_)) if state.lock.services().is_none() => {
-            Problem::locked().into_response()
+        (Some(access), Some(_))
+            if state.lock.services().is_none() && !access.states().contains(&state.standing()) =>
+        {
+            state.unserved().into_response()
         }
         (_, Some(caller)) => {
             request.extensions_mut().insert::<Caller>(caller);

@@ -9,11 +9,14 @@ mod api;
 mod backups;
 mod certificate;
 mod connection;
+mod correlation;
 mod exchange;
 mod http3;
 mod incoming;
 mod json;
+mod metrics;
 mod openapi;
+mod operation;
 mod outgoing;
 mod places;
 mod problem;
@@ -32,13 +35,17 @@ use std::{
     time::Duration,
 };
 
+use authenteon_hal::clock::SystemClock as MonotonicClock;
 use axum::{
     http::{HeaderValue, header::ALT_SVC},
     middleware,
     response::Response,
 };
 use quinn::Endpoint;
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 use tracing::{error, info};
 
 use crate::{
@@ -49,7 +56,9 @@ use crate::{
         stations::{StationError, Stations},
     },
     forward::Forwarding,
+    heartbeat::Heartbeats,
     lock::Lock,
+    logging::LastLines,
     memory::Answers,
     panel::FrontPanel,
     sensors::Sensors,
@@ -57,8 +66,10 @@ use crate::{
     update::link::Link,
 };
 
+use access::{DEGRADED, FAILED, LOCKED, OPERATIONAL, UNPROVISIONED};
 use backups::Backups;
 use certificate::ServerCertificate;
+use operation::{Bounds, Operation};
 use places::Places;
 use problem::Problem;
 use tcp::Listener;
@@ -66,6 +77,7 @@ use tls::Tls;
 use updates::Updates;
 
 pub use openapi::document as openapi_document;
+pub use operation::Settings;
 pub use tls::TlsError;
 
 /// Requests whose bodies may be in memory at a time: bounds memory at this many bodies.
@@ -76,6 +88,8 @@ const SMALL_BODIES: usize = 4;
 /// Decisions on fingers at the box's readers, remembered for repeated requests, and for how long.
 const ANSWERS_REMEMBERED: usize = 1024;
 const ANSWERS_LIVE: Duration = Duration::from_secs(600);
+/// How often a loop that waits comes round.
+const ROUND: Duration = Duration::from_secs(1);
 /// Readers get this long to put their lights out.
 const READERS_END: Duration = Duration::from_secs(1);
 
@@ -113,7 +127,7 @@ pub enum ServeError {
 pub(crate) struct State {
     /// The services, or what they wait for.
     pub(crate) lock: Lock,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Bounds,
     /// Who is who; replaced when it is read again.
     pub(crate) clients: Arc<RwLock<Clients>>,
     /// Adds to them and removes from them.
@@ -142,15 +156,33 @@ pub(crate) struct State {
     pub(crate) clock_report: Option<PathBuf>,
     /// Where the audit is forwarded to.
     pub(crate) forwarding: Forwarding,
+    /// How the daemon itself runs.
+    pub(crate) operation: Operation,
 }
 
 impl State {
     /// The services.
     ///
     /// # Errors
-    /// The box is locked; the guard lets nobody get as far.
+    /// The box is locked or has failed; the guard lets nobody get as far.
     pub(crate) fn services(&self) -> Result<&Services, Problem> {
-        self.lock.services().ok_or_else(Problem::locked)
+        self.lock.services().ok_or_else(|| self.unserved())
+    }
+
+    /// Why nothing of what is stored is served, where it is not.
+    pub(crate) fn unserved(&self) -> Problem {
+        self.lock.failed().map_or_else(Problem::locked, |why| Problem::failed(&why))
+    }
+
+    /// The state of the box, in the words of the API.
+    pub(crate) fn standing(&self) -> &'static str {
+        match self.lock.services() {
+            _ if self.unprovisioned() => UNPROVISIONED,
+            None if self.lock.failed().is_some() => FAILED,
+            None => LOCKED,
+            Some(services) if services.progress().is_some() => DEGRADED,
+            Some(_) => OPERATIONAL,
+        }
     }
 
     /// Brings the registry of clients and the store together, when the store is open; reads it again in any case.
@@ -175,6 +207,7 @@ pub struct Server {
     /// HTTP/3, unless it is switched off.
     quic: Option<Endpoint>,
     state: State,
+    metrics: Option<TcpListener>,
 }
 
 impl Server {
@@ -193,7 +226,8 @@ impl Server {
         let listener = Listener::bind(address, &tls).await?;
         let state = State {
             lock,
-            limits,
+            limits: Bounds::new(limits),
+            operation: Operation::new(pki.clone()),
             stations: Arc::new(Stations::new(pki, Arc::clone(&clients))),
             clients,
             bodies: Arc::new(Semaphore::new(BODIES)),
@@ -209,7 +243,7 @@ impl Server {
             clock_report: None,
             forwarding: Forwarding::default(),
         };
-        Ok(Self { listener, tls, quic: None, state })
+        Ok(Self { listener, tls, quic: None, state, metrics: None })
     }
 
     /// With HTTP/3 on the UDP port of the same number.
@@ -219,7 +253,7 @@ impl Server {
     pub fn with_http3(mut self) -> Result<Self, ServeError> {
         let address = self.listener.socket.local_addr();
         let address = address.map_err(|why| ServeError::Udp { address: ([0; 4], 0).into(), why })?;
-        self.quic = Some(quic::bind(address, &self.tls, &self.state.limits)?);
+        self.quic = Some(quic::bind(address, &self.tls, &self.state.limits.now())?);
         Ok(self)
     }
 
@@ -281,6 +315,45 @@ impl Server {
         self
     }
 
+    /// With the log whose last lines a support bundle holds, and the configuration as it was read.
+    #[must_use]
+    pub(crate) fn with_log(mut self, log: LastLines, settings: Settings) -> Self {
+        self.state.operation.log = log;
+        self.state.operation.read(settings);
+        self
+    }
+
+    /// The state of the box, in the words of the API.
+    #[must_use]
+    pub fn standing(&self) -> &'static str {
+        self.state.standing()
+    }
+
+    /// With loops that have to come round within this time.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.state.operation.heartbeats = Heartbeats::new(Arc::new(MonotonicClock::new()), patience);
+        self
+    }
+
+    /// The loops that it rests on.
+    #[must_use]
+    pub fn heartbeats(&self) -> &Heartbeats {
+        &self.state.operation.heartbeats
+    }
+
+    /// With a listener for metrics.
+    ///
+    /// # Errors
+    /// [`ServeError::Listen`].
+    pub async fn with_metrics(mut self, address: SocketAddr) -> Result<Self, ServeError> {
+        let fails = |why| ServeError::Listen { address, why };
+        let listener = TcpListener::bind(address).await.map_err(fails)?;
+        info!(metrics = %listener.local_addr().map_err(fails)?, "metrics in clear");
+        self.metrics = Some(listener);
+        Ok(self)
+    }
+
     /// The address that it listens on.
     ///
     /// # Errors
@@ -297,9 +370,14 @@ impl Server {
 
     /// Serves until `stop` resolves, then lets open requests finish for the drain time.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, quic, state, .. } = self;
+        let Self { listener, quic, state, metrics, .. } = self;
+        if let Some(listener) = metrics {
+            tokio::spawn(metrics::serve(listener, state.clone()));
+        }
+        tokio::spawn(observed(state.clone()));
+        tokio::spawn(writer(state.clone()));
         let router = api::router(state.clone());
-        let places = Places::new(&state.limits);
+        let places = Places::new(&state.limits.now());
         let (stopping, stopped) = watch::channel(false);
         let ending = async {
             stop.await;
@@ -310,7 +388,7 @@ impl Server {
         let advertised = quic.as_ref().and_then(advertisement);
         let over_quic = async {
             if let Some(endpoint) = quic {
-                let places = places.beside(&state.limits);
+                let places = places.beside(&state.limits.now());
                 quic::serve(endpoint, router.clone(), &state, places, stopped.clone()).await;
             }
         };
@@ -335,6 +413,28 @@ impl Server {
 fn advertisement(quic: &Endpoint) -> Option<HeaderValue> {
     let port = quic.local_addr().ok()?.port();
     HeaderValue::try_from(format!("h3=\":{port}\"; ma=86400")).ok()
+}
+
+/// Has the services tell how long they take, once there are any.
+async fn observed(state: State) {
+    if let Ok(services) = state.lock.opened().await {
+        services.observe(Arc::new(state.operation.metrics.clone()));
+    }
+}
+
+/// Beats for whoever writes the store: each round one waits until a change could be written.
+async fn writer(state: State) {
+    let pulse = state.operation.heartbeats.pulse("writer");
+    let mut round = tokio::time::interval(ROUND);
+    loop {
+        round.tick().await;
+        if let Some(services) = state.lock.services().cloned()
+            && tokio::task::spawn_blocking(move || services.await_writer()).await.is_err()
+        {
+            continue;
+        }
+        pulse.beat();
+    }
 }
 
 /// Reads what lies in the authority's folder again: the registry of clients, for connections that are open too, and the
@@ -362,6 +462,23 @@ impl Reloader {
     /// [`TlsError`].
     pub fn reload_certificate(&self) -> Result<(), TlsError> {
         self.certificate.reload()
+    }
+
+    /// The configuration was read again: what can be used without a start is used from now on.
+    pub fn settings(&self, limits: Limits, settings: Settings) {
+        self.state.limits.change(limits);
+        self.state.operation.read(settings);
+    }
+
+    /// The configuration was read again, and cannot be used.
+    pub fn settings_refused(&self, why: String) {
+        self.state.operation.refuse(why);
+    }
+
+    /// The state of the box, in the words of the API.
+    #[must_use]
+    pub fn standing(&self) -> &'static str {
+        self.state.standing()
     }
 
     /// The same as [`Reloader::reload`] as soon as the store is open.

@@ -7,8 +7,8 @@ use utoipa::OpenApi;
 use super::{
     access::{Access, ROUTES},
     api::{
-        at_rest, audit, backup, claim, decisions, fingers, health, rights, sensors, stations, subjects,
-        system, upkeep,
+        at_rest, audit, backup, claim, decisions, diagnose, fingers, health, rights, sensors, stations,
+        subjects, support, system, upkeep,
     },
 };
 
@@ -21,7 +21,9 @@ use super::{
     ),
     paths(
         health::live,
+        health::state,
         health::ready,
+        diagnose::diagnose,
         claim::claim,
         subjects::create,
         subjects::list,
@@ -59,6 +61,7 @@ use super::{
         upkeep::verify,
         upkeep::compact,
         upkeep::rotate_keys,
+        support::bundle,
         system::status,
         system::upload,
         system::discard,
@@ -86,7 +89,7 @@ pub fn document() -> Value {
         operation["x-states"] = json!(access.states());
         operation["x-roles"] = match access {
             Access::Public => json!(["public"]),
-            Access::Roles(roles) | Access::WhileLocked(roles) => json!(roles),
+            Access::Roles(roles) | Access::WhileLocked(roles) | Access::Always(roles) => json!(roles),
         };
     }
     document

@@ -16,8 +16,8 @@ use crate::{
     lock::UnlockError,
     sample::SampleError,
     sensors::CaptureError,
-    server::access::DEGRADED,
-    services::{DecideError, KeyError, NoPassphrase, StoreError, SubjectError},
+    server::access::{DEGRADED, FAILED},
+    services::{DecideError, KeyError, NoPassphrase, OpenError, StoreError, SubjectError},
 };
 
 /// A problem as a client sees it.
@@ -33,6 +33,10 @@ pub(crate) struct Problem {
     pub(crate) status: u16,
     /// What it is this time, and what to do.
     pub(crate) detail: String,
+    /// Which request it was: the id in `x-request-id`, which the log has too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "urn:authenteon:request:3f0c9a5e0f5b4c0c8f5d6a0f3b9d7e21")]
+    pub(crate) instance: Option<String>,
 }
 
 impl Problem {
@@ -43,6 +47,7 @@ impl Problem {
             title: title.to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
+            instance: None,
         }
     }
 
@@ -72,6 +77,17 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "locked", "The box is locked", detail)
     }
 
+    pub(crate) fn failed(why: &OpenError) -> Self {
+        let detail = format!("{why}. After that, start the daemon again");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, FAILED, "What the box stores cannot be served", detail)
+    }
+
+    /// A loop that the box rests on does not turn any more.
+    pub(crate) fn hangs(loops: &[&str]) -> Self {
+        let detail = format!("{} hangs: restart the box", loops.join(" and "));
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "hangs", "The box hangs", detail)
+    }
+
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not with this role", detail)
     }
@@ -83,6 +99,12 @@ impl Problem {
             "There is no such subject",
             "it may have been deleted",
         )
+    }
+
+    /// The same problem, of this request.
+    pub(crate) fn of_instance(mut self, instance: String) -> Self {
+        self.instance = Some(instance);
+        self
     }
 
     /// The same problem, about one of several samples.
@@ -102,8 +124,10 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self)).into_response();
+        let mut response = (status, Json(&self)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // Whoever knows which request it was can say so.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -17,12 +17,12 @@ use quinn::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::timeout,
+    time::{interval, timeout},
 };
 use tracing::{debug, info};
 
 use super::{
-    ServeError, State,
+    ROUND, ServeError, State,
     connection::{Share, WINDOW, told},
     http3,
     places::{Place, Places},
@@ -92,9 +92,15 @@ pub(super) async fn serve(
     // Every connection holds a sender: when none is left, all have ended.
     let (open, mut ended) = mpsc::channel::<()>(1);
     let shaking = Arc::new(());
+    let pulse = state.operation.heartbeats.pulse("acceptor-quic");
+    let mut round = interval(ROUND);
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
+            _ = round.tick() => {
+                pulse.beat();
+                continue;
+            }
             () = told(&mut stop) => break,
         };
         // The endpoint is not closed before.
@@ -116,11 +122,12 @@ pub(super) async fn serve(
             continue;
         };
         debug!(%peer, "connection");
-        let (router, limits, stop) = (router.clone(), state.limits, stop.clone());
+        let (router, limits, stop) = (router.clone(), state.limits.now(), stop.clone());
+        let counted = state.operation.metrics.connection("quic");
         let (open, shaking) = (open.clone(), Arc::clone(&shaking));
         tokio::spawn(async move {
             connection(incoming, router, limits, stop, shaking, place).await;
-            drop(open);
+            drop((open, counted));
         });
     }
     endpoint.set_server_config(None);

@@ -28,13 +28,13 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::timeout,
+    time::{interval, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::{debug, info, warn};
 
 use super::{
-    ServeError, State,
+    ROUND, ServeError, State,
     connection::{Activity, HEAD, PeerCertificate, Share, WINDOW, told},
     places::Places,
     tls::Tls,
@@ -77,14 +77,24 @@ impl Listener {
         mut stop: watch::Receiver<bool>,
     ) {
         let graceful = GracefulShutdown::new();
+        let pulse = state.operation.heartbeats.pulse("acceptor");
+        let mut round = interval(ROUND);
         loop {
             let free = tokio::select! {
                 free = places.free() => free,
+                _ = round.tick() => {
+                    pulse.beat();
+                    continue;
+                }
                 () = told(&mut stop) => break,
             };
             let Some(free) = free else { break };
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
+                _ = round.tick() => {
+                    pulse.beat();
+                    continue;
+                }
                 () = told(&mut stop) => break,
             };
             let (stream, peer) = match accepted {
@@ -101,11 +111,12 @@ impl Listener {
                 continue;
             };
             debug!(%peer, "connection");
-            let (acceptor, router, limits) = (self.acceptor.clone(), router.clone(), state.limits);
+            let (acceptor, router, limits) = (self.acceptor.clone(), router.clone(), state.limits.now());
             let watcher = graceful.watcher();
+            let open = state.operation.metrics.connection("tcp");
             tokio::spawn(async move {
                 serve(stream, &acceptor, router, &limits, watcher).await;
-                drop(place);
+                drop((place, open));
             });
         }
         drop(self);

@@ -222,7 +222,7 @@ impl Inner {
     }
 
     fn run(&self, by: &Caller, job: Job) {
-        info!(%job, by = by.name, "begun on the store");
+        info!(%job, by = by.id.brief(), "begun on the store");
         let done = self.perform(job);
         let state = match self.tell_of(by, job, done) {
             Ok(verified) => {

@@ -316,6 +316,9 @@ pub trait Store: Send + Sync {
         false
     }
 
+    /// Returns once whoever writes has written what is under way.
+    fn await_writer(&self) {}
+
     /// The store's own id, which no other has.
     fn id(&self) -> Uuid;
 

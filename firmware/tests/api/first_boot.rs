@@ -143,7 +143,7 @@ async fn before_the_claim_nothing_else_is_served_to_anybody() {
             }
         }
     }
-    assert_eq!(served, ["/v1/health/live", "/v1/openapi.json", "/v1/system/claim"]);
+    assert_eq!(served, ["/v1/health/live", "/v1/health/state", "/v1/openapi.json", "/v1/system/claim"]);
     for path in ["/", "/v2", "/v1/system/claim/x"] {
         assert_eq!(officer.get(path).await.status, 503, "{path}");
     }

@@ -186,11 +186,13 @@ async fn store_whose_end_is_damaged_is_refused_with_the_command_that_repairs_it_
     let (segment, end) = last_segment(&store(&daemon));
     // The last frame ends before the mark of fifty-two bytes.
     harm(&segment, &[end - 72, end - 92, end - 93]);
-    let refused = authenteond(&["serve", "--config", &daemon.config()]);
-    let why = text(&refused.stderr);
+    daemon.start_again();
+    let refused = Client::named(&daemon, "officer").get("/v1/subjects").await;
     let name = segment.file_name().unwrap().to_str().unwrap();
-    assert_eq!(refused.status.code(), Some(65), "{why}");
+    assert_eq!((refused.status, refused.problem()), (503, "failed"));
+    let why = refused.detail();
     assert!(why.contains(name) && why.contains("authenteond store repair"), "{why}");
+    assert_eq!(daemon.end(), Some(65));
 
     // Nobody is there to ask: it says what it would do, and does nothing.
     let damaged = fs::read(&segment).unwrap();
@@ -231,10 +233,13 @@ async fn store_in_which_an_erasure_is_given_up_serves_all_others_and_the_erased_
     assert!(daemon.wait().success());
     // The first bytes that the erasure wrote, behind the mark that it overwrote.
     harm(&segment, &[before + 8, before + 9, before + 20]);
-    assert_eq!(authenteond(&["serve", "--config", &daemon.config()]).status.code(), Some(65));
+    daemon.start_again();
+    assert_eq!(Client::stranger(&daemon).get("/v1/health/live").await.body["state"], "failed");
+    // It holds nothing of what it cannot serve.
     let repaired = repair(&daemon, &["--yes"]);
     assert!(repaired.status.success(), "{}", text(&repaired.stderr));
     assert!(text(&repaired.stderr).contains("stays erased"), "{}", text(&repaired.stderr));
+    assert_eq!(daemon.end(), Some(65));
     daemon.start_again();
     assert!(accepted(&Client::named(&daemon, "station"), &person, "125_4").await);
     let officer = Client::named(&daemon, "officer");

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::error::CtlError;
+use crate::exit::Exit;
 use crate::outcome::Outcome;
 
 /// Asks the public route, and the other one if we have a certificate.
@@ -11,14 +12,29 @@ pub(crate) async fn run(mut client: Client, identified: bool) -> Result<Outcome,
     let live = client.get("/v1/health/live").await?;
     let mut text = show("live", &live);
     let mut json = json!({"live": live});
-    if identified {
+    let exit = exit_of(live["state"].as_str());
+    if exit != Exit::Ok {
+        // Nobody is told more in this state, but what to do.
+        let state = client.get("/v1/health/state").await?;
+        text.push_str(&show("state", &state));
+        json["state"] = state;
+    } else if identified {
         let ready = client.get("/v1/health/ready").await?;
         text.push_str(&show("ready", &ready));
         json["ready"] = ready;
     } else {
         text.push_str("ready: not asked; only known clients are told (--cert, --key)\n");
     }
-    Ok(Outcome::done(text, json))
+    Ok(Outcome { exit, text, json })
+}
+
+/// A box that does its work, is not served by anybody yet, or has failed.
+fn exit_of(state: Option<&str>) -> Exit {
+    match state {
+        Some("locked" | "unprovisioned") => Exit::Locked,
+        Some("failed") => Exit::Failure,
+        _ => Exit::Ok,
+    }
 }
 
 /// `live: ok`, or every field on a line of its own.
@@ -41,6 +57,15 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_sees_by_the_exit_code_whether_the_box_does_its_work() {
+        assert_eq!(exit_of(Some("operational")), Exit::Ok);
+        assert_eq!(exit_of(Some("degraded")), Exit::Ok);
+        assert_eq!(exit_of(Some("locked")), Exit::Locked);
+        assert_eq!(exit_of(Some("unprovisioned")), Exit::Locked);
+        assert_eq!(exit_of(Some("failed")), Exit::Failure);
+    }
 
     #[test]
     fn every_field_of_an_answer_is_shown() {

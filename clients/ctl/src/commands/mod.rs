@@ -9,6 +9,7 @@ mod claim;
 mod convert;
 mod db;
 mod decide;
+mod diagnose;
 mod finger;
 mod health;
 #[cfg(feature = "local")]
@@ -16,6 +17,7 @@ mod inspect;
 mod sensor;
 mod station;
 mod subject;
+mod support;
 mod update;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -49,6 +51,7 @@ pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Res
     };
     match command {
         Command::Health => health::run(connect().await?, identified).await,
+        Command::Diagnose => diagnose::run(connect).await,
         Command::Claim(asked) => claim::run(asked, server, limit).await,
         Command::Subject(command) => subject::run(command, connect).await,
         Command::Station(command) => station::run(command, connect).await,
@@ -62,6 +65,7 @@ pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Res
         Command::Backup(asked) => backup::take(asked, connect).await,
         Command::Restore(asked) => backup::restore(asked, connect).await,
         Command::Db(command) => db::run(command, connect).await,
+        Command::SupportBundle { file } => support::run(&file, connect).await,
         Command::Update(command) => update::run(command, connect).await,
         #[cfg(feature = "local")]
         Command::Inspect { image, out } => inspect::run(&image, &out),

@@ -9,6 +9,7 @@ mod claim;
 mod db;
 #[cfg(feature = "local")]
 mod files;
+mod operation;
 mod remote;
 #[cfg(feature = "local")]
 mod sensor;

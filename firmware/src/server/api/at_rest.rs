@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use super::off_core;
 use crate::{
     request::Caller,
     server::{State, access::OPERATIONAL, json::Small, problem::Problem},
@@ -81,12 +82,12 @@ pub(crate) async fn unlock(
     let (body, place) = body.into_parts();
     let passphrase = Zeroizing::new(body.passphrase);
     // Not on the matcher's permits: nothing is matched yet.
-    let done = tokio::task::spawn_blocking(move || {
+    off_core(move || {
         let done = state.lock.unlock(&by, &passphrase);
         drop(place);
         done
-    });
-    done.await.map_err(|why| Problem::internal(&why))??;
+    })
+    .await??;
     Ok(Json(UnlockedBody { state: OPERATIONAL.to_owned() }))
 }
 
@@ -127,10 +128,11 @@ pub(crate) async fn change(
         }
     };
     let services = state.services()?.clone();
-    let done = tokio::task::spawn_blocking(move || {
+    off_core(move || {
         let mode = services.change_master(&by, current.as_ref().map(|c| c.as_str()), &master)?;
         drop(place);
         Ok::<_, Problem>(AtRestBody { mode, snapshot: services.snapshot() })
-    });
-    done.await.map_err(|why| Problem::internal(&why))?.map(Json)
+    })
+    .await?
+    .map(Json)
 }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+use super::off_core;
 use crate::{
     backup::{BackupError, Erasures, Header},
     clock::Timestamp,
@@ -80,8 +81,7 @@ pub(crate) async fn take_backup(
     (status = 200, description = "The list", body = Object)))]
 pub(crate) async fn erasures(Shared(state): Shared<State>) -> Result<Json<serde_json::Value>, Problem> {
     let services = state.services()?.clone();
-    let done = tokio::task::spawn_blocking(move || services.erasures());
-    Ok(Json(done.await.map_err(|why| Problem::internal(&why))??.to_json()))
+    Ok(Json(off_core(move || services.erasures()).await??.to_json()))
 }
 
 /// What a backup that came in says of itself, and what was made of it.

@@ -8,6 +8,7 @@ use tracing::error;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::off_core;
 use crate::{
     claim::{ClaimError, NAME},
     server::{State, json::Small, problem::Problem},
@@ -56,7 +57,7 @@ pub(crate) async fn claim(
 ) -> Result<Json<ClaimedBody>, Problem> {
     let Some(claim) = state.claim.clone() else { return Err(ClaimError::Claimed.into()) };
     // Not on the matcher's permits: nobody's decision waits for a stranger.
-    let done = tokio::task::spawn_blocking(move || {
+    let claimed = off_core(move || {
         let claimed = claim.attempt(&body.code, &body.csr, |clients| {
             *state.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
         })?;
@@ -65,8 +66,8 @@ pub(crate) async fn claim(
             error!(%why, "the administrator is not a fact of the store yet");
         }
         Ok::<_, ClaimError>(claimed)
-    });
-    let claimed = done.await.map_err(|why| Problem::internal(&why))??;
+    })
+    .await??;
     Ok(Json(ClaimedBody {
         certificate: claimed.certificate,
         ca: claimed.authority,

@@ -212,6 +212,8 @@ impl Asked {
             panel.show(decision);
         }
         let decision = decided?;
+        let operation = if self.claimed.is_some() { "verify" } else { "identify" };
+        state.operation.metrics.decided(operation, &decision);
         if let Some(digest) = at_reader {
             answers().remember(name, digest, decision.clone(), now());
         }

@@ -6,10 +6,11 @@ use utoipa::ToSchema;
 
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
+    heartbeat::Heartbeats,
     network_time::report::{Report, Standing},
     server::{
         State,
-        access::{DEGRADED, LOCKED, OPERATIONAL, UNPROVISIONED},
+        access::{DEGRADED, FAILED, LOCKED, OPERATIONAL, UNPROVISIONED},
         problem::Problem,
     },
     services::AtRest,
@@ -24,12 +25,24 @@ pub(crate) struct Live {
     /// Always `live`.
     #[schema(example = "live")]
     pub(crate) status: String,
-    /// `unprovisioned` until the box is claimed; `locked` while it waits for the passphrase; else `operational`.
+    /// As `/v1/health/state` has it.
     #[schema(example = "operational")]
     pub(crate) state: String,
     /// `TEST: ...` if the image is for tests; not there otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) image: Option<String>,
+}
+
+/// The state of the box.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct StateBody {
+    /// `unprovisioned` until the box is claimed; `locked` while it waits for the passphrase; `operational`; `degraded`
+    /// while its store is checked or rebuilt; `failed` when what it stores is damaged, or of another program.
+    #[schema(example = "operational")]
+    pub(crate) state: String,
+    /// What to do in this state; not there where there is nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) advice: Option<String>,
 }
 
 /// The box does its work.
@@ -110,17 +123,35 @@ impl ClockBody {
     }
 }
 
-/// Whether the box answers, and whether it was claimed.
-#[utoipa::path(get, path = "/v1/health/live", tag = "health", responses((status = 200, description = "It does", body = Live)))]
-pub(crate) async fn live(Shared(state): Shared<State>) -> Json<Live> {
-    let now = match state.lock.services() {
-        _ if state.unprovisioned() => UNPROVISIONED,
-        None => LOCKED,
-        Some(services) if services.progress().is_some() => DEGRADED,
-        Some(_) => OPERATIONAL,
-    };
+/// Whether the box answers and every loop that it rests on turns, in whichever state it is.
+#[utoipa::path(get, path = "/v1/health/live", tag = "health", responses(
+    (status = 200, description = "It does", body = Live),
+    (status = 503, description = "A loop hangs, and is named", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn live(Shared(state): Shared<State>) -> Result<Json<Live>, Problem> {
+    all_turn(&state.operation.heartbeats)?;
     let image = state.test_image.then(|| TEST_IMAGE.to_owned());
-    Json(Live { status: "live".to_owned(), state: now.to_owned(), image })
+    Ok(Json(Live { status: "live".to_owned(), state: state.standing().to_owned(), image }))
+}
+
+fn all_turn(heartbeats: &Heartbeats) -> Result<(), Problem> {
+    let silent = heartbeats.silent();
+    if silent.is_empty() { Ok(()) } else { Err(Problem::hangs(&silent)) }
+}
+
+/// In which state the box is, and what to do.
+#[utoipa::path(get, path = "/v1/health/state", tag = "health", operation_id = "state", responses((status = 200, description = "In this one", body = StateBody)))]
+pub(crate) async fn state(Shared(state): Shared<State>) -> Json<StateBody> {
+    let now = state.standing();
+    let advice = match now {
+        UNPROVISIONED => Some("claim it: the code is on its console, or in its provision.toml"),
+        LOCKED => Some("an administrator gives its passphrase: authenteonctl unlock"),
+        DEGRADED => Some("wait: nobody is enrolled or removed until its store was checked or rebuilt"),
+        FAILED => {
+            Some("its console and its log say what is damaged and what to do; so does authenteonctl diagnose")
+        }
+        _ => None,
+    };
+    Json(StateBody { state: now.to_owned(), advice: advice.map(str::to_owned) })
 }
 
 /// Whether the box does its work, and how much is enrolled.
@@ -138,11 +169,38 @@ pub(crate) async fn ready(Shared(state): Shared<State>) -> Result<Json<Ready>, P
         at_rest: services.at_rest(),
         snapshot: services.snapshot(),
         free_bytes: services.free_bytes(),
-        clock: state.clock_report.as_deref().map(|path| {
-            // Nothing is written before somebody has looked for a server.
-            let report = Report::read(path);
-            let report = report.unwrap_or_else(|_| Report::unsynchronised("no time server was asked yet"));
-            ClockBody::new(report, SystemClock.now())
-        }),
+        clock: clock_of(&state),
     }))
+}
+
+/// How the clock is, where somebody tells.
+pub(super) fn clock_of(state: &State) -> Option<ClockBody> {
+    let path = state.clock_report.as_deref()?;
+    // Nothing is written before somebody has looked for a server.
+    let report = Report::read(path);
+    let report = report.unwrap_or_else(|_| Report::unsynchronised("no time server was asked yet"));
+    Some(ClockBody::new(report, SystemClock.now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use authenteon_hal::clock::{Clock as Monotonic, VirtualClock};
+
+    use super::*;
+
+    #[test]
+    fn a_box_one_of_whose_loops_hangs_is_not_live_and_says_which() {
+        let clock = Arc::new(VirtualClock::new());
+        let heartbeats = Heartbeats::new(Arc::clone(&clock) as Arc<dyn Monotonic>, Duration::from_secs(30));
+        let writer = heartbeats.pulse("writer");
+        assert_eq!(all_turn(&heartbeats), Ok(()));
+        clock.sleep(Duration::from_secs(31));
+        let problem = all_turn(&heartbeats).unwrap_err();
+        assert_eq!((problem.status, problem.kind.ends_with(":hangs")), (503, true));
+        assert!(problem.detail.contains("writer"), "{problem:?}");
+        writer.beat();
+        assert_eq!(all_turn(&heartbeats), Ok(()));
+    }
 }

@@ -5,6 +5,7 @@ pub(super) mod audit;
 pub(super) mod backup;
 pub(super) mod claim;
 pub(super) mod decisions;
+pub(super) mod diagnose;
 pub(super) mod fingers;
 pub(super) mod health;
 mod presented;
@@ -13,6 +14,7 @@ pub(super) mod sample;
 pub(super) mod sensors;
 pub(super) mod stations;
 pub(super) mod subjects;
+pub(super) mod support;
 pub(super) mod system;
 pub(super) mod upkeep;
 
@@ -28,16 +30,21 @@ use axum::{
 
 use serde::de::DeserializeOwned;
 
-use super::{State, access, json::SMALL, openapi, problem::Problem};
+use tracing::Span;
+
+use super::{State, access, correlation, json::SMALL, metrics, openapi, problem::Problem};
 
 /// All routes, each behind the guard.
 pub(super) fn router(state: State) -> Router {
     let document: Arc<serde_json::Value> = Arc::new(openapi::document());
     Router::new()
         .route("/v1/health/live", get(health::live))
+        .route("/v1/health/state", get(health::state))
         .route("/v1/health/ready", get(health::ready))
+        .route("/v1/health/diagnose", get(diagnose::diagnose))
         .route("/v1/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
         .route("/v1/system/claim", post(claim::claim).layer(DefaultBodyLimit::max(SMALL)))
+        .route("/v1/system/support-bundle", get(support::bundle))
         .route("/v1/system/unlock", post(at_rest::unlock).layer(DefaultBodyLimit::max(SMALL)))
         .route(
             "/v1/system/at-rest",
@@ -87,6 +94,8 @@ pub(super) fn router(state: State) -> Router {
         })
         .layer(DefaultBodyLimit::max(state.limits.body_bytes))
         .layer(middleware::from_fn_with_state(state.clone(), access::guard))
+        .layer(middleware::from_fn(correlation::correlate))
+        .layer(middleware::from_fn_with_state(state.operation.metrics.clone(), metrics::measure))
         .with_state(state)
 }
 
@@ -97,11 +106,20 @@ pub(super) async fn on_core<T: Send + 'static>(
 ) -> Result<T, Problem> {
     // The semaphore is never closed.
     let permit = state.cores.clone().acquire_owned().await.map_err(|why| Problem::internal(&why))?;
-    let done = tokio::task::spawn_blocking(move || {
+    off_core(move || {
         let result = work();
         drop(permit);
         result
-    });
+    })
+    .await
+}
+
+/// Runs what waits more than it works on a blocking thread. What it logs is of this request.
+pub(super) async fn off_core<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let span = Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work));
     done.await.map_err(|why| Problem::internal(&why))
 }
 

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::At;
 use crate::{
     credential::{clients::Client, stations::ClientName},
-    request::{Caller, Role},
+    request::{Caller, Role, brief},
     server::{State, json::Body, problem::Problem},
 };
 
@@ -85,7 +85,8 @@ pub(crate) async fn add(
     });
     let added = done.await.map_err(|why| Problem::internal(&why))??;
     let station = StationBody::from(added.client);
-    tracing::info!(client = station.name, role = %station.role, "client added");
+    // The name is in the audit, and the log has none.
+    tracing::info!(client = brief(&station.sha256), role = %station.role, "client added");
     Ok((
         StatusCode::CREATED,
         Json(AddedStationBody { station, certificate: added.certificate, ca: added.authority }),
@@ -111,11 +112,10 @@ pub(crate) async fn remove(
     At(name): At<String>,
 ) -> Result<StatusCode, Problem> {
     let (stations, services) = (state.stations.clone(), state.services()?.clone());
-    let gone = name.clone();
     let done = tokio::task::spawn_blocking(move || {
         stations.remove(&name, |client| services.client_removed(&by, client))
     });
     done.await.map_err(|why| Problem::internal(&why))??;
-    tracing::info!(client = gone, "client removed");
+    tracing::info!("client removed");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -14,7 +14,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::on_core;
+use super::{off_core, on_core};
 use crate::{
     clock::Timestamp,
     request::Caller,
@@ -99,7 +99,7 @@ impl BytesBody {
 }
 
 impl StoreBody {
-    fn new(stats: &Stats, counts: Counts, task: Option<Task>) -> Self {
+    pub(super) fn new(stats: &Stats, counts: Counts, task: Option<Task>) -> Self {
         let bytes = BytesBody::of(stats);
         Self {
             sequence: stats.sequence,
@@ -259,8 +259,7 @@ pub(crate) async fn task(Shared(state): Shared<State>) -> Result<Json<LastTaskBo
 
 async fn begin(state: State, by: Caller, job: Job) -> Result<(StatusCode, Json<TaskBody>), Problem> {
     let services = state.services()?.clone();
-    let begun = tokio::task::spawn_blocking(move || services.begin_upkeep(&by, job));
-    let task = begun.await.map_err(|why| Problem::internal(&why))??;
+    let task = off_core(move || services.begin_upkeep(&by, job)).await??;
     Ok((StatusCode::ACCEPTED, Json(task.into())))
 }
 

@@ -364,6 +364,10 @@ impl Store for DiskStore {
         done
     }
 
+    fn await_writer(&self) {
+        drop(self.core.ledger());
+    }
+
     fn id(&self) -> uuid::Uuid {
         self.core.store_id()
     }

@@ -33,6 +33,25 @@ pub(super) fn open_with(folder: &Path, sizes: Sizes) -> Result<DiskStore, StoreE
     }
 }
 
+#[test]
+fn whoever_waits_for_the_writer_hangs_while_the_writer_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_with(folder.path(), SMALL).unwrap();
+    let waits = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let writing = store.core.ledger();
+        let waiting = scope.spawn(|| {
+            store.await_writer();
+            waits.store(false, Ordering::SeqCst);
+        });
+        thread::sleep(Duration::from_millis(50));
+        assert!(waits.load(Ordering::SeqCst));
+        drop(writing);
+        waiting.join().unwrap();
+    });
+    assert!(!waits.load(Ordering::SeqCst));
+}
+
 /// Every value, by the journal.
 pub(super) fn everything(store: &dyn Store) -> Result<Everything, StoreError> {
     let mut found = Everything::new();

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -59,6 +59,16 @@ impl Said {
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
+
+    /// The log, once this text is in it.
+    pub(crate) async fn wait_for(&self, text: &str) -> String {
+        let began = Instant::now();
+        while !self.log().contains(text) {
+            assert!(began.elapsed() < PATIENCE, "{text:?} is not in the log");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.log()
+    }
 }
 
 impl Daemon {
@@ -69,11 +79,20 @@ impl Daemon {
 
     /// A daemon with more lines in its configuration.
     pub(crate) fn with(configuration: &str) -> Self {
-        Self::logging("info", configuration)
+        Self::configured(configuration, "info", &[])
     }
 
     /// The same, whose log is filtered so.
     pub(crate) fn logging(filter: &str, configuration: &str) -> Self {
+        Self::configured(configuration, filter, &[])
+    }
+
+    /// The same, with variables in its environment.
+    pub(crate) fn with_environment(configuration: &str, environment: &[(&str, &str)]) -> Self {
+        Self::configured(configuration, "info", environment)
+    }
+
+    fn configured(configuration: &str, filter: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pki = folder.path().join("pki");
         let made = authenteond(&["pki", "init", "--dir", pki.to_str().unwrap()]);
@@ -82,7 +101,7 @@ impl Daemon {
             add_client(&pki, role, role);
         }
         configure(folder.path(), &format!("{configuration}\n[log]\nfilter = {filter:?}\njson = true\n"));
-        let (child, address, said) = spawn(folder.path());
+        let (child, address, said) = spawn_with(folder.path(), environment);
         Self { folder, child, address, said }
     }
 
@@ -132,6 +151,16 @@ impl Daemon {
         self.signal("-HUP");
     }
 
+    /// Stops every loop of it, as a hang would.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
     /// Asks it to stop, without waiting.
     pub(crate) fn terminate(&self) {
         self.signal("-TERM");
@@ -140,6 +169,12 @@ impl Daemon {
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
+    }
+
+    /// Leaves it to itself for as long as it takes to answer, and ends it: its exit code.
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        self.terminate();
+        self.wait().code()
     }
 
     /// Starts it again on the same folder, after it ended.
@@ -195,7 +230,12 @@ pub(crate) fn configure(folder: &Path, more: &str) {
 
 /// Starts the program, and nothing more.
 pub(crate) fn launch(folder: &Path) -> Child {
+    launch_with(folder, &[])
+}
+
+fn launch_with(folder: &Path, environment: &[(&str, &str)]) -> Child {
     command()
+        .envs(environment.iter().copied())
         .args(["serve", "--config", folder.join("authenteon.toml").to_str().unwrap()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -206,7 +246,11 @@ pub(crate) fn launch(folder: &Path) -> Child {
 
 /// Starts the program and reads its log until it says where it listens.
 fn spawn(folder: &Path) -> (Child, SocketAddr, Said) {
-    let mut child = launch(folder);
+    spawn_with(folder, &[])
+}
+
+fn spawn_with(folder: &Path, environment: &[(&str, &str)]) -> (Child, SocketAddr, Said) {
+    let mut child = launch_with(folder, environment);
     let said = Said::default();
     let (out, kept) = (BufReader::new(child.stdout.take().unwrap()), said.clone());
     thread::spawn(move || {

@@ -2,12 +2,14 @@
 
 mod client;
 mod daemon;
+mod exposition;
 mod module;
 mod prints;
 mod receiver;
 
 pub(crate) use client::{Answer, Client, ask_http3};
 pub(crate) use daemon::{Daemon, add_client, authenteond, configure, launch, text};
+pub(crate) use exposition::{Exposition, labels};
 pub(crate) use module::Module;
 pub(crate) use prints::{blank, encoded, fixture, png_announcing, sample};
 pub(crate) use receiver::{Manner, Receiver, number};
