@@ -28,6 +28,7 @@ pub mod network_time;
 mod observe;
 pub mod panel;
 pub mod policy;
+pub mod reader;
 pub mod request;
 pub mod sample;
 pub mod sensors;

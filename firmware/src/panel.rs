@@ -1,8 +1,9 @@
-//! The front panel: what a decision looks and sounds like, and who may open the door.
+//! The front panel: what a decision looks and sounds like, who may open the door, and whether the case is open.
 //!
 //! Only an accept of a finger at one of the box's own readers opens it: a client elsewhere says nothing
 //! about who stands in front of the box. Invariant: no answer waits for the panel; the latest decision
-//! is shown, and showing it ends the one before, with the door shut.
+//! is shown, and showing it ends the one before, with the door shut; that the case was opened is told until
+//! somebody has taken it in.
 
 use std::{
     sync::{
@@ -19,9 +20,9 @@ use authenteon_hal::{
     panel::{Feedback, LONGEST_OPENING, Panel, Pattern},
 };
 use embedded_hal::digital::{InputPin, OutputPin};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use crate::policy::Decision;
+use crate::{lock::Lock, policy::Decision};
 
 /// How often the tamper switch is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -33,6 +34,48 @@ pub fn feedback(decision: &Decision, door: Duration) -> Feedback {
         Decision::Accept { .. } => Feedback { pattern: Pattern::ACCEPTED, door },
         Decision::Refuse { .. } => Feedback { pattern: Pattern::REFUSED, door: Duration::ZERO },
         Decision::Retry { .. } => Feedback { pattern: Pattern::RETRY, door: Duration::ZERO },
+    }
+}
+
+/// Who has to know that the case was opened.
+pub trait Guard: Send {
+    /// It was opened, or closed; false when that could not be taken in, and is to be told again.
+    fn case(&self, open: bool) -> bool;
+}
+
+impl Guard for Lock {
+    /// A locked box uses no reader; it is told again when it is open.
+    fn case(&self, open: bool) -> bool {
+        let Some(services) = self.services() else { return false };
+        let done = if open { services.case_opened() } else { services.case_closed() };
+        done.inspect_err(|why| debug!(%why, open, "that the case was opened or closed is not written down"))
+            .is_ok()
+    }
+}
+
+/// What is known of the case, and told of it.
+struct Case {
+    guard: Box<dyn Guard>,
+    /// What was taken in last.
+    told_open: bool,
+    /// It was opened since.
+    opened: bool,
+}
+
+impl Case {
+    /// What the switch says now. An opening is told, too, when the case is closed again before it could be.
+    fn is(&mut self, open: bool) {
+        if open && !self.opened && !self.told_open {
+            warn!("the case was opened");
+        }
+        self.opened |= open && !self.told_open;
+        if self.opened && self.guard.case(true) {
+            (self.told_open, self.opened) = (true, false);
+        }
+        if self.told_open && !open && self.guard.case(false) {
+            info!("the case was closed");
+            self.told_open = false;
+        }
     }
 }
 
@@ -50,19 +93,24 @@ struct Orders {
 }
 
 impl FrontPanel {
-    /// Starts the thread.
+    /// Starts the thread; the guard is told when the case is opened and closed.
     ///
     /// # Errors
     /// What the system says.
-    pub fn start<O, I>(panel: Panel<O, I>, door: Duration) -> std::io::Result<Self>
+    pub fn start<O, I>(
+        panel: Panel<O, I>,
+        door: Duration,
+        guard: impl Guard + 'static,
+    ) -> std::io::Result<Self>
     where
         O: OutputPin + Send + 'static,
         I: InputPin + Send + 'static,
     {
+        let case = Case { guard: Box::new(guard), told_open: false, opened: false };
         let (to, orders) = channel();
         let player = thread::Builder::new()
             .name("panel".to_owned())
-            .spawn(move || play(panel, &orders, &SystemClock::new()))?;
+            .spawn(move || play(panel, &orders, case, &SystemClock::new()))?;
         let orders = Mutex::new(Some(Orders { to, now: CancelToken::new() }));
         Ok(Self { orders, door, player: Some(player) })
     }
@@ -94,10 +142,13 @@ impl Drop for FrontPanel {
 fn play<O: OutputPin, I: InputPin>(
     mut panel: Panel<O, I>,
     orders: &Receiver<(Feedback, CancelToken)>,
+    mut case: Case,
     clock: &dyn Clock,
 ) {
-    let mut open = false;
     loop {
+        if let Ok(Some(open)) = panel.tampered() {
+            case.is(open);
+        }
         match orders.recv_timeout(LOOK) {
             Ok((feedback, token)) => {
                 let limit = 2 * LONGEST_OPENING;
@@ -110,13 +161,6 @@ fn play<O: OutputPin, I: InputPin>(
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
-        }
-        match panel.tampered() {
-            Ok(Some(now)) if now != open => {
-                open = now;
-                if open { warn!("the case was opened") } else { info!("the case was closed") }
-            }
-            _ => {}
         }
     }
 }
@@ -178,7 +222,49 @@ mod tests {
         let relay = Pin::default();
         let line = Line::new(relay.clone(), Polarity::ActiveHigh);
         let panel = Panel::<Pin, Pin>::new().with_output(Part::Relay, line).unwrap();
-        (FrontPanel::start(panel, Duration::from_secs(8)).unwrap(), relay)
+        (FrontPanel::start(panel, Duration::from_secs(8), Told::default()).unwrap(), relay)
+    }
+
+    /// What it was told, and whether it takes it in.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<(Vec<bool>, bool)>>);
+
+    impl Guard for Told {
+        fn case(&self, open: bool) -> bool {
+            let mut told = self.0.lock().unwrap();
+            if told.1 {
+                told.0.push(open);
+            }
+            told.1
+        }
+    }
+
+    #[test]
+    fn an_opened_case_is_told_until_it_is_taken_in_also_when_it_was_closed_meanwhile() {
+        let guard = Told::default();
+        let mut case = Case { guard: Box::new(guard.clone()), told_open: false, opened: false };
+        for open in [false, true, false, true, false] {
+            case.is(open);
+        }
+        assert!(guard.0.lock().unwrap().0.is_empty(), "nobody took it in yet");
+        guard.0.lock().unwrap().1 = true;
+        for open in [false, false, true, true, false] {
+            case.is(open);
+        }
+        assert_eq!(guard.0.lock().unwrap().0, [true, false, true, false]);
+    }
+
+    #[test]
+    fn the_switch_is_looked_at_from_the_start() {
+        let (switch, guard) = (Pin::default(), Told::default());
+        switch.0.lock().unwrap().0 = true;
+        guard.0.lock().unwrap().1 = true;
+        let line = Line::new(switch.clone(), Polarity::ActiveHigh);
+        let panel = Panel::<Pin, Pin>::new().with_input(Part::Tamper, line).unwrap();
+        let _panel = FrontPanel::start(panel, Duration::ZERO, guard.clone()).unwrap();
+        until(|| guard.0.lock().unwrap().0 == [true]);
+        switch.0.lock().unwrap().0 = false;
+        until(|| guard.0.lock().unwrap().0 == [true, false]);
     }
 
     const REFUSED: Decision = Decision::Refuse { reason: RefuseReason::NotMatched };

@@ -40,6 +40,7 @@ mod backup;
 mod clients;
 mod lost;
 mod policy;
+mod readers;
 mod restore;
 mod rights;
 mod upkeep;
@@ -48,12 +49,13 @@ pub use self::{
     audit::{
         AuditError, AuditPage, AuditSettings, Batch, Check, CheckState, Cursor, Finding, Verdict, Wanted,
     },
+    readers::ReaderError,
     restore::{RestoreOptions, RestoreReport},
     rights::{Proof, RightsError},
     upkeep::{Job, Task, TaskState, UpkeepError},
 };
 
-use self::{clients::Known, lost::Lost};
+use self::{clients::Known, lost::Lost, readers::Readers};
 
 /// Samples remembered against replay.
 const SAMPLES_REMEMBERED: usize = 65_536;
@@ -62,8 +64,8 @@ const ANSWERS_REMEMBERED: usize = 4096;
 const ANSWERS_LIVE: Duration = Duration::from_secs(600);
 
 /// What is read at the start, in one go.
-const READ_AT_START: [Table; 5] =
-    [Table::Fingers, Table::About, Table::Clients, Table::Revocations, Table::Policy];
+const READ_AT_START: [Table; 6] =
+    [Table::Fingers, Table::About, Table::Clients, Table::Revocations, Table::Policy, Table::Readers];
 
 /// The services of one box. Cheap to clone.
 #[derive(Clone)]
@@ -93,6 +95,8 @@ pub(crate) struct Inner {
     rebuilding: Mutex<Option<(u64, u64)>>,
     /// Who holds a certificate of the box, as the store has it.
     known: Mutex<Known>,
+    /// Which readers were adopted.
+    readers: Mutex<Readers>,
     pub(crate) in_progress: InProgress,
     /// What signs and verifies the audit.
     auditing: audit::Auditing,
@@ -192,6 +196,7 @@ impl Services {
         let epoch = store.epoch();
         let (mut restoring, mut known, mut rules) = (None, Known::default(), None);
         let mut lost = Lost::default();
+        let mut readers = Readers::default();
         let mut gallery = gallery::fill(None, |page| {
             store.read_all(&READ_AT_START, &mut |values| {
                 let (fingers, facts): (Vec<_>, Vec<_>) =
@@ -200,6 +205,7 @@ impl Services {
                     match fact.table {
                         Table::About if lost.read(fact) => {}
                         Table::Policy => rules = policy::read(fact).or(rules),
+                        Table::Readers => readers.read(fact)?,
                         Table::About => restoring = Inner::was_restoring(fact).or(restoring),
                         _ => known.read(fact)?,
                     }
@@ -224,6 +230,7 @@ impl Services {
             answers: Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE)),
             rebuilding: Mutex::default(),
             known: Mutex::new(known),
+            readers: Mutex::new(readers),
             in_progress: InProgress::default(),
             auditing: audit::Auditing::default(),
             tasks: upkeep::Tasks::default(),

@@ -181,7 +181,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::sensors::Sensors;
+    use crate::{
+        lock::{Lock, UnlockError},
+        sensors::Sensors,
+    };
 
     fn keeper(bowl: Bowl) -> (Keeper, Heartbeats, Arc<VirtualClock>) {
         let clock = Arc::new(VirtualClock::new());
@@ -231,7 +234,12 @@ mod tests {
         let (mut keeper, heartbeats, clock) = keeper(Bowl::open(&path).unwrap());
         let ((entered, enters), (release, released)) = (mpsc::channel(), mpsc::channel());
         let pulse = heartbeats.pulse("sensors");
-        let sensors = Sensors::start_beating(vec![Box::new(Hangs(entered, released))], Some(pulse)).unwrap();
+        let nobody = Lock::locked(
+            |_| Err(UnlockError::NotLocked),
+            Arc::new(authenteon_hal::clock::SystemClock::new()),
+        );
+        let sources: Vec<Box<dyn Source>> = vec![Box::new(Hangs(entered, released))];
+        let sensors = Sensors::start_beating(sources, nobody, Some(pulse)).unwrap();
         enters.recv().unwrap();
         keeper.round();
         let fed = fs::read_to_string(&path).unwrap();

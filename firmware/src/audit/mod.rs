@@ -8,12 +8,14 @@ mod chain;
 mod severity;
 mod sign;
 
+use authenteon_hal::discovery::ReaderId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
     policy::Rules,
+    reader::{Reader, Standing},
     request::{Caller, ClientId, Role},
     store::AtRest,
     subject::{FingerPosition, SubjectId},
@@ -165,6 +167,30 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         store: Option<Uuid>,
     },
+    /// A reader is there that is not used.
+    ReaderFound {
+        reader: Reader,
+        standing: Standing,
+    },
+    /// A reader is used from now on, and what was at its port no longer.
+    ReaderAdopted {
+        reader: Reader,
+        instead_of: Vec<ReaderId>,
+    },
+    /// A reader is used no longer.
+    ReaderReleased {
+        reader: Reader,
+    },
+    /// A reader that was suspended is used again.
+    ReaderResumed {
+        reader: Reader,
+    },
+    /// The case was opened, and these readers are not used until somebody resumes them.
+    CaseOpened {
+        suspended: Vec<ReaderId>,
+    },
+    /// The case was closed.
+    CaseClosed,
 }
 
 impl Event {

@@ -31,9 +31,9 @@ pub fn severity(what: &Value) -> Severity {
             _ => Severity::Info,
         },
         _ if kind.ends_with("-alarm") => Severity::Alert,
-        "store-damaged" | "subject-lost" => Severity::Critical,
+        "store-damaged" | "subject-lost" | "case-opened" => Severity::Critical,
         _ if kind.contains("tamper") => Severity::Critical,
-        "duplicate-finger" | "restore-begun" | "master-key-changed" => Severity::Warning,
+        "duplicate-finger" | "restore-begun" | "master-key-changed" | "reader-found" => Severity::Warning,
         _ => Severity::Notice,
     }
 }
@@ -51,7 +51,8 @@ mod tests {
             (json!({"event": "panel-alarm"}), Severity::Alert),
             (json!({"event": "verified", "decision": "accept", "duress": true}), Severity::Alert),
             (json!({"event": "verified", "decision": "accept", "duress": false}), Severity::Info),
-            (json!({"event": "sensor-tampered"}), Severity::Critical),
+            (json!({"event": "case-opened", "suspended": []}), Severity::Critical),
+            (json!({"event": "reader-found"}), Severity::Warning),
             (json!({"event": "verified", "decision": "refuse", "why": "replay"}), Severity::Warning),
             (
                 json!({"event": "verified", "decision": "refuse", "why": "below the threshold"}),

@@ -72,12 +72,12 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
     let loaded = &reload.started;
     let policy = loaded.policy()?;
     let sources = readers(loaded)?;
-    let panel = panel(loaded)?;
     let destinations = loaded.destinations()?;
     let config = loaded.config.clone();
     let settings = Settings { shown: loaded.shown(), ..Settings::default() };
     let claim = claim(&config)?;
     let lock = storage::open(&config, policy)?;
+    let panel = panel(loaded, &lock)?;
     if lock.services().is_none() && lock.failed().is_none() {
         tokio::spawn(tell_once_unlocked(lock.clone(), config.clone()));
     }
@@ -98,7 +98,8 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
         None => server,
     };
     let looks = server.heartbeats().pulse("sensors");
-    let server = server.with_sensors(Sensors::start_beating(sources, Some(looks)).map_err(failed)?);
+    let sensors = Sensors::start_beating(sources, lock.clone(), Some(looks)).map_err(failed)?;
+    let server = server.with_sensors(sensors);
     let server = match panel {
         Some(panel) => server.with_panel(panel),
         None => server,
@@ -292,11 +293,14 @@ fn readers(loaded: &Loaded) -> Result<Vec<Box<dyn Source>>, Failure> {
 }
 
 /// The front panel that the configuration names. A box whose panel does not answer serves without it.
-fn panel(loaded: &Loaded) -> Result<Option<FrontPanel>, Failure> {
+fn panel(loaded: &Loaded, lock: &Lock) -> Result<Option<FrontPanel>, Failure> {
     let lines = loaded.panel_lines()?;
     let Some(panel) = &loaded.config.panel else { return Ok(None) };
     match cdev::open(&panel.chip, &lines) {
-        Ok(pins) => Ok(Some(FrontPanel::start(pins, panel.door()).map_err(|why| Failure::io(&why))?)),
+        Ok(pins) => {
+            let started = FrontPanel::start(pins, panel.door(), lock.clone());
+            Ok(Some(started.map_err(|why| Failure::io(&why))?))
+        }
         Err(why) => {
             error!(%why, "no front panel; check [panel] and the rights to its chip");
             Ok(None)

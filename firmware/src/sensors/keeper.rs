@@ -50,6 +50,7 @@ pub(super) fn look_out(
                 info!(%why, "a source of readers cannot be asked");
             }
             complained = errors;
+            keeper.report();
             let waited = keeper.changed.wait_timeout_while(keeper.state(), LOOK, |state| !state.closing);
             if waited.unwrap_or_else(PoisonError::into_inner).0.closing {
                 return;

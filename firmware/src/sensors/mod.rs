@@ -3,12 +3,14 @@
 //! `hal` blocks, so each reader has a thread that runs its [`Watch`](authenteon_hal::watch::Watch), and
 //! one more looks for readers about once a second; the async side talks to them over a `slot`.
 //! Invariant: a reader belongs to one request at a time, no frame goes to anybody but who asked for it
-//! before the finger was laid down, and nobody waits longer than was said: not for a finger, not for a
-//! reader that is gone, not when the daemon stops.
+//! before the finger was laid down, nor from any reader but the one that he asked and that may be used, and
+//! nobody waits longer than was said: not for a finger, not for a reader that is gone, not when the daemon
+//! stops.
 
 mod keeper;
 mod session;
 mod slot;
+mod steward;
 
 use std::{
     collections::BTreeMap,
@@ -24,8 +26,13 @@ use authenteon_hal::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::heartbeat::Pulse;
-use slot::{Slot, Task};
+pub use steward::Steward;
+
+use crate::{
+    heartbeat::Pulse,
+    reader::{Reader, Standing},
+};
+use slot::{Hold, Slot, Task};
 
 /// Readers that are remembered; whoever plugs in more of them is playing.
 const MOST_READERS: usize = 64;
@@ -36,6 +43,9 @@ pub enum CaptureError {
     /// No reader has had this name since the daemon started.
     #[error("there is no such reader")]
     Unknown,
+    /// It is there, and may not be used.
+    #[error("{}", refusal(*.0))]
+    NotAdopted(Standing),
     /// It is not plugged in, or does not answer.
     #[error("the reader is not there")]
     Absent,
@@ -56,6 +66,19 @@ pub enum CaptureError {
     Failed(SensorError),
 }
 
+/// What to do before a reader can be used.
+fn refusal(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Moved => {
+            "this reader is not what was adopted, or not where it was: an administrator looks at it and adopts it anew"
+        }
+        Standing::Suspended => {
+            "the case was opened since this reader was adopted: an administrator looks at it and resumes it"
+        }
+        Standing::Unknown | Standing::Adopted => "no administrator has adopted this reader",
+    }
+}
+
 /// How a reader is.
 #[derive(Clone, Debug)]
 pub struct ReaderState {
@@ -65,6 +88,8 @@ pub struct ReaderState {
     pub model: String,
     /// What it says of itself, while it is there.
     pub info: Option<SensorInfo>,
+    /// What it is known by, while it is there.
+    pub reader: Option<Reader>,
     /// What went wrong last, until it works again.
     pub last_error: Option<String>,
     /// Frames that it took since the daemon started.
@@ -74,16 +99,16 @@ pub struct ReaderState {
 }
 
 /// The readers of this box. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Sensors {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     /// Told when the readers close and when a thread ends.
     changed: Condvar,
+    steward: Option<Box<dyn Steward>>,
 }
 
 #[derive(Default)]
@@ -97,29 +122,57 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether a reader may be used.
+    fn check(&self, reader: &Reader) -> Result<(), CaptureError> {
+        match self.steward.as_ref().map_or(Standing::Unknown, |steward| steward.standing(reader)) {
+            Standing::Adopted => Ok(()),
+            standing => Err(CaptureError::NotAdopted(standing)),
+        }
+    }
+
+    fn slots(&self) -> Vec<Arc<Slot>> {
+        self.state().readers.values().cloned().collect()
+    }
+
+    /// Tells the steward who is there.
+    fn report(&self) {
+        let present: Vec<Reader> = self.slots().iter().filter_map(|slot| slot.describe().reader).collect();
+        if let Some(steward) = &self.steward {
+            steward.seen(&present);
+        }
+    }
 }
 
 impl Sensors {
     /// No readers, ever.
     #[must_use]
     pub fn none() -> Self {
-        Self::default()
+        Self::with(None)
     }
 
-    /// Looks for readers in these sources from now on.
+    fn with(steward: Option<Box<dyn Steward>>) -> Self {
+        Self { shared: Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), steward }) }
+    }
+
+    /// Looks for readers in these sources from now on; the steward says which may be used.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(sources: Vec<Box<dyn Source>>) -> std::io::Result<Self> {
-        Self::start_beating(sources, None)
+    pub fn start(sources: Vec<Box<dyn Source>>, steward: impl Steward + 'static) -> std::io::Result<Self> {
+        Self::start_beating(sources, steward, None)
     }
 
     /// The same, with a pulse for whoever looks for readers.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start_beating(sources: Vec<Box<dyn Source>>, pulse: Option<Pulse>) -> std::io::Result<Self> {
-        let sensors = Self::default();
+    pub fn start_beating(
+        sources: Vec<Box<dyn Source>>,
+        steward: impl Steward + 'static,
+        pulse: Option<Pulse>,
+    ) -> std::io::Result<Self> {
+        let sensors = Self::with(Some(Box::new(steward)));
         keeper::look_out(&sensors.shared, sources, pulse)?;
         Ok(sensors)
     }
@@ -127,19 +180,20 @@ impl Sensors {
     /// Every reader that was seen since the daemon started, by name.
     #[must_use]
     pub fn list(&self) -> Vec<ReaderState> {
-        let readers: Vec<_> = self.shared.state().readers.values().cloned().collect();
-        readers.iter().map(|slot| slot.describe()).collect()
+        self.shared.slots().iter().map(|slot| slot.describe()).collect()
     }
 
     /// Takes a reader for one request.
     ///
     /// # Errors
-    /// [`CaptureError::Unknown`], [`CaptureError::Absent`], [`CaptureError::Busy`] or
-    /// [`CaptureError::Stopping`].
+    /// [`CaptureError::Unknown`], [`CaptureError::Absent`], [`CaptureError::Busy`],
+    /// [`CaptureError::NotAdopted`] or [`CaptureError::Stopping`].
     pub fn claim(&self, id: &ReaderId) -> Result<Claim, CaptureError> {
         let slot = self.shared.state().readers.get(id).cloned().ok_or(CaptureError::Unknown)?;
-        let number = slot.claim()?;
-        Ok(Claim { slot, number })
+        let (hold, reader) = slot.claim()?;
+        let claim = Claim { shared: Arc::clone(&self.shared), slot, hold, reader };
+        self.shared.check(&claim.reader)?;
+        Ok(claim)
     }
 
     /// Ends every wait for a finger and lets the readers go; their threads end soon.
@@ -174,8 +228,10 @@ impl Sensors {
 
 /// The right to use a reader; it is free again when this is dropped.
 pub struct Claim {
+    shared: Arc<Shared>,
     slot: Arc<Slot>,
-    number: u64,
+    hold: Hold,
+    reader: Reader,
 }
 
 impl Claim {
@@ -195,7 +251,10 @@ impl Claim {
         if matches!(captured, Err(CaptureError::Failed(_))) {
             self.show(Signal::Retry);
         }
-        captured
+        let frame = captured?;
+        // Somebody may have opened the case, or released it, while the finger was waited for.
+        self.shared.check(&self.reader)?;
+        Ok(frame)
     }
 
     /// The reader's self-test; with `finger`, one is waited for so long.
@@ -216,7 +275,7 @@ impl Claim {
         task: Task,
         told: oneshot::Receiver<Result<T, CaptureError>>,
     ) -> Result<T, CaptureError> {
-        self.slot.ask(self.number, limit, task)?;
+        self.slot.ask(self.hold, limit, task)?;
         let _withdrawn = Withdraw(self);
         match timeout(limit, told).await {
             Ok(Ok(result)) => result,
@@ -228,13 +287,13 @@ impl Claim {
 
     /// Shows the person what came of it.
     pub fn show(&self, signal: Signal) {
-        self.slot.show(self.number, signal);
+        self.slot.show(self.hold, signal);
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.slot.release(self.number);
+        self.slot.release(self.hold);
     }
 }
 
@@ -243,7 +302,7 @@ struct Withdraw<'a>(&'a Claim);
 
 impl Drop for Withdraw<'_> {
     fn drop(&mut self) {
-        self.0.slot.withdraw(self.0.number);
+        self.0.slot.withdraw(self.0.hold);
     }
 }
 

@@ -10,13 +10,14 @@ use std::{
 
 use authenteon_hal::{
     CancelToken, Frame, SensorError, SensorInfo,
-    discovery::{Found, ReaderId},
+    discovery::{Found, Place, ReaderId},
     selftest::Checked,
     sensor::Signal,
 };
 use tokio::sync::oneshot;
 
 use super::{CaptureError, ReaderState};
+use crate::reader::Reader;
 
 /// What is asked of a reader, and who waits for the answer.
 pub(super) enum Task {
@@ -34,6 +35,20 @@ impl Task {
             Self::Test(_, tell) => drop(tell.send(Err(why))),
         }
     }
+}
+
+/// A claim, and the session of the reader that it is for: what is plugged in later in its place is another reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hold {
+    claim: u64,
+    session: u64,
+}
+
+/// A reader that is open.
+#[derive(Clone)]
+struct There {
+    info: SensorInfo,
+    reader: Reader,
 }
 
 struct Job {
@@ -74,7 +89,11 @@ pub(super) struct Slot {
 
 struct State {
     found: Found,
-    info: Option<SensorInfo>,
+    /// Where it is being opened, or was.
+    opened: Option<Place>,
+    there: Option<There>,
+    /// How often it was opened.
+    sessions: u64,
     last_error: Option<String>,
     frames: u64,
     /// The request that has it.
@@ -94,7 +113,9 @@ impl Slot {
             id: found.id.clone(),
             state: Mutex::new(State {
                 found,
-                info: None,
+                opened: None,
+                there: None,
+                sessions: 0,
                 last_error: None,
                 frames: 0,
                 claim: None,
@@ -128,33 +149,34 @@ impl Slot {
 
     pub(super) fn describe(&self) -> ReaderState {
         let state = self.state();
+        let (info, reader) = state.there.clone().map(|There { info, reader }| (info, reader)).unzip();
         ReaderState {
             id: self.id.clone(),
-            model: state.info.as_ref().map_or_else(|| state.found.model.clone(), |info| info.model.clone()),
-            info: state.info.clone(),
+            model: reader.as_ref().map_or(&state.found.model, |reader: &Reader| &reader.model).clone(),
+            info,
+            reader,
             last_error: state.last_error.clone(),
             frames: state.frames,
             busy: state.claim.is_some(),
         }
     }
 
-    pub(super) fn claim(&self) -> Result<u64, CaptureError> {
+    /// Takes it as it is now.
+    pub(super) fn claim(&self) -> Result<(Hold, Reader), CaptureError> {
         let mut state = self.state();
         if state.closing {
             return Err(CaptureError::Stopping);
         }
-        if state.info.is_none() {
-            return Err(CaptureError::Absent);
-        }
+        let Some(There { reader, .. }) = state.there.clone() else { return Err(CaptureError::Absent) };
         if state.claim.is_some() {
             return Err(CaptureError::Busy);
         }
         state.claims += 1;
         state.claim = Some(state.claims);
-        Ok(state.claims)
+        Ok((Hold { claim: state.claims, session: state.sessions }, reader))
     }
 
-    pub(super) fn release(&self, claim: u64) {
+    pub(super) fn release(&self, Hold { claim, .. }: Hold) {
         let mut state = self.state();
         if state.claim == Some(claim) {
             state.claim = None;
@@ -163,12 +185,17 @@ impl Slot {
         self.changed.notify_all();
     }
 
-    pub(super) fn ask(&self, claim: u64, limit: Duration, task: Task) -> Result<(), CaptureError> {
+    pub(super) fn ask(
+        &self,
+        Hold { claim, session }: Hold,
+        limit: Duration,
+        task: Task,
+    ) -> Result<(), CaptureError> {
         let mut state = self.state();
         if state.closing {
             return Err(CaptureError::Stopping);
         }
-        if state.info.is_none() {
+        if state.there.is_none() || state.sessions != session {
             return Err(CaptureError::Removed);
         }
         let now = Instant::now();
@@ -180,7 +207,7 @@ impl Slot {
     }
 
     /// Nobody waits for this request's job any more.
-    pub(super) fn withdraw(&self, claim: u64) {
+    pub(super) fn withdraw(&self, Hold { claim, .. }: Hold) {
         let mut state = self.state();
         if let Some(job) = state.working.as_ref().filter(|job| job.claim == claim) {
             job.cancel.cancel();
@@ -190,7 +217,7 @@ impl Slot {
         }
     }
 
-    pub(super) fn show(&self, claim: u64, signal: Signal) {
+    pub(super) fn show(&self, Hold { claim, .. }: Hold, signal: Signal) {
         let mut state = self.state();
         if state.claim == Some(claim) {
             state.show = Some(signal);
@@ -221,7 +248,8 @@ impl Slot {
     /// Where to open it now; until it says that it is there, it is not.
     pub(super) fn place(&self) -> Found {
         let mut state = self.state();
-        state.info = None;
+        state.there = None;
+        state.opened = Some(state.found.place.clone());
         state.found.clone()
     }
 
@@ -232,7 +260,10 @@ impl Slot {
 
     pub(super) fn present(&self, info: SensorInfo) {
         let mut state = self.state();
-        state.info = Some(info);
+        let place = state.opened.clone().unwrap_or_else(|| state.found.place.clone());
+        let reader = Reader::new(self.id.clone(), &place, &info);
+        state.there = Some(There { info, reader });
+        state.sessions += 1;
         state.last_error = None;
         state.undecided = false;
         state.show = None;
@@ -240,7 +271,7 @@ impl Slot {
 
     pub(super) fn removed(&self) {
         let mut state = self.state();
-        state.info = None;
+        state.there = None;
         state.last_error = Some(CaptureError::Removed.to_string());
         state.refuse_all(&CaptureError::Removed);
     }

@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 use super::{
     access::{Access, ROUTES},
     api::{
-        at_rest, audit, backup, claim, decisions, diagnose, fingers, health, rights, sensors, stations,
+        adoption, at_rest, audit, backup, claim, decisions, diagnose, fingers, health, rights, sensors, stations,
         subjects, support, system, upkeep,
     },
 };
@@ -47,6 +47,9 @@ use super::{
         sensors::list,
         sensors::capture,
         sensors::test,
+        adoption::adopt,
+        adoption::release,
+        adoption::resume,
         at_rest::unlock,
         at_rest::read,
         at_rest::change,

@@ -14,6 +14,7 @@ use crate::{
     credential::{clients::ClientsError, stations::StationError},
     enrol::EnrolError,
     lock::UnlockError,
+    reader::Standing,
     sample::SampleError,
     sensors::CaptureError,
     server::access::{DEGRADED, FAILED},
@@ -265,6 +266,15 @@ impl From<CaptureError> for Problem {
     fn from(why: CaptureError) -> Self {
         let (status, slug, title) = match &why {
             CaptureError::Unknown => (StatusCode::NOT_FOUND, "unknown-sensor", "There is no such reader"),
+            CaptureError::NotAdopted(Standing::Moved) => {
+                (StatusCode::CONFLICT, "sensor-moved", "The reader was moved or exchanged")
+            }
+            CaptureError::NotAdopted(Standing::Suspended) => {
+                (StatusCode::CONFLICT, "sensor-suspended", "The reader is suspended")
+            }
+            CaptureError::NotAdopted(_) => {
+                (StatusCode::CONFLICT, "sensor-not-adopted", "The reader is not adopted")
+            }
             CaptureError::Absent => {
                 (StatusCode::SERVICE_UNAVAILABLE, "sensor-absent", "The reader is not there")
             }

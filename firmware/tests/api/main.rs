@@ -7,6 +7,7 @@
 mod boxes;
 mod support;
 
+mod adoption;
 mod at_rest;
 mod audit;
 mod backup;

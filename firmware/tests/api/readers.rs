@@ -15,27 +15,30 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::support::{Answer, Client, add_client, authenteond, enrolled, fixture, subject, verification};
+use crate::support::{
+    Answer, Client, add_client, adopt, authenteond, enrolled, fixture, subject, verification,
+};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A box with two readers.
-struct Box2 {
-    officer: Client,
-    station: Client,
-    left: Stand,
-    right: Stand,
+pub(crate) struct Box2 {
+    pub(crate) administrator: Client,
+    pub(crate) officer: Client,
+    pub(crate) station: Client,
+    pub(crate) left: Stand,
+    pub(crate) right: Stand,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
     _pki: TempDir,
 }
 
 impl Box2 {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let pki = tempfile::tempdir().unwrap();
         let dir = pki.path().join("pki");
         assert!(authenteond(&["pki", "init", "--dir", dir.to_str().unwrap()]).status.success());
-        for role in ["officer", "station"] {
+        for role in ["administrator", "officer", "station"] {
             add_client(&dir, role, role);
         }
         let [left, right] = ["left", "right"].map(|name| Stand::new(name.parse().unwrap()));
@@ -43,32 +46,34 @@ impl Box2 {
         let store = Arc::new(MemoryStore::new());
         let services = Services::open(store, Policy::default(), Arc::new(SystemClock)).unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(any, dir.clone(), Limits::default(), Lock::open(services)).await.unwrap();
-        let server = server.with_sensors(Sensors::start(sources).unwrap());
+        let lock = Lock::open(services);
+        let server = Server::bind(any, dir.clone(), Limits::default(), lock.clone()).await.unwrap();
+        let server = server.with_sensors(Sensors::start(sources, lock).unwrap());
         let address = server.address().unwrap();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        let [officer, station] = ["officer", "station"].map(|name| {
+        let [administrator, officer, station] = ["administrator", "officer", "station"].map(|name| {
             let own = [dir.join(format!("{name}.pem")), dir.join(format!("{name}.key"))];
             Client::with(address, &dir, Some((&own[0], &own[1])))
         });
-        Self { officer, station, left, right, stop: Some(stop), serving, _pki: pki }
+        Self { administrator, officer, station, left, right, stop: Some(stop), serving, _pki: pki }
     }
 
-    /// The same with both readers plugged in.
-    async fn with_readers() -> Self {
+    /// The same with both readers plugged in and adopted.
+    pub(crate) async fn with_readers() -> Self {
         let started = Self::start().await;
         started.left.plug_in();
         started.right.plug_in();
         for (index, name) in ["left", "right"].iter().enumerate() {
             started.until(index, |reader| reader["sensor"] == *name && reader["present"] == true).await;
+            assert_eq!(adopt(&started.administrator, name).await.status, 200);
         }
         started
     }
 
-    async fn until(&self, index: usize, fits: impl Fn(&Value) -> bool) {
+    pub(crate) async fn until(&self, index: usize, fits: impl Fn(&Value) -> bool) {
         let began = Instant::now();
         loop {
             let listed = self.station.get("/v1/sensors").await;
@@ -80,7 +85,7 @@ impl Box2 {
         }
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         let _ = self.stop.take().unwrap().send(());
         self.serving.await.unwrap();
     }
@@ -95,7 +100,7 @@ async fn until(what: &str, done: impl Fn() -> bool) {
 }
 
 /// Lays a print on a reader when it waits for one, and lifts it when the person is told what came of it.
-async fn touch(stand: &Stand, print: &str) -> Signal {
+pub(crate) async fn touch(stand: &Stand, print: &str) -> Signal {
     until("the reader waits for a finger", || stand.is_waiting()).await;
     stand.place(decode(&fixture(print), Dpi::STANDARD).unwrap());
     let told = || stand.signals().last().copied().filter(|s| !matches!(s, Signal::Ready | Signal::Busy));
@@ -105,11 +110,11 @@ async fn touch(stand: &Stand, print: &str) -> Signal {
     shown
 }
 
-fn at(stand: &Stand) -> Value {
+pub(crate) fn at(stand: &Stand) -> Value {
     json!({ "sensor": stand.id().as_str(), "timeout_ms": 60_000 })
 }
 
-fn capture(stand: &Stand) -> String {
+pub(crate) fn capture(stand: &Stand) -> String {
     format!("/v1/sensors/{}/capture", stand.id())
 }
 
@@ -228,6 +233,7 @@ async fn a_reader_plugged_in_later_is_listed_and_one_that_is_pulled_is_absent() 
     assert_eq!(b.station.get("/v1/sensors").await.body, json!({ "sensors": [] }));
     b.right.plug_in();
     b.until(0, |reader| reader["sensor"] == "right" && reader["present"] == true).await;
+    assert_eq!(adopt(&b.administrator, "right").await.status, 200);
     let pull = async {
         until("the reader waits for a finger", || b.right.is_waiting()).await;
         b.right.unplug();

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Daemon, Module, fixture, subject, verification};
+use crate::support::{Answer, Client, Daemon, Module, administrator, adopt, fixture, subject, verification};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +40,15 @@ async fn reader(station: &Client, fits: impl Fn(&Value) -> bool) -> Value {
 
 fn present(reader: &Value) -> bool {
     reader["present"] == true
+}
+
+/// Waits for the module and has it adopted; gives its name.
+async fn adopted(daemon: &Daemon) -> String {
+    let keeper = administrator(daemon).await;
+    let sensor = reader(&keeper, present).await["sensor"].as_str().unwrap().to_owned();
+    let answer = adopt(&keeper, &sensor).await;
+    assert_eq!((answer.status, &answer.body["state"]), (200, &json!("adopted")), "{:?}", answer.body);
+    sensor
 }
 
 fn busy(reader: &Value) -> bool {
@@ -82,6 +91,7 @@ async fn fingers_at_a_reader_plugged_in_after_the_start_are_enrolled_and_verifie
     assert_eq!((refused.status, refused.problem()), (503, "sensor-absent"));
 
     let module = Module::plug_in(port, PASSWORD);
+    adopted(&daemon).await;
     let there = reader(&station, present).await;
     assert_eq!((&there["sensor"], &there["width"]), (&json!(sensor), &json!(256)), "{there}");
     assert!(there.get("last_error").is_none(), "{there}");
@@ -107,7 +117,7 @@ async fn a_reader_pulled_during_a_capture_is_a_problem_and_works_when_it_is_back
     let (daemon, _folder, port) = daemon();
     let station = Client::named(&daemon, "station");
     let module = Module::plug_in(port.clone(), PASSWORD);
-    let sensor = reader(&station, present).await["sensor"].as_str().unwrap().to_owned();
+    let sensor = adopted(&daemon).await;
     let path = format!("/v1/sensors/{sensor}/capture");
     let capturing = asking(&station, path.clone(), json!({ "timeout_ms": 60_000 })).await;
     drop(module);
@@ -136,7 +146,7 @@ async fn a_daemon_that_is_told_to_stop_does_not_wait_for_a_finger() {
     let (mut daemon, _folder, port) = daemon();
     let station = Client::named(&daemon, "station");
     let _module = Module::plug_in(port, PASSWORD);
-    let sensor = reader(&station, present).await["sensor"].as_str().unwrap().to_owned();
+    let sensor = adopted(&daemon).await;
     let path = format!("/v1/sensors/{sensor}/capture");
     let capturing = asking(&station, path, json!({ "timeout_ms": 120_000 })).await;
     let began = Instant::now();
@@ -151,9 +161,9 @@ async fn a_daemon_that_is_told_to_stop_does_not_wait_for_a_finger() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_officer_tests_the_reader_with_a_finger() {
     let (daemon, _folder, port) = daemon();
-    let (officer, station) = (Client::named(&daemon, "officer"), Client::named(&daemon, "station"));
+    let officer = Client::named(&daemon, "officer");
     let module = Module::plug_in(port, PASSWORD);
-    let sensor = reader(&station, present).await["sensor"].as_str().unwrap().to_owned();
+    let sensor = adopted(&daemon).await;
     let path = format!("/v1/sensors/{sensor}/test");
     let results = |answer: &Answer| -> Vec<String> {
         let steps = answer.body["steps"].as_array().unwrap().iter();

@@ -31,13 +31,24 @@ pub struct Found {
     pub id: ReaderId,
     /// What it is, for people, as far as can be told without opening it.
     pub model: String,
+    /// Where it is, and which of its kind.
+    pub place: Place,
     opens: Arc<Opens>,
+}
+
+/// Where a reader is, and which of its kind: what tells whether it was moved or exchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The socket or the device file that it is plugged into: `1-1.4`, `/dev/ttyUSB0`.
+    pub port: String,
+    /// The serial number that its bus tells, if it does.
+    pub serial: Option<String>,
 }
 
 impl Found {
     /// A reader that `opens` opens.
-    pub fn new(id: ReaderId, model: impl Into<String>, opens: Arc<Opens>) -> Self {
-        Self { id, model: model.into(), opens }
+    pub fn new(id: ReaderId, model: impl Into<String>, place: Place, opens: Arc<Opens>) -> Self {
+        Self { id, model: model.into(), place, opens }
     }
 
     /// Opens it. Of a serial port only this tells whether a module answers there.
@@ -93,7 +104,9 @@ mod tests {
         fn find(&mut self) -> Result<Vec<Found>, SensorError> {
             let opens: Arc<Opens> = Arc::new(|_| Err(SensorError::Removed));
             let ids = self.0.clone()?;
-            Ok(ids.into_iter().map(|id| Found::new(id.parse().unwrap(), id, opens.clone())).collect())
+            let place = |id: &str| Place { port: id.to_owned(), serial: None };
+            let found = |id: &str| Found::new(id.parse().unwrap(), id, place(id), opens.clone());
+            Ok(ids.into_iter().map(found).collect())
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Found, Opens, ReaderId, Source};
+use super::{Found, Opens, Place, ReaderId, Source};
 use crate::clock::Clock;
 use crate::sensor::{FingerprintSensor, SensorError};
 use crate::transport::serial::Port;
@@ -62,10 +62,10 @@ impl SerialPorts {
 
 impl Source for SerialPorts {
     fn find(&mut self) -> Result<Vec<Found>, SensorError> {
-        let found = self
-            .readers
-            .iter()
-            .map(|(reader, opens)| Found::new(reader.id(), reader.module.model.name(), opens.clone()));
+        let found = self.readers.iter().map(|(reader, opens)| {
+            let place = Place { port: reader.port.clone(), serial: None };
+            Found::new(reader.id(), reader.module.model.name(), place, opens.clone())
+        });
         Ok(found.collect())
     }
 }

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use super::{Found, Opens, ReaderId, Source};
+use super::{Found, Opens, Place, ReaderId, Source};
 use crate::clock::Clock;
 use crate::frame::Dpi;
 use crate::models::UsbModel;
@@ -20,10 +20,18 @@ use crate::transport::usb_device::{self, Plugged, UsbDevice};
 use crate::uru4000::{self, Uru4000};
 use crate::wait::Wait;
 
+/// A reader that is plugged in, with its name.
+#[derive(Clone)]
+struct Named {
+    plugged: Plugged,
+    id: ReaderId,
+    serial: Option<String>,
+}
+
 /// The USB bus of this machine.
 pub struct UsbReaders {
     /// What was there last time, with its names.
-    named: Vec<(Plugged, ReaderId)>,
+    named: Vec<Named>,
     clock: Arc<dyn Clock>,
 }
 
@@ -38,8 +46,9 @@ impl Source for UsbReaders {
     fn find(&mut self) -> Result<Vec<Found>, SensorError> {
         self.named = name(usb_device::list()?, &self.named, usb_device::serial_number);
         let found = self.named.iter();
-        let found = found.map(|(plugged, id)| {
-            Found::new(id.clone(), plugged.model.name(), opens(plugged, self.clock.clone()))
+        let found = found.map(|Named { plugged, id, serial }| {
+            let place = Place { port: plugged.socket.clone(), serial: serial.clone() };
+            Found::new(id.clone(), plugged.model.name(), place, opens(plugged, self.clock.clone()))
         });
         Ok(found.collect())
     }
@@ -48,35 +57,35 @@ impl Source for UsbReaders {
 /// Names what is plugged in; what had a name keeps it.
 fn name(
     mut plugged: Vec<Plugged>,
-    named: &[(Plugged, ReaderId)],
+    named: &[Named],
     serial_number: impl Fn(&Plugged) -> Result<Option<String>, UsbError>,
-) -> Vec<(Plugged, ReaderId)> {
+) -> Vec<Named> {
     // The newest of a socket first; addresses grow.
     plugged.sort_by_key(|device| Reverse(device.place));
-    let mut names: Vec<(Plugged, ReaderId)> = Vec::new();
+    let mut names: Vec<Named> = Vec::new();
     for device in plugged {
-        if names.iter().any(|(other, _)| other.socket == device.socket) {
+        if names.iter().any(|other| other.plugged.socket == device.socket) {
             continue;
         }
-        let taken = |id: &ReaderId| names.iter().any(|(_, other)| other == id);
-        let before = named.iter().find(|(known, _)| *known == device).map(|(_, id)| id.clone());
-        let id = match before {
-            Some(id) => id,
+        let taken = |id: &ReaderId| names.iter().any(|other| other.id == *id);
+        let before = named.iter().find(|known| known.plugged == device).cloned();
+        let (id, serial) = match before {
+            Some(known) => (known.id, known.serial),
             None => match serial_number(&device) {
                 // A ghost, or gone while we looked.
                 Err(UsbError::Gone) => continue,
-                Ok(Some(serial)) => ReaderId::usb(device.ids, &serial),
+                Ok(Some(serial)) => (ReaderId::usb(device.ids, &serial), Some(serial)),
                 // What cannot be asked, for want of permission say, still has a socket.
-                Ok(None) | Err(_) => ReaderId::usb(device.ids, &device.socket),
+                Ok(None) | Err(_) => (ReaderId::usb(device.ids, &device.socket), None),
             },
         };
         // Cheap readers all have the same serial number.
         let id = if taken(&id) { ReaderId::usb(device.ids, &device.socket) } else { id };
-        if !names.iter().any(|(_, other)| *other == id) {
-            names.push((device, id));
+        if !names.iter().any(|other| other.id == id) {
+            names.push(Named { plugged: device, id, serial });
         }
     }
-    names.sort_by(|a, b| a.1.cmp(&b.1));
+    names.sort_by(|a, b| a.id.cmp(&b.id));
     names
 }
 
@@ -110,8 +119,8 @@ mod tests {
         Plugged { model: UsbModel::Nb1010, ids, place: (1, address), socket: socket.to_owned() }
     }
 
-    fn ids(names: &[(Plugged, ReaderId)]) -> Vec<(u8, &str)> {
-        names.iter().map(|(device, id)| (device.place.1, id.as_str())).collect()
+    fn ids(names: &[Named]) -> Vec<(u8, &str)> {
+        names.iter().map(|named| (named.plugged.place.1, named.id.as_str())).collect()
     }
 
     #[test]
@@ -135,6 +144,7 @@ mod tests {
         let one = name(vec![device(4, "1-1")], &[], serial);
         let both = name(vec![device(4, "1-1"), device(3, "1-2")], &one, serial);
         assert_eq!(ids(&both), [(4, "usb-298d-1010-0000"), (3, "usb-298d-1010-1-2")]);
+        assert_eq!(both[1].serial.as_deref(), Some("0000"), "as it says of itself, whatever it is called");
         let socket = |_: &Plugged| Ok(None);
         let both = name(vec![device(4, "1-1"), device(5, "1-2")], &[], socket);
         assert_eq!(ids(&both), [(4, "usb-298d-1010-1-1"), (5, "usb-298d-1010-1-2")]);
@@ -154,5 +164,6 @@ mod tests {
         let first = name(vec![device(4, "1-1")], &[], |_| Ok(Some("A7".to_owned())));
         let second = name(vec![device(4, "1-1")], &first, |_| Err(UsbError::Gone));
         assert_eq!(ids(&second), ids(&first));
+        assert_eq!(second[0].serial.as_deref(), Some("A7"));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::SystemClock;
-use crate::discovery::{Found, ReaderId, Source};
+use crate::discovery::{Found, Place, ReaderId, Source};
 use crate::frame::{Dpi, Frame};
 use crate::sensor::{Capabilities, FingerprintSensor, Health, SensorError, SensorInfo, Signal};
 use crate::wait::Wait;
@@ -27,6 +27,8 @@ pub struct Stand {
 #[derive(Default)]
 struct State {
     plugged: bool,
+    /// Where it stands and which one it is, when that is not what its name says.
+    place: Option<Place>,
     /// How often it was plugged in.
     session: u64,
     finger: Option<Frame>,
@@ -58,6 +60,18 @@ impl Stand {
         state.plugged = true;
         state.session += 1;
         state.waiting = false;
+    }
+
+    /// Plugs in under the same name what may be another reader, or at another port.
+    pub fn plug_in_at(&self, port: &str, serial: Option<&str>) {
+        let place = Place { port: port.to_owned(), serial: serial.map(str::to_owned) };
+        self.state().place = Some(place);
+        self.plug_in();
+    }
+
+    fn place_of(&self) -> Place {
+        let named = || Place { port: self.id.to_string(), serial: Some(self.id.to_string()) };
+        self.state().place.clone().unwrap_or_else(named)
     }
 
     /// Pulls its plug.
@@ -95,20 +109,22 @@ impl Stand {
 
 impl Source for Stand {
     fn find(&mut self) -> Result<Vec<Found>, SensorError> {
-        if !self.state().plugged {
+        let state = self.state();
+        if !state.plugged {
             return Ok(Vec::new());
         }
-        let stand = self.clone();
+        let (stand, session) = (self.clone(), state.session);
+        drop(state);
         let opens = move |_: &Wait| {
             let state = stand.state();
-            if !state.plugged {
+            // As with an address on a bus: what was plugged in since has another.
+            if !state.plugged || state.session != session {
                 return Err(SensorError::NotPresent(stand.id.to_string()));
             }
-            let session = state.session;
             drop(state);
             Ok(Box::new(Session { stand: stand.clone(), session }) as Box<dyn FingerprintSensor>)
         };
-        Ok(vec![Found::new(self.id.clone(), MODEL, Arc::new(opens))])
+        Ok(vec![Found::new(self.id.clone(), MODEL, self.place_of(), Arc::new(opens))])
     }
 }
 
@@ -138,7 +154,7 @@ impl FingerprintSensor for Session {
     fn describe(&self) -> SensorInfo {
         SensorInfo {
             model: MODEL.to_owned(),
-            serial: Some(self.stand.id.to_string()),
+            serial: self.stand.place_of().serial,
             geometry: None,
             dpi: Dpi::STANDARD,
             capabilities: Capabilities { finger_detect: true, light: true, buzzer: false },

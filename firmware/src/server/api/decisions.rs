@@ -120,7 +120,7 @@ impl DecisionBody {
 #[utoipa::path(post, path = "/v1/verify", tag = "decisions", request_body = VerifyBody,
     responses((status = 200, description = "The decision", body = DecisionBody),
         (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The request_id was used for another request, or the reader is in use", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The request_id was used for another request, or the reader is in use or not adopted", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The sample cannot be used", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn verify(
@@ -142,7 +142,7 @@ pub(crate) async fn verify(
 #[utoipa::path(post, path = "/v1/identify", tag = "decisions", request_body = IdentifyBody,
     responses((status = 200, description = "The decision", body = DecisionBody),
         (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The request_id was used for another request, or the reader is in use", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The request_id was used for another request, or the reader is in use or not adopted", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The sample cannot be used", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn identify(

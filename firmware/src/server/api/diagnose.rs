@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{
     health::{ClockBody, clock_of},
     off_core,
-    sensors::SensorBody,
+    sensors::{SensorBody, described},
     upkeep::StoreBody,
 };
 use crate::{
@@ -165,7 +165,7 @@ pub(crate) fn diagnosis(state: &State) -> DiagnosisBody {
     let services = state.lock.services();
     let loops = state.operation.heartbeats.beats();
     let ends = certificate_ends(&state.operation.pki);
-    let sensors: Vec<SensorBody> = state.sensors.list().into_iter().map(SensorBody::from).collect();
+    let sensors: Vec<SensorBody> = described(state);
     let clock = clock_of(state);
     // Whoever began the last task has a name.
     let store = services.map(|services| (services.store_stats(), services.counts()));

@@ -1,5 +1,6 @@
 //! The routes of `/v1`. Handlers parse, call a service on a blocking thread, and put its answer into words.
 
+pub(super) mod adoption;
 pub(super) mod at_rest;
 pub(super) mod audit;
 pub(super) mod backup;
@@ -72,6 +73,8 @@ pub(super) fn router(state: State) -> Router {
         .route("/v1/sensors", get(sensors::list))
         .route("/v1/sensors/{id}/capture", post(sensors::capture))
         .route("/v1/sensors/{id}/test", post(sensors::test))
+        .route("/v1/sensors/{id}/adopt", post(adoption::adopt).delete(adoption::release))
+        .route("/v1/sensors/{id}/resume", post(adoption::resume))
         .route("/v1/system/update", get(system::status).post(system::upload).delete(system::discard))
         .route("/v1/system/update/trial", post(system::trial))
         .route("/v1/verify", post(decisions::verify))

@@ -14,21 +14,26 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    At, on_core, parsed,
+    At,
+    adoption::AdoptedBody,
+    on_core, parsed,
     presented::{Patience, shown},
     sample::SampleFormat,
 };
 use crate::{
+    reader::{Adoption, Adoptions, Standing},
     sample::Sample,
     sensors::ReaderState,
     server::{State, json::Body, problem::Problem},
+    services::Services,
 };
 
 /// The readers of the box.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SensorsBody {
-    /// By name; a reader that was there once stays in the list until the box restarts.
+    /// By name. A reader that was there once stays in the list until the box restarts, an adopted one until it is
+    /// released.
     pub(crate) sensors: Vec<SensorBody>,
 }
 
@@ -41,6 +46,14 @@ pub(crate) struct SensorBody {
     pub(crate) sensor: ReaderId,
     /// What it is, for people.
     pub(crate) model: String,
+    /// Whether it may be used. Only an adopted one is: `POST /v1/sensors/{id}/adopt`.
+    pub(crate) state: SensorState,
+    /// Where it is plugged in, while it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<String>,
+    /// What it was when it was adopted, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) adopted: Option<AdoptedBody>,
     /// Whether it is plugged in and answers.
     pub(crate) present: bool,
     /// Whether a request has it now.
@@ -64,21 +77,100 @@ pub(crate) struct SensorBody {
     pub(crate) last_error: Option<String>,
 }
 
-impl From<ReaderState> for SensorBody {
-    fn from(reader: ReaderState) -> Self {
-        let info = reader.info;
-        let geometry = info.as_ref().and_then(|info| info.geometry);
+/// Whether a reader may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SensorState {
+    /// No administrator has adopted it.
+    Unknown,
+    /// It may.
+    Adopted,
+    /// It is not what was adopted, or not where it was.
+    Moved,
+    /// The case was opened since it was adopted.
+    Suspended,
+}
+
+impl From<Standing> for SensorState {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Unknown => Self::Unknown,
+            Standing::Adopted => Self::Adopted,
+            Standing::Moved => Self::Moved,
+            Standing::Suspended => Self::Suspended,
+        }
+    }
+}
+
+impl From<&Adoption> for AdoptedBody {
+    fn from(Adoption { reader, at, suspended }: &Adoption) -> Self {
         Self {
-            sensor: reader.id,
-            model: reader.model,
+            model: reader.model.clone(),
+            serial: reader.serial.clone(),
+            port: reader.port.clone(),
+            at: at.to_string(),
+            suspended: suspended.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// Every reader that is or was there, and every one that was adopted.
+pub(super) fn described(state: &State) -> Vec<SensorBody> {
+    // Of a locked box nobody can say what was adopted.
+    let adoptions = state.lock.services().map(Services::adoptions).unwrap_or_default();
+    let seen = state.sensors.list();
+    let away = adoptions.iter().filter(|adoption| seen.iter().all(|reader| reader.id != adoption.reader.id));
+    let mut all: Vec<SensorBody> = away.map(SensorBody::away).collect();
+    all.extend(seen.into_iter().map(|reader| SensorBody::new(reader, &adoptions)));
+    all.sort_by(|one, other| one.sensor.cmp(&other.sensor));
+    all
+}
+
+impl SensorBody {
+    /// One that was not there since the start.
+    fn away(adoption: &Adoption) -> Self {
+        Self {
+            sensor: adoption.reader.id.clone(),
+            model: adoption.reader.model.clone(),
+            state: if adoption.suspended.is_some() { SensorState::Suspended } else { SensorState::Adopted },
+            port: None,
+            adopted: Some(adoption.into()),
+            present: false,
+            busy: false,
+            frames: 0,
+            serial: None,
+            width: None,
+            height: None,
+            dpi: None,
+            last_error: None,
+        }
+    }
+
+    fn new(found: ReaderState, adoptions: &Adoptions) -> Self {
+        let adoption = adoptions.get(&found.id);
+        let state = match (&found.reader, adoption) {
+            (Some(reader), _) => adoptions.standing(reader).into(),
+            (None, Some(Adoption { suspended: Some(_), .. })) => SensorState::Suspended,
+            (None, Some(_)) => SensorState::Adopted,
+            (None, None) => SensorState::Unknown,
+        };
+        let info = found.info;
+        let geometry = info.as_ref().and_then(|info| info.geometry);
+        let (serial, port) = found.reader.map(|reader| (reader.serial, reader.port)).unzip();
+        Self {
+            sensor: found.id,
+            model: found.model,
+            state,
+            port,
+            adopted: adoption.map(AdoptedBody::from),
             present: info.is_some(),
-            busy: reader.busy,
-            frames: reader.frames,
+            busy: found.busy,
+            frames: found.frames,
             width: geometry.map(|(width, _)| width),
             height: geometry.map(|(_, height)| height),
             dpi: info.as_ref().map(|info| u32::from(info.dpi.get())),
-            serial: info.and_then(|info| info.serial),
-            last_error: reader.last_error,
+            serial: serial.flatten(),
+            last_error: found.last_error,
         }
     }
 }
@@ -182,7 +274,7 @@ impl From<Checked> for StepBody {
 /// Lists the readers at the box.
 #[utoipa::path(get, path = "/v1/sensors", tag = "sensors", responses((status = 200, description = "The readers", body = SensorsBody)))]
 pub(crate) async fn list(Shared(state): Shared<State>) -> Json<SensorsBody> {
-    Json(SensorsBody { sensors: state.sensors.list().into_iter().map(SensorBody::from).collect() })
+    Json(SensorsBody { sensors: described(&state) })
 }
 
 /// Takes the next finger that is laid on a reader.
@@ -191,7 +283,7 @@ pub(crate) async fn list(Shared(state): Shared<State>) -> Json<SensorsBody> {
     responses((status = 200, description = "The frame", body = CapturedBody),
         (status = 404, description = "There is no such reader", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "No finger was laid down in time", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The reader is in use", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The reader is in use, or no administrator has adopted it", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The reader is absent, was removed, or failed", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn capture(
     Shared(state): Shared<State>,
@@ -228,7 +320,7 @@ pub(crate) async fn capture(
     params(("id" = String, Path, description = "The reader")),
     responses((status = 200, description = "How the test ended; `passed` says whether well", body = TestedBody),
         (status = 404, description = "There is no such reader", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The reader is in use", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The reader is in use, or no administrator has adopted it", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The reader is absent or was removed", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn test(
     Shared(state): Shared<State>,

@@ -63,3 +63,28 @@ pub(crate) async fn enrolled(officer: &Client, finger: &str) -> String {
     assert_eq!(answer.status, 201, "{:?}", answer.body);
     id
 }
+
+/// Has an administrator adopt a reader as it is now.
+pub(crate) async fn adopt(administrator: &Client, sensor: &str) -> Answer {
+    let listed = administrator.get("/v1/sensors").await;
+    let readers = listed.body["sensors"].as_array().unwrap();
+    let seen = readers.iter().find(|reader| reader["sensor"] == sensor).unwrap();
+    let mut body = json!({ "model": seen["model"], "port": seen["port"] });
+    if let Some(serial) = seen.get("serial") {
+        body["serial"] = serial.clone();
+    }
+    administrator.post(&format!("/v1/sensors/{sensor}/adopt"), &body).await
+}
+
+/// Registers an administrator with a daemon that runs, and waits until it knows him.
+pub(crate) async fn administrator(daemon: &Daemon) -> Client {
+    daemon.add_client("administrator", "administrator");
+    daemon.hang_up();
+    let client = Client::named(daemon, "administrator");
+    let began = Instant::now();
+    while client.get("/v1/health/ready").await.status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(30), "the daemon does not know its administrator");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    client
+}
