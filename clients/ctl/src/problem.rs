@@ -81,6 +81,20 @@ impl Problem {
             (_, "sensor-absent" | "sensor-removed") => {
                 Some("Plug the reader in; the box finds it by itself within seconds.")
             }
+            (_, "sensor-not-adopted") => {
+                Some("An administrator looks at it and adopts it with: authenteonctl sensor adopt READER.")
+            }
+            (_, "sensor-moved") => Some(
+                "An administrator looks at it and adopts it as it is now: authenteonctl sensor adopt READER.",
+            ),
+            (_, "sensor-suspended") => {
+                Some("An administrator looks at it and resumes it with: authenteonctl sensor resume READER.")
+            }
+            (_, "sensor-changed" | "sensor-not-suspended") => {
+                Some("Look at what is there with: authenteonctl sensor list.")
+            }
+            (_, "case-open") => Some("Close it; the box notices within a second."),
+            (_, "on-trial") => Some("Wait until the update is kept: authenteonctl update status."),
             (_, "sensor-busy") => Some("Somebody else uses this reader; try again in a moment."),
             (_, "sensor-timeout") => Some("Lay a finger down sooner, or wait longer with --wait SECONDS."),
             (_, "sensor-failed") => Some("Test it with: authenteonctl sensor test READER."),

@@ -12,9 +12,9 @@ fn body(value: &Value) -> Vec<u8> {
 fn readers(asked: &Asked) -> (u16, Vec<u8>) {
     let answer = match asked.line.as_str() {
         "GET /v1/sensors" => json!({"sensors": [
-            {"sensor": "serial-ttyS1", "model": "R503", "present": false, "busy": false, "frames": 0,
+            {"sensor": "serial-ttyS1", "model": "R503", "state": "adopted", "present": false, "busy": false, "frames": 0,
              "last_error": "no module answers"},
-            {"sensor": "usb-05ba-000a-1-1", "model": "U.are.U", "present": true, "busy": false, "frames": 7,
+            {"sensor": "usb-05ba-000a-1-1", "model": "U.are.U", "state": "unknown", "port": "1-1", "present": true, "busy": false, "frames": 7,
              "width": 384, "height": 289, "dpi": 500},
         ]}),
         "POST /v1/sensors/usb-05ba-000a-1-1/capture" => json!({
@@ -27,6 +27,10 @@ fn readers(asked: &Asked) -> (u16, Vec<u8>) {
                 {"step": "bare", "result": "failed", "detail": "the finger was not lifted", "ms": 3000},
             ],
         }),
+        "POST /v1/sensors/usb-05ba-000a-1-1/adopt" | "POST /v1/sensors/serial-ttyS1/resume" => json!({
+            "sensor": "usb-05ba-000a-1-1", "model": "U.are.U", "state": "adopted", "port": "1-1", "present": true,
+        }),
+        "DELETE /v1/sensors/serial-ttyS1/adopt" => return (204, Vec::new()),
         _ => {
             let problem = json!({"type": "urn:authenteon:problem:sensor-removed", "title": "The reader was removed",
                 "status": 503, "detail": "the reader was removed"});
@@ -40,8 +44,8 @@ fn readers(asked: &Asked) -> (u16, Vec<u8>) {
 fn readers_are_listed_one_a_line_with_what_is_wrong() {
     let cardboard = Cardboard::start(readers);
     let run = cardboard.ctl(&["sensor", "list"]);
-    let expected = "serial-ttyS1  absent  R503  (no module answers)\n\
-                    usb-05ba-000a-1-1  present  U.are.U  384x289  500 dpi\n";
+    let expected = "serial-ttyS1  adopted  absent  R503  (no module answers)\n\
+                    usb-05ba-000a-1-1  unknown  present  U.are.U  384x289  500 dpi  at 1-1\n";
     assert_eq!((run.code, run.out.as_str()), (0, expected));
 }
 
@@ -82,4 +86,29 @@ fn a_reader_that_was_removed_is_no_unreachable_box_and_nothing_is_written() {
     assert!(!out.exists());
     let odd = cardboard.ctl(&["sensor", "test", "../subjects"]);
     assert_eq!(odd.code, 2, "a name is no path: {odd:?}");
+}
+
+#[test]
+fn a_reader_is_adopted_as_it_was_shown_and_only_when_somebody_says_yes() {
+    let cardboard = Cardboard::start(readers);
+    let unasked = cardboard.ctl(&["sensor", "adopt"]);
+    assert_eq!(unasked.code, 2, "{unasked:?}");
+    assert!(
+        unasked.err.contains("Adopt usb-05ba-000a-1-1: U.are.U, no serial number, at 1-1"),
+        "{unasked:?}"
+    );
+    assert_eq!(cardboard.asked().len(), 1, "nothing was changed");
+    let adopted = cardboard.ctl(&["sensor", "adopt", "--yes"]);
+    assert_eq!(
+        (adopted.code, adopted.out.starts_with("adopted usb-05ba-000a-1-1  adopted")),
+        (0, true),
+        "{adopted:?}"
+    );
+    assert_eq!(cardboard.asked().last().unwrap().body, json!({"model": "U.are.U", "port": "1-1"}));
+    let absent = cardboard.ctl(&["sensor", "adopt", "serial-ttyS1", "--yes"]);
+    assert!(absent.code == 1 && absent.err.contains("plug it in"), "{absent:?}");
+    assert_eq!(cardboard.ctl(&["sensor", "resume", "serial-ttyS1"]).code, 0);
+    let released = cardboard.ctl(&["--json", "sensor", "release", "serial-ttyS1", "--yes"]);
+    assert_eq!(released.json(), json!({"released": "serial-ttyS1"}));
+    assert_eq!(cardboard.ctl(&["sensor", "resume", "../subjects"]).code, 2, "a name is no path");
 }

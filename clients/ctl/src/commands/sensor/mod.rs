@@ -1,6 +1,7 @@
-//! `sensor list|capture|test`: the box's readers, or with `--local` this machine's; both speak the
+//! `sensor list|capture|test|adopt|release|resume`: the box's readers, or with `--local` this machine's; both speak the
 //! API's JSON, so that a script need not know which it asked.
 
+mod adoption;
 #[cfg(feature = "local")]
 mod local;
 #[cfg(feature = "local")]
@@ -74,18 +75,24 @@ pub(crate) async fn run(
             waiting.finish_and_clear();
             view::tested(answer?)
         }
+        SensorCommand::Adopt { sensor, yes } => adoption::adopt(&mut client, sensor, yes).await,
+        SensorCommand::Release { sensor, yes } => adoption::release(&mut client, &sensor, yes).await,
+        SensorCommand::Resume { sensor } => adoption::resume(&mut client, &sensor).await,
         #[cfg(feature = "local")]
         SensorCommand::Replay(recording) => replay::run(recording),
     }
 }
 
+/// A reader's name, which stands in a path.
+fn name(text: &str) -> Result<&str, CtlError> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if plain { Ok(text) } else { Err(CtlError::Usage(format!("{text:?} names no reader"))) }
+}
+
 /// The reader that was named, or the only one that is there.
 async fn choose(client: &mut Client, reader: &OneReader) -> Result<String, CtlError> {
     if let Some(sensor) = &reader.sensor {
-        if sensor.is_empty() || !sensor.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-            return Err(CtlError::Usage(format!("{sensor:?} names no reader")));
-        }
-        return Ok(sensor.clone());
+        return Ok(name(sensor)?.to_owned());
     }
     let listed: Sensors = understand(&client.get("/v1/sensors").await?)?;
     only(listed.sensors.into_iter().filter(|reader| reader.present).collect())

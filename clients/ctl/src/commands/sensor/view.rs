@@ -17,6 +17,10 @@ pub(super) struct Sensors {
 pub(super) struct Reader {
     pub(super) sensor: String,
     model: String,
+    /// This machine's readers have none.
+    state: Option<String>,
+    port: Option<String>,
+    serial: Option<String>,
     pub(super) present: bool,
     width: Option<u32>,
     height: Option<u32>,
@@ -55,23 +59,39 @@ pub(super) fn list(answer: Value) -> Result<Outcome, CtlError> {
     let listed: Sensors = understand(&answer)?;
     let mut text = String::new();
     for reader in &listed.sensors {
-        let there = if reader.present { "present" } else { "absent" };
-        text.push_str(&format!("{}  {there}  {}", reader.sensor, reader.model));
-        if let (Some(width), Some(height)) = (reader.width, reader.height) {
-            text.push_str(&format!("  {width}x{height}"));
-        }
-        if let Some(dpi) = reader.dpi {
-            text.push_str(&format!("  {dpi} dpi"));
-        }
-        if let Some(error) = &reader.last_error {
-            text.push_str(&format!("  ({error})"));
-        }
+        text.push_str(&line(reader));
         text.push('\n');
     }
     if listed.sensors.is_empty() {
         text.push_str("no readers\n");
     }
     Ok(Outcome::done(text, answer))
+}
+
+/// A reader in a line.
+pub(super) fn line(reader: &Reader) -> String {
+    let mut text = reader.sensor.clone();
+    if let Some(state) = &reader.state {
+        text.push_str(&format!("  {state}"));
+    }
+    let there = if reader.present { "present" } else { "absent" };
+    text.push_str(&format!("  {there}  {}", reader.model));
+    if let (Some(width), Some(height)) = (reader.width, reader.height) {
+        text.push_str(&format!("  {width}x{height}"));
+    }
+    if let Some(dpi) = reader.dpi {
+        text.push_str(&format!("  {dpi} dpi"));
+    }
+    if let Some(serial) = &reader.serial {
+        text.push_str(&format!("  serial {serial}"));
+    }
+    if let Some(port) = &reader.port {
+        text.push_str(&format!("  at {port}"));
+    }
+    if let Some(error) = &reader.last_error {
+        text.push_str(&format!("  ({error})"));
+    }
+    text
 }
 
 /// A frame that was written.
