@@ -4,12 +4,18 @@ mod at_rest;
 mod audit;
 mod backup;
 mod db;
+mod profile;
+mod samples;
 mod sensor;
 
 pub(crate) use at_rest::AtRestCommand;
 pub(crate) use audit::{AuditCommand, AuditFilter, AuditVerify};
 pub(crate) use backup::{Backup, Restore};
 pub(crate) use db::DbCommand;
+pub(crate) use profile::ProfileCommand;
+#[cfg(feature = "local")]
+pub(crate) use samples::OneImage;
+pub(crate) use samples::{Prints, Probe};
 pub(crate) use sensor::{OneReader, SensorCommand};
 #[cfg(feature = "local")]
 pub(crate) use sensor::{Place, Recording};
@@ -24,6 +30,7 @@ use uuid::Uuid;
 use crate::client::Server;
 use crate::exit;
 use crate::pin::Fingerprint;
+use crate::profile::ProfileName;
 
 /// Command-line client of an Authenteon fingerprint appliance.
 #[derive(Debug, Parser)]
@@ -43,10 +50,13 @@ pub(crate) struct Args {
 /// Where the box is, who we are, and how long to wait.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Connection {
-    /// Where the box listens
+    /// The box, as profile list names it; without any word about a box the one in use
+    #[arg(long, global = true, value_name = "NAME", env = "AUTHENTEON_PROFILE", hide_env_values = true)]
+    pub(crate) profile: Option<ProfileName>,
+
+    /// Where the box listens [default: that of the profile, or https://127.0.0.1:3411]
     #[arg(long, global = true, value_name = "URL", env = "AUTHENTEONCTL_SERVER")]
-    #[arg(default_value = "https://127.0.0.1:3411")]
-    pub(crate) server: Server,
+    pub(crate) server: Option<Server>,
 
     /// Certificate of the box's own CA (PEM); nothing else is trusted
     #[arg(long, global = true, value_name = "FILE", env = "AUTHENTEONCTL_CACERT")]
@@ -69,6 +79,11 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn limit(&self) -> Duration {
         Duration::from_secs(self.timeout)
+    }
+
+    /// Whether it says anything of a box or of us, but for a profile.
+    pub(crate) fn says_where(&self) -> bool {
+        self.server.is_some() || self.cacert.is_some() || self.cert.is_some() || self.key.is_some()
     }
 }
 
@@ -99,12 +114,12 @@ pub(crate) enum Command {
         /// The subject's id
         subject: Uuid,
         #[command(flatten)]
-        image: OneImage,
+        probe: Probe,
     },
     /// Whose finger is this? (role station)
     Identify {
         #[command(flatten)]
-        image: OneImage,
+        probe: Probe,
     },
     /// What was decided and changed, by whom and why: read it, verify it, take it away (role auditor or administrator)
     #[command(subcommand)]
@@ -143,11 +158,38 @@ pub(crate) enum Command {
     /// Turn a picture or a template into another format
     #[cfg(feature = "local")]
     Convert(Conversion),
+    /// Boxes by name: where each is, and who we are there
+    #[command(subcommand)]
+    Profile(ProfileCommand),
+    /// Print the API's description (OpenAPI 3.1)
+    Openapi,
+    /// Write the manual pages, one for each command
+    #[command(hide = true)]
+    Man {
+        /// Folder for them
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: Shell,
     },
+}
+
+impl Command {
+    /// Seconds that the box may take to answer, whatever is said otherwise: a person comes before it, or a slow line.
+    pub(crate) fn patience(&self) -> u64 {
+        /// A bundle, or a piece of a backup, on its way over a slow line.
+        const UPLOAD: u64 = 600;
+        match self {
+            Self::Sensor(command) => command.patience(),
+            Self::Verify { probe, .. } | Self::Identify { probe } => probe.place.patience(1),
+            Self::Finger(FingerCommand::Enrol { prints, .. }) => prints.place.patience(prints.impressions),
+            Self::Update(_) | Self::Backup(_) | Self::Restore(_) => UPLOAD,
+            _ => 0,
+        }
+    }
 }
 
 /// What the console of an unclaimed box shows.
@@ -162,9 +204,10 @@ pub(crate) struct Claim {
     /// The claim code; - or nothing reads it from standard input
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub(crate) code: Option<String>,
-    /// Folder for ca.pem, administrator.pem and administrator.key
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub(crate) out: PathBuf,
+    /// Folder for ca.pem, administrator.pem and administrator.key, instead of one beside the list of profiles. With
+    /// --out a profile is made only when --profile names it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -244,6 +287,10 @@ pub(crate) enum UpdateCommand {
     },
     /// Which version runs, which waits, and how far an installation is
     Status,
+    /// Restart into a trial of the version that waits
+    Trial,
+    /// Give up the version that waits
+    Discard,
 }
 
 #[derive(Debug, Subcommand)]
@@ -306,7 +353,7 @@ pub(crate) enum FingerCommand {
         /// Which finger
         position: Position,
         #[command(flatten)]
-        images: Images,
+        prints: Prints,
     },
     /// List a subject's fingers
     List {
@@ -372,26 +419,6 @@ pub(crate) enum FileFormat {
     Ansi2009,
     /// ISO/IEC 19794-2:2005 compact card format
     Compact,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct OneImage {
-    /// Image of the print: PNG, TIFF, BMP or WSQ; where the box is asked, a template does too
-    #[arg(value_name = "IMAGE")]
-    pub(crate) file: PathBuf,
-    /// Resolution of the image
-    #[arg(long, default_value = "500", value_parser = clap::value_parser!(u32).range(125..=2000))]
-    pub(crate) dpi: u32,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Images {
-    /// One file for each impression: a PNG, TIFF, BMP or WSQ image, or a template
-    #[arg(value_name = "IMAGE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
-    /// Resolution of the images
-    #[arg(long, default_value = "500", value_parser = clap::value_parser!(u32).range(125..=2000))]
-    pub(crate) dpi: u32,
 }
 
 /// Which finger, by its name in the API.

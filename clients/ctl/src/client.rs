@@ -20,11 +20,13 @@ use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::error::CtlError;
+use crate::events::{Event, Parser};
 use crate::problem::Problem;
 use crate::transfer::Upload;
 
@@ -34,7 +36,8 @@ const SLOWEST: u64 = 16 << 10;
 const MAX_ANSWER: usize = 16 << 20;
 
 /// Where the box listens: `https://host:port`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Server {
     host: String,
     port: u16,
@@ -44,12 +47,38 @@ impl Server {
     /// The port registered for biolink-auth.
     const PORT: u16 = 3411;
 
+    /// The name or address alone.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// For the Host header and for messages; an IPv6 address stands in brackets.
     fn authority(&self) -> String {
         match self.host.parse() {
             Ok(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
             _ => format!("{}:{}", self.host, self.port),
         }
+    }
+}
+
+impl Default for Server {
+    /// A box on this machine.
+    fn default() -> Self {
+        Self { host: "127.0.0.1".to_owned(), port: Self::PORT }
+    }
+}
+
+impl TryFrom<String> for Server {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Server> for String {
+    fn from(server: Server) -> Self {
+        server.to_string()
     }
 }
 
@@ -197,6 +226,50 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// POST of JSON to somebody who tells on the way how far he is: `told` hears of each event but the last, which is the
+    /// answer. The limit is for each piece; the box says at least every few seconds that it is still there.
+    pub(crate) async fn follow(
+        &mut self,
+        path: &str,
+        body: &Value,
+        told: &mut dyn FnMut(&Event),
+    ) -> Result<Value, CtlError> {
+        let mut request = self.request(Method::POST, path, Some(body))?;
+        request
+            .headers_mut()
+            .insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/problem+json"));
+        let late = |_| timed_out(&self.server, self.limit);
+        let wire = |error: hyper::Error| wire_error(&self.server, &error);
+        self.sender.ready().await.map_err(wire)?;
+        let answer = tokio::time::timeout(self.limit, self.sender.send_request(request)).await;
+        let answer = answer.map_err(late)?.map_err(wire)?;
+        let status = answer.status().as_u16();
+        let kind = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+        let tells = kind.starts_with(b"text/event-stream");
+        let mut body = answer.into_body();
+        if !tells {
+            // A problem, or a box that tells nothing on the way.
+            let whole = tokio::time::timeout(self.limit, Limited::new(body, MAX_ANSWER).collect()).await;
+            let whole = whole.map_err(late)?.map_err(|error| wire_error(&self.server, &*error))?.to_bytes();
+            return if (200..300).contains(&status) {
+                serde_json::from_slice(&whole).map_err(|error| CtlError::Answer(error.to_string()))
+            } else {
+                Err(CtlError::Problem(Problem::parse(status, &whole)))
+            };
+        }
+        let mut parser = Parser::new(MAX_ANSWER);
+        while let Some(frame) = tokio::time::timeout(self.limit, body.frame()).await.map_err(late)? {
+            let Ok(piece) = frame.map_err(wire)?.into_data() else { continue };
+            for event in parser.take(&piece)? {
+                match event.ends() {
+                    Ok(answer) => return answer,
+                    Err(event) => told(&event),
+                }
+            }
+        }
+        Err(CtlError::Answer("it ended before its result".to_owned()))
     }
 
     async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CtlError> {

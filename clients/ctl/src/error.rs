@@ -19,6 +19,9 @@ pub(crate) enum CtlError {
     /// Something that must be given is not.
     #[error("{0}")]
     Missing(&'static str),
+    /// Somebody was asked and did not say yes.
+    #[error("nothing was done")]
+    Declined,
     /// An image or other input file cannot be used.
     #[error("{path}: {reason}", path = path.display())]
     File { path: PathBuf, reason: String },
@@ -74,7 +77,9 @@ impl CtlError {
             Self::Unreachable { .. } | Self::TimedOut { .. } => Exit::Unreachable,
             Self::CertificateRefused { .. } => Exit::NotPermitted,
             Self::Problem(problem) => problem.exit(),
-            Self::File { .. } | Self::Answer(_) | Self::Sensor(_) | Self::System(_) => Exit::Failure,
+            Self::Declined | Self::File { .. } | Self::Answer(_) | Self::Sensor(_) | Self::System(_) => {
+                Exit::Failure
+            }
         }
     }
 

@@ -13,7 +13,7 @@ Exit codes:
    5  not permitted: no client certificate, an unknown one, or one with another role
    6  the audit, or a proof, was changed or cut short
   69  the box cannot be reached, or did not answer in time
-  78  wrong configuration: certificate or key files, or a box that is not the one expected
+  78  wrong configuration: certificate or key files, a profile, or a box that is not the one expected
  130  interrupted; what was begun on the box goes on";
 
 /// How the program ends.

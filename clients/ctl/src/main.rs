@@ -8,13 +8,18 @@ mod args;
 mod chain;
 mod client;
 mod commands;
+#[cfg(test)]
+mod conventions;
 mod error;
+mod events;
 mod exit;
 mod keys;
+mod live;
 mod outcome;
 mod passphrase;
 mod pin;
 mod problem;
+mod profile;
 mod sample;
 mod tls;
 mod transfer;

@@ -1,7 +1,7 @@
-//! Who we are and whom we trust: `--cacert`, `--cert` and `--key` to a TLS configuration.
+//! Who we are and whom we trust: `--cacert`, `--cert` and `--key`, or a profile's, to a TLS configuration.
 //!
-//! Invariant: TLS 1.3 only, and nobody is trusted but the CA in `--cacert`; there is no way to
-//! switch verification off.
+//! Invariant: TLS 1.3 only, and nobody is trusted but the CA in `--cacert`, nor it when it is not the one that the
+//! profile was made with; there is no way to switch verification off.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,16 +11,21 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::args::Connection;
 use crate::error::CtlError;
+use crate::pin::Fingerprint;
+use crate::profile::Target;
 
 /// Makes the configuration for one run.
-pub(crate) fn config(args: &Connection) -> Result<Arc<ClientConfig>, CtlError> {
+pub(crate) fn config(args: &Target) -> Result<Arc<ClientConfig>, CtlError> {
     let cacert = args.cacert.as_deref().ok_or(CtlError::Missing(
-        "--cacert FILE is missing: the certificate of the box's own CA, which the box prints when it is set up",
+        "--cacert FILE is missing: the certificate of the box's own CA; or name a box that you know with --profile NAME",
     ))?;
     let mut roots = RootCertStore::empty();
     for certificate in certificates(cacert)? {
+        if args.pin.is_some_and(|pin| pin != Fingerprint::of(&certificate)) {
+            let reason = "it is not the authority that the profile was made with: nothing was sent";
+            return Err(config_error(cacert, &reason));
+        }
         roots.add(certificate).map_err(|error| config_error(cacert, &error))?;
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

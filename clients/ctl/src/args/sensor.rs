@@ -87,17 +87,10 @@ pub(crate) struct Place {
     #[cfg(feature = "local")]
     #[arg(long = "port", value_name = "DEVICE", requires = "local")]
     pub(crate) ports: Vec<String>,
-    /// The modules' password in hexadecimal
+    /// A file whose first line is the modules' password, eight hexadecimal digits; - reads standard input
     #[cfg(feature = "local")]
-    #[arg(long, value_name = "HEX", requires = "ports", value_parser = password)]
-    pub(crate) password: Option<u32>,
-}
-
-#[cfg(feature = "local")]
-fn password(text: &str) -> Result<u32, String> {
-    let plain = text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let parsed = u32::from_str_radix(text, 16).ok().filter(|_| plain);
-    parsed.ok_or_else(|| "eight hexadecimal digits, such as 00000000".to_owned())
+    #[arg(long, value_name = "FILE", requires = "ports")]
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

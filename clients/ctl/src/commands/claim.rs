@@ -4,7 +4,6 @@
 //! the answer is lost, the same command gets it again.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::time::Duration;
 
 use rcgen::KeyPair;
 use rustls::crypto::aws_lc_rs;
@@ -14,12 +13,13 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::understand;
-use crate::args::Claim;
-use crate::client::{Client, Server};
+use crate::args::{Claim, Connection};
+use crate::client::Client;
 use crate::error::CtlError;
 use crate::keys::{keep_key, request, write_new};
 use crate::outcome::Outcome;
 use crate::pin::Pinned;
+use crate::profile::{Place, Profile};
 
 /// More than any code has.
 const CODE: u64 = 256;
@@ -32,10 +32,12 @@ struct Answer {
 }
 
 /// Claims a box.
-pub(crate) async fn run(asked: Claim, server: Server, limit: Duration) -> Result<Outcome, CtlError> {
-    let server = asked.url.unwrap_or(server);
+pub(crate) async fn run(asked: Claim, given: &Connection) -> Result<Outcome, CtlError> {
+    let limit = given.limit();
+    let server = asked.url.or_else(|| given.server.clone()).unwrap_or_default();
+    let place = Place::choose(asked.out, given.profile.clone(), &server)?;
     let [authority, certificate, key] =
-        ["ca.pem", "administrator.pem", "administrator.key"].map(|name| asked.out.join(name));
+        ["ca.pem", "administrator.pem", "administrator.key"].map(|name| place.folder.join(name));
     for taken in [&authority, &certificate] {
         if taken.exists() {
             let why = format!("{} is there already: take another folder with --out", taken.display());
@@ -52,26 +54,45 @@ pub(crate) async fn run(asked: Claim, server: Server, limit: Duration) -> Result
         other => other,
     })?;
     let code = code(asked.code.as_deref())?;
-    let pair = keep_key(&asked.out, &key)?;
+    let pair = keep_key(&place.folder, &key)?;
     let csr = request(&pair)?;
     let answer = client.post("/v1/system/claim", &json!({"code": code, "csr": csr})).await?;
     let given: Answer = understand(&answer)?;
     check(&given, &pair, &pinned)?;
     write_new(&authority, given.ca.as_bytes(), 0o644)?;
     write_new(&certificate, given.certificate.as_bytes(), 0o644)?;
+    let next = match place.name() {
+        Some(name) => format!("--profile {name}"),
+        None => format!(
+            "--server {server} --cacert {} --cert {} --key {}",
+            authority.display(),
+            certificate.display(),
+            key.display()
+        ),
+    };
+    let name = place.name().cloned();
+    place.keep(Profile {
+        server,
+        cacert: authority.clone(),
+        ca_sha256: asked.ca_sha256,
+        cert: Some(certificate.clone()),
+        key: Some(key.clone()),
+        device_id: Some(given.device_id.clone()),
+    })?;
     let text = format!(
-        "claimed box {}\nwrote {}, {} and {}\nNext:\n  authenteonctl --server {server} --cacert {} --cert {} --key {} health\n\
+        "claimed box {}\nwrote {}, {} and {}\nNext:\n  authenteonctl {next} health\n\
          What the box stores is encrypted, and the key lies in a file on the same card. Against whoever takes the box, \
          choose a passphrase before you enrol anybody: authenteonctl at-rest passphrase\n",
         given.device_id,
         authority.display(),
         certificate.display(),
         key.display(),
-        authority.display(),
-        certificate.display(),
-        key.display(),
     );
-    let json = json!({"device_id": given.device_id, "cacert": authority, "cert": certificate, "key": key});
+    let mut json =
+        json!({"device_id": given.device_id, "cacert": authority, "cert": certificate, "key": key});
+    if let Some(name) = name {
+        json["profile"] = json!(name);
+    }
     Ok(Outcome::done(text, json))
 }
 

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::understand;
-use crate::args::OneImage;
+use crate::args::Probe;
 use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
+use crate::live::Live;
 use crate::outcome::Outcome;
 use crate::sample;
 
@@ -39,31 +40,43 @@ enum Decision {
 /// Is this the finger of that subject?
 pub(crate) async fn verify(
     subject: Uuid,
-    image: &OneImage,
+    probe: &Probe,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
+    live: Live,
 ) -> Result<Outcome, CtlError> {
-    let sample = sample::read(&image.file, image.dpi)?;
-    ask("/v1/verify", json!({"subject_id": subject, "sample": sample}), connect).await
+    ask("/v1/verify", json!({"subject_id": subject}), probe, connect, live).await
 }
 
 /// Whose finger is this?
 pub(crate) async fn identify(
-    image: &OneImage,
+    probe: &Probe,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
+    live: Live,
 ) -> Result<Outcome, CtlError> {
-    let sample = sample::read(&image.file, image.dpi)?;
-    ask("/v1/identify", json!({"sample": sample}), connect).await
+    ask("/v1/identify", json!({}), probe, connect, live).await
 }
 
 async fn ask(
     path: &str,
     mut body: Value,
+    probe: &Probe,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
+    live: Live,
 ) -> Result<Outcome, CtlError> {
     let (request_id, nonce) = (Uuid::new_v4().to_string(), nonce()?);
     body["request_id"] = json!(request_id);
     body["nonce"] = json!(nonce);
-    let json = connect().await?.post(path, &body).await?;
+    let json = match (&probe.place.sensor, &probe.file) {
+        (Some(sensor), _) => {
+            body["sample"] = probe.place.sample(sensor);
+            live.ask(&mut connect().await?, path, &body).await?
+        }
+        (None, Some(file)) => {
+            body["sample"] = sample::read(file, probe.dpi)?;
+            connect().await?.post(path, &body).await?
+        }
+        (None, None) => return Err(CtlError::Usage("an IMAGE, or --sensor READER".to_owned())),
+    };
     let answer: Answer = understand(&json)?;
     if answer.request_id != request_id || answer.nonce != nonce {
         return Err(CtlError::Answer("it belongs to another request".to_owned()));

@@ -8,6 +8,7 @@ use super::{confirm, understand};
 use crate::args::FingerCommand;
 use crate::client::Client;
 use crate::error::CtlError;
+use crate::live::Live;
 use crate::outcome::Outcome;
 use crate::sample;
 
@@ -20,13 +21,22 @@ struct Fingers {
 pub(crate) async fn run(
     command: FingerCommand,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
+    live: Live,
 ) -> Result<Outcome, CtlError> {
     match command {
-        FingerCommand::Enrol { subject, position, images } => {
-            let samples = sample::read_all(&images.files, images.dpi)?;
-            let body = json!({"position": position.name(), "samples": samples});
+        FingerCommand::Enrol { subject, position, prints } => {
             let path = format!("/v1/subjects/{subject}/fingers");
-            let answer = connect().await?.post(&path, &body).await?;
+            let body = |samples: Vec<Value>| json!({"position": position.name(), "samples": samples});
+            let answer = match &prints.place.sensor {
+                Some(sensor) => {
+                    let samples = (0..prints.impressions).map(|_| prints.place.sample(sensor)).collect();
+                    live.ask(&mut connect().await?, &path, &body(samples)).await?
+                }
+                None => {
+                    let samples = sample::read_all(&prints.files, prints.dpi)?;
+                    connect().await?.post(&path, &body(samples)).await?
+                }
+            };
             let finger: Finger = understand(&answer)?;
             Ok(Outcome::done(format!("enrolled {}", table(&[finger])), answer))
         }

@@ -14,6 +14,8 @@ mod finger;
 mod health;
 #[cfg(feature = "local")]
 mod inspect;
+mod man;
+mod profile;
 mod sensor;
 mod station;
 mod subject;
@@ -29,36 +31,37 @@ use serde_json::Value;
 use crate::args::{Args, Command};
 use crate::client::Client;
 use crate::error::CtlError;
+use crate::live::Live;
 use crate::outcome::Outcome;
+use crate::profile::target;
 use crate::tls;
 
-/// A bundle, or a piece of a backup, on its way over a slow line.
-const UPLOAD_SECONDS: u64 = 600;
-
 /// Runs the command that was asked for; only those that ask the box connect to it.
-pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Result<Outcome, CtlError> {
-    if let Command::Sensor(command) = &command {
-        connection.timeout = connection.timeout.max(command.patience());
-    }
-    if let Command::Update(_) | Command::Backup(_) | Command::Restore(_) = &command {
-        connection.timeout = connection.timeout.max(UPLOAD_SECONDS);
-    }
-    let identified = connection.cert.is_some();
-    let (server, limit) = (connection.server.clone(), connection.limit());
+pub(crate) async fn run(Args { mut connection, json, command }: Args) -> Result<Outcome, CtlError> {
+    connection.timeout = connection.timeout.max(command.patience());
+    let limit = connection.limit();
+    let live = Live { json };
     let connect = async || {
-        let tls = tls::config(&connection)?;
-        Client::connect(connection.server.clone(), tls, limit).await
+        let target = target(&connection)?;
+        let tls = tls::config(&target)?;
+        Client::connect(target.server, tls, limit).await
     };
     match command {
-        Command::Health => health::run(connect().await?, identified).await,
+        Command::Health => {
+            let identified = target(&connection)?.cert.is_some();
+            health::run(connect().await?, identified).await
+        }
+        Command::Claim(asked) => claim::run(asked, &connection).await,
+        Command::Profile(command) => profile::run(command, &connection),
+        Command::Openapi => openapi(connect().await?).await,
+        Command::Man { folder } => man::run(&folder),
         Command::Diagnose => diagnose::run(connect).await,
-        Command::Claim(asked) => claim::run(asked, server, limit).await,
         Command::Subject(command) => subject::run(command, connect).await,
         Command::Station(command) => station::run(command, connect).await,
-        Command::Finger(command) => finger::run(command, connect).await,
-        Command::Verify { subject, image } => decide::verify(subject, &image, connect).await,
-        Command::Identify { image } => decide::identify(&image, connect).await,
-        Command::Sensor(command) => sensor::run(command, connect).await,
+        Command::Finger(command) => finger::run(command, connect, live).await,
+        Command::Verify { subject, probe } => decide::verify(subject, &probe, connect, live).await,
+        Command::Identify { probe } => decide::identify(&probe, connect, live).await,
+        Command::Sensor(command) => sensor::run(command, connect, live).await,
         Command::Unlock { passphrase_file } => at_rest::unlock(passphrase_file.as_deref(), connect).await,
         Command::AtRest(command) => at_rest::run(command, connect).await,
         Command::Audit(command) => audit::run(command, json, connect).await,
@@ -73,6 +76,12 @@ pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Res
         Command::Convert(asked) => convert::run(&asked),
         Command::Completions { shell } => Ok(completions(shell)),
     }
+}
+
+async fn openapi(mut client: Client) -> Result<Outcome, CtlError> {
+    let answer = client.get("/v1/openapi.json").await?;
+    let text = serde_json::to_string_pretty(&answer).map_err(|error| CtlError::Answer(error.to_string()))?;
+    Ok(Outcome::done(text, answer))
 }
 
 fn completions(shell: clap_complete::Shell) -> Outcome {
@@ -101,7 +110,7 @@ fn confirm(what: &str, yes: bool) -> Result<(), CtlError> {
         .and_then(|()| stdin.lock().read_line(&mut answer));
     match asked {
         Ok(_) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
-        Ok(_) => Err(CtlError::Usage("nothing was done".to_owned())),
+        Ok(_) => Err(CtlError::Declined),
         Err(error) => Err(CtlError::System(error.to_string())),
     }
 }

@@ -1,11 +1,11 @@
-//! `update apply|status`: a bundle goes to the box, and the box says what it makes of it.
+//! `update apply|status|trial|discard`: a bundle goes to the box, and the box says what it makes of it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::understand;
 use crate::args::UpdateCommand;
@@ -47,6 +47,15 @@ pub(crate) async fn run(
             let answer = connect().await?.get(PATH).await?;
             let text = describe(&understand(&answer)?);
             Ok(Outcome::done(text, answer))
+        }
+        UpdateCommand::Trial => {
+            let answer = connect().await?.post(&format!("{PATH}/trial"), &Value::Null).await?;
+            let text = format!("{}the box restarts into it now\n", describe(&understand(&answer)?));
+            Ok(Outcome::done(text, answer))
+        }
+        UpdateCommand::Discard => {
+            connect().await?.delete(PATH).await?;
+            Ok(Outcome::done("nothing waits any more", json!({"discarded": true})))
         }
         UpdateCommand::Apply { file, no_reboot, wait } => {
             let bundle = read(&file)?;

@@ -10,6 +10,7 @@ mod db;
 #[cfg(feature = "local")]
 mod files;
 mod operation;
+mod profiles;
 mod remote;
 #[cfg(feature = "local")]
 mod sensor;

@@ -72,7 +72,10 @@ fn finger() -> Frame {
 }
 
 fn at(port: &str, arguments: &[&str]) -> Run {
-    ctl(&[arguments, &["--local", "--port", port, "--password", &format!("{PASSWORD:08x}")]].concat())
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{PASSWORD:08x}\n")).unwrap();
+    let file = file.path().to_str().unwrap();
+    ctl(&[arguments, &["--local", "--port", port, "--password-file", file]].concat())
 }
 
 #[test]
@@ -137,8 +140,11 @@ fn a_reader_that_is_not_there_or_not_a_name_is_said_so() {
     for wrong in [&["sensor", "list", "--port", "/dev/x"][..], &["sensor", "capture", "x", "--local"]] {
         assert_eq!(ctl(wrong).code, 2, "{wrong:?}");
     }
-    let password = ctl(&["sensor", "list", "--local", "--port", "/dev/x", "--password", "12"]);
-    assert!(password.code == 2 && password.err.contains("eight hexadecimal digits"), "{password:?}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "12\n").unwrap();
+    let file = file.path().to_str().unwrap();
+    let password = ctl(&["sensor", "list", "--local", "--port", "/dev/x", "--password-file", file]);
+    assert!(password.code == 78 && password.err.contains("eight hexadecimal digits"), "{password:?}");
 }
 
 /// Through libusb, over a device that umockdev plays.

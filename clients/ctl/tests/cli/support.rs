@@ -2,7 +2,7 @@
 //! it was asked, and a way to run the client against it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -203,10 +203,16 @@ impl Run {
 
 /// Runs the client; nothing of the surroundings leaks in.
 pub(crate) fn ctl(arguments: &[&str]) -> Run {
+    ctl_at(Path::new("/nonexistent"), arguments)
+}
+
+/// The same with profiles below this folder.
+pub(crate) fn ctl_at(home: &Path, arguments: &[&str]) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_authenteonctl"));
     for name in ["SERVER", "CACERT", "CERT", "KEY"] {
         command.env_remove(format!("AUTHENTEONCTL_{name}"));
     }
+    command.env_remove("AUTHENTEON_PROFILE").env("XDG_CONFIG_HOME", home);
     let Output { status, stdout, stderr } = command.args(arguments).stdin(Stdio::null()).output().unwrap();
     Run {
         code: status.code().unwrap(),

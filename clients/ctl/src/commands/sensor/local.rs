@@ -13,10 +13,12 @@ use authenteon_matcher::{Dpi, Image, extract};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{prompt, view, write};
+use super::{view, write};
 use crate::args::{OneReader, Place};
 use crate::error::CtlError;
+use crate::live::prompt;
 use crate::outcome::Outcome;
+use crate::passphrase;
 
 /// Starting a reader; a silent port has all speeds tried.
 const OPEN: Duration = Duration::from_secs(15);
@@ -128,9 +130,10 @@ fn step(checked: &Checked) -> Value {
 
 fn find(place: &Place) -> Result<Vec<Found>, CtlError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let password = place.password_file.as_deref().map(password).transpose()?.unwrap_or_default();
     let ports = place.ports.iter().map(|port| {
         let mut reader = SerialReader::new(port);
-        reader.module.password = place.password.unwrap_or_default();
+        reader.module.password = password;
         reader
     });
     let mut sources: Vec<Box<dyn Source>> =
@@ -143,6 +146,17 @@ fn find(place: &Place) -> Result<Vec<Found>, CtlError> {
         }
         (found, _) => Ok(found),
     }
+}
+
+/// The modules' password in a file.
+fn password(file: &Path) -> Result<u32, CtlError> {
+    let text = passphrase::given(Some(file), "")?;
+    let plain = text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let parsed = u32::from_str_radix(&text, 16).ok().filter(|_| plain);
+    parsed.ok_or_else(|| {
+        let reason = "a password has eight hexadecimal digits, such as 00000000".to_owned();
+        CtlError::Config { path: file.to_path_buf(), reason }
+    })
 }
 
 fn choose(reader: &OneReader) -> Result<Found, CtlError> {

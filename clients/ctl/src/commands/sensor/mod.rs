@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -21,6 +20,7 @@ use super::understand;
 use crate::args::{OneReader, SensorCommand};
 use crate::client::Client;
 use crate::error::CtlError;
+use crate::live::{Live, prompt};
 use crate::outcome::Outcome;
 use view::{Reader, Sensors};
 
@@ -34,6 +34,7 @@ struct Captured {
 pub(crate) async fn run(
     command: SensorCommand,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
+    live: Live,
 ) -> Result<Outcome, CtlError> {
     #[cfg(feature = "local")]
     let command = match command {
@@ -52,11 +53,8 @@ pub(crate) async fn run(
         SensorCommand::List { .. } => view::list(client.get("/v1/sensors").await?),
         SensorCommand::Capture { reader, out, wait } => {
             let sensor = choose(&mut client, &reader).await?;
-            let waiting = prompt(&format!("Place a finger on {sensor} of the box"));
             let path = format!("/v1/sensors/{sensor}/capture");
-            let answer = client.post(&path, &json!({"timeout_ms": wait * 1000})).await;
-            waiting.finish_and_clear();
-            let mut answer = answer?;
+            let mut answer = live.ask(&mut client, &path, &json!({"timeout_ms": wait * 1000})).await?;
             let captured: Captured = understand(&answer)?;
             let png = STANDARD.decode(captured.data);
             write(&out, &png.map_err(|error| CtlError::Answer(error.to_string()))?)?;
@@ -114,15 +112,4 @@ fn only(mut readers: Vec<Reader>) -> Result<String, CtlError> {
 fn write(path: &Path, bytes: &[u8]) -> Result<(), CtlError> {
     std::fs::write(path, bytes)
         .map_err(|error| CtlError::File { path: path.to_path_buf(), reason: error.to_string() })
-}
-
-/// Something to look at while a person is waited for; nothing where no terminal is.
-fn prompt(text: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
-        bar.set_style(style);
-    }
-    bar.set_message(text.to_owned());
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
 }
