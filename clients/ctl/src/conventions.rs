@@ -11,6 +11,9 @@ use crate::args::Args;
 const COMMANDS: &[(&str, &str)] = &[
     ("GET /v1/health/live", "health"),
     ("GET /v1/health/ready", "health"),
+    ("GET /v1/health/state", "health"),
+    ("GET /v1/health/diagnose", "diagnose"),
+    ("GET /v1/system/support-bundle", "support-bundle"),
     ("GET /v1/openapi.json", "openapi"),
     ("POST /v1/system/claim", "claim"),
     ("POST /v1/system/unlock", "unlock"),

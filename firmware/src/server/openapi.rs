@@ -7,8 +7,8 @@ use utoipa::OpenApi;
 use super::{
     access::{Access, ROUTES},
     api::{
-        adoption, at_rest, audit, backup, claim, decisions, diagnose, fingers, health, rights, sensors, stations,
-        subjects, support, system, upkeep,
+        adoption, at_rest, audit, backup, claim, decisions, diagnose, fingers, health, rights, sensors,
+        stations, subjects, support, system, upkeep,
     },
 };
 
