@@ -204,6 +204,13 @@ mod tests {
     }
 
     #[test]
+    fn a_statement_that_was_once_signed_holds_still() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../clients/ctl/tests/fixtures/audit/anchor.json");
+        let signed: Signed = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert!(signed.holds() && signed.number == 6);
+    }
+
+    #[test]
     fn a_statement_survives_its_text_and_holds_for_nothing_else() {
         let (key, store) = (key(), Uuid::new_v4());
         let at = Timestamp::from_millis(1_764_000_000_000);

@@ -383,7 +383,7 @@ fn judged(found: &BoxFound) -> (Exit, String) {
         "whole" => (
             Exit::Ok,
             format!(
-                "the audit is whole: {} records, {} to {}, {} signed heads fit",
+                "the audit is whole: {} records, {} to {}; heads that were signed and fit: {}",
                 found.records, found.first, found.last, found.heads
             ),
         ),
@@ -448,7 +448,7 @@ mod tests {
             anchor_of_other_key: false,
         };
         for (verdict, exit, says) in [
-            ("whole", Exit::Ok, "9 records"),
+            ("whole", Exit::Ok, "9 records, 1 to 3; heads that were signed and fit: 1"),
             ("broken", Exit::Tampered, "record 4: the record is missing"),
             ("rewritten", Exit::Tampered, "record 4"),
             ("truncated", Exit::Tampered, "ends at record 3, and record 4"),

@@ -58,7 +58,7 @@ fn audit_tail_shows_pages_to_the_end_and_asks_for_what_is_wanted() {
 #[test]
 fn audit_verify_ends_with_6_when_something_was_changed_and_with_1_when_nothing_can_be_said() {
     for (verdict, code, says) in [
-        (json!({"verdict": "whole"}), 0, "9 records, 1 to 9, 2 signed heads"),
+        (json!({"verdict": "whole"}), 0, "9 records, 1 to 9; heads that were signed and fit: 2"),
         (json!({"verdict": "broken", "number": 4, "why": "the record is missing"}), 6, "record 4"),
         (json!({"verdict": "truncated", "number": 12, "head": 9}), 6, "cut short"),
         (json!({"verdict": "anchor-foreign"}), 1, "not here"),
@@ -169,4 +169,26 @@ fn audit_tail_follows_until_it_is_interrupted() {
     let out = String::from_utf8(ended.stdout).unwrap();
     let kinds: Vec<&str> = out.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
     assert_eq!((ended.status.code(), kinds.as_slice()), (Some(130), ["first", "second"].as_slice()), "{out}");
+}
+
+#[test]
+fn audit_that_a_box_once_wrote_is_verified_without_it() {
+    let fixture = |name: &str| format!("{}/tests/fixtures/audit/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (export, anchor, erasure) =
+        (fixture("export.jsonl"), fixture("anchor.json"), fixture("erasure.json"));
+    let run = ctl(&["--json", "audit", "verify", "--file", &export, "--anchor", &anchor]);
+    assert_eq!(
+        (run.code, &run.json()["verdict"], &run.json()["last"]),
+        (0, &json!("whole"), &json!(7)),
+        "{run:?}"
+    );
+    let run = ctl(&["--json", "audit", "verify", "--proof", &erasure, "--anchor", &anchor]);
+    assert_eq!(
+        (run.code, &run.json()["verdict"], &run.json()["number"]),
+        (0, &json!("proved"), &json!(9)),
+        "{run:?}"
+    );
+    // An anchor is no proof, and a proof no anchor.
+    assert_eq!(ctl(&["audit", "verify", "--proof", &anchor]).code, 1);
+    assert_eq!(ctl(&["audit", "verify", "--file", &export, "--anchor", &erasure]).code, 1);
 }
