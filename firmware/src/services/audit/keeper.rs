@@ -52,7 +52,10 @@ impl Services {
     /// Signs with this key from now on, and keeps the audit so. Only the first time counts.
     pub fn keep_audit(&self, device: DeviceKey, settings: AuditSettings) {
         let inner = &self.inner;
-        if inner.store.is_earlier() || inner.auditing.device.set(device).is_err() {
+        if inner.store.is_earlier() {
+            return info!("the store has the format of the version before: its audit is not signed yet");
+        }
+        if inner.auditing.device.set(device).is_err() {
             return;
         }
         let (stop, stopped) = channel();
