@@ -239,7 +239,7 @@ fn an_audit_that_is_cut_verifies_from_its_signed_start_and_goes_on() {
     drop(store);
     let store = Arc::new(DiskStore::open(folder.path()).unwrap());
     store.wait_until_indexed();
-    let services = Services::open(store.clone(), Policy::default(), clock.clone()).unwrap();
+    let services = Services::open(store.clone(), Policy::default(), clock).unwrap();
     assert!(services.inner.auditing.device.set(key()).is_ok());
     person(&services, "Eve");
     let found = services.inner.examine(None).unwrap();
