@@ -20,6 +20,20 @@ pub fn png(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
     written(frame.pixels(), frame.width(), frame.height(), ExtendedColorType::L8)
 }
 
+/// The frame as a WSQ file, its bins so many times as wide as usual: for measurements of what such files lose.
+#[cfg(feature = "emulator")]
+#[must_use]
+pub fn wsq(frame: &Frame, coarseness: u16) -> Vec<u8> {
+    use crate::decode::wsq::encoder::{Picture, encode, usual};
+    encode(&Picture {
+        width: frame.width() as usize,
+        height: frame.height() as usize,
+        pixels: frame.pixels(),
+        bins: &|band| usual(band).saturating_mul(coarseness),
+        comment: None,
+    })
+}
+
 /// A grey drawing as a PNG file, one byte a pixel.
 ///
 /// # Errors

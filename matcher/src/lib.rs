@@ -21,7 +21,7 @@ pub mod search;
 mod simd;
 pub mod template;
 
-pub use compare::{Prepared, compare, compare_views};
+pub use compare::{Prepared, Sameness, compare, compare_views, sameness};
 pub use extract::{ExtractError, Extraction, extract, extract_observed};
 pub use image::{Dpi, Image, ImageError, condition::QualityReason};
 pub use minutiae::{Minutia, MinutiaKind};

@@ -168,6 +168,21 @@ pub const STRETCH_PRIOR: f32 = 0.7;
 /// The overlap reaches this far beyond the hull of the minutiae, pixels.
 pub const OVERLAP_MARGIN: f32 = 8.0;
 
+/// Copies: distances within which minutiae pair while the motion is narrowed, pixels.
+pub const COPY_NARROWING: [f32; 7] = [10.0, 7.0, 5.0, 3.5, 2.5, 2.0, 1.5];
+/// Copies: angle within which they pair meanwhile, 1/256 turns: a slant turns them.
+pub const COPY_TURN_FIRST: u8 = 12;
+/// Copies: farther apart than this, pixels, minutiae do not lie on each other. A step of the fields that the
+/// extraction rests on moves a minutia by about one.
+pub const COPY_REACH: f32 = 1.75;
+/// Copies: nor when they differ by more than this, 1/256 turns: ANSI 378 keeps every second degree.
+pub const COPY_TURN: u8 = 5;
+/// Copies: weight of nothing lying on each other, in minutiae of full quality: a few that do prove little.
+pub const COPY_PRIOR: f32 = 2.0;
+/// Copies: from this share on one print is a copy of the other. Fitted on FVC2002 DB1 and DB2 set B by the program
+/// `replay`, see `docs/matching/replay.md`; a test measures it anew.
+pub const COPY_SAMENESS: f32 = 0.62;
+
 /// Fewer cells that are clear in both prints say nothing.
 pub const FLOW_CELLS_MIN: f32 = 5.0;
 /// What stands for one less the agreement of the directions when nothing is known: the middle
@@ -189,3 +204,9 @@ pub const TAIL_ORIGIN: f64 = -2.0 - 4.605_170 * TAIL_SCALE;
 /// Decay of the impostors' tail, in units of the fused evidence: the largest mean excess of the five
 /// sets, rounded up.
 pub const TAIL_SCALE: f64 = 1.4;
+/// With 95 % confidence over fingers at most this, times the claimed rate to the power of [`UPPER_EXPONENT`], passes:
+/// the tail of the worst of the five sets, its quantile and its mean excess both at the upper ends of their intervals
+/// (500 draws of the fingers), at claimed rates of 1e-3 to 1e-5. The program `calibrate` prints it, a test compares.
+pub const UPPER_FACTOR: f64 = 0.78;
+/// See [`UPPER_FACTOR`].
+pub const UPPER_EXPONENT: f64 = 0.813;

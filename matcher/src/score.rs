@@ -1,6 +1,6 @@
 //! Scores in terms of the error they risk: `score = -10 log10(FMR)`.
 
-use crate::params::{TAIL_ORIGIN, TAIL_SCALE};
+use crate::params::{TAIL_ORIGIN, TAIL_SCALE, UPPER_EXPONENT, UPPER_FACTOR};
 
 /// A false match rate: the share of impostor comparisons that score at least so much.
 /// Invariant: within 0 < fmr <= 1.
@@ -18,6 +18,20 @@ impl Fmr {
     #[must_use]
     pub fn get(self) -> f64 {
         self.0
+    }
+
+    /// The rate that holds with 95 % confidence where the calibration claims this one: at most so many impostors pass.
+    #[must_use]
+    pub fn upper(self) -> Self {
+        Self((UPPER_FACTOR * libm::pow(self.0, UPPER_EXPONENT)).clamp(self.0, 1.0))
+    }
+
+    /// The rate to be claimed so that this one holds with 95 % confidence; at most this one.
+    #[must_use]
+    pub fn with_confidence(self) -> Self {
+        let claimed = libm::pow(self.0 / UPPER_FACTOR, 1.0 / UPPER_EXPONENT);
+        // So small a rate that nothing is left of it is none that anybody can be asked for.
+        Self(claimed.clamp(f64::MIN_POSITIVE, self.0))
     }
 
     /// The least score that keeps this rate.
@@ -79,6 +93,19 @@ mod tests {
             assert!((back / rate - 1.0).abs() < 1e-9);
         }
         assert!(Fmr::new(0.0).is_none() && Fmr::new(1.5).is_none() && Fmr::new(f64::NAN).is_none());
+    }
+
+    #[test]
+    fn what_holds_with_confidence_is_claimed_lower_and_leads_back() {
+        for rate in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6] {
+            let rate = Fmr::new(rate).unwrap();
+            assert!(rate.with_confidence() < rate && rate < rate.upper());
+            let back = rate.with_confidence().upper().get();
+            assert!((back / rate.get() - 1.0).abs() < 1e-9, "{back}");
+        }
+        let all = Fmr::new(1.0).unwrap();
+        assert!(all.upper() <= all && all.with_confidence() <= all);
+        assert!(Fmr::new(1e-300).unwrap().with_confidence().get() > 0.0);
     }
 
     #[test]

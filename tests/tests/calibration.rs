@@ -4,7 +4,10 @@
 
 use std::path::Path;
 
-use authenteon_matcher::params::{FUSION_BIAS, FUSION_WEIGHTS, TAIL_ORIGIN, TAIL_SCALE};
+use authenteon_matcher::{
+    CALIBRATED_FMR_FLOOR, Fmr,
+    params::{FUSION_BIAS, FUSION_WEIGHTS, TAIL_ORIGIN, TAIL_SCALE},
+};
 use authenteon_tests::{
     calibration::{FITTED_SETS, Half, Pair, fit, gather, half, tail},
     sets::Set,
@@ -50,4 +53,12 @@ fn the_weights_and_the_tail_in_force_are_those_that_the_seen_fingers_give() {
     // Neither is far beyond what any set shows.
     assert!(tails.iter().any(|t| t.quantile_interval.1 >= quantile));
     assert!(tails.iter().any(|t| t.excess_interval.1 >= TAIL_SCALE));
+    // The bound in force is that of the worst set, and not much more.
+    for claimed in [1e-3, 1e-4, CALIBRATED_FMR_FLOOR.get()] {
+        let evidence = TAIL_ORIGIN + TAIL_SCALE * (1.0 / claimed).ln();
+        let worst = tails.iter().map(|t| t.upper(evidence)).fold(0.0, f64::max);
+        let used = Fmr::new(claimed).unwrap().upper().get();
+        println!("{claimed:.0e} claimed: at most {worst:.2e} with 95 % confidence, {used:.2e} used");
+        assert!(worst <= used && used <= 1.3 * worst, "{claimed}: {worst} where {used} is used");
+    }
 }

@@ -3,7 +3,7 @@
 //! Invariant: the dimensions in the file's header pass [`Frame::check_size`] before anything in
 //! proportion to them is allocated, and no input makes it panic.
 
-mod wsq;
+pub(crate) mod wsq;
 
 use std::io::Cursor;
 

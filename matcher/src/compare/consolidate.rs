@@ -40,13 +40,13 @@ pub struct Evidence {
 
 /// Turns and moves the probe onto the reference.
 #[derive(Clone, Copy, Debug)]
-struct Rigid {
-    cos: f32,
-    sin: f32,
+pub(super) struct Rigid {
+    pub(super) cos: f32,
+    pub(super) sin: f32,
     /// Turn in 1/256.
-    angle: u8,
-    x: f32,
-    y: f32,
+    pub(super) angle: u8,
+    pub(super) x: f32,
+    pub(super) y: f32,
 }
 
 impl Rigid {
@@ -56,7 +56,7 @@ impl Rigid {
         Self { cos, sin, angle, x: b.x - (cos * a.x - sin * a.y), y: b.y - (sin * a.x + cos * a.y) }
     }
 
-    fn apply(&self, p: &Pose) -> (f32, f32) {
+    pub(super) fn apply(&self, p: &Pose) -> (f32, f32) {
         self.place(p.x, p.y)
     }
 
@@ -64,7 +64,7 @@ impl Rigid {
         (self.cos * x - self.sin * y + self.x, self.sin * x + self.cos * y + self.y)
     }
 
-    fn undo(&self, p: &Pose) -> (f32, f32) {
+    pub(super) fn undo(&self, p: &Pose) -> (f32, f32) {
         let (x, y) = (p.x - self.x, p.y - self.y);
         (self.cos * x + self.sin * y, self.cos * y - self.sin * x)
     }
@@ -103,7 +103,7 @@ impl Rigid {
     }
 }
 
-fn angle_off(a: u8, b: u8) -> u8 {
+pub(super) fn angle_off(a: u8, b: u8) -> u8 {
     (a.wrapping_sub(b) as i8).unsigned_abs()
 }
 
@@ -125,6 +125,18 @@ pub(crate) fn consolidate(
     relaxed: &[Relaxed],
     local: f32,
 ) -> Evidence {
+    match best(probe, reference, relaxed) {
+        Some(alignment) => weigh(probe, reference, &alignment, relaxed, local),
+        None => Evidence { local, ..Evidence::default() },
+    }
+}
+
+/// The motion of the best alignment.
+pub(super) fn best_rigid(probe: &Prepared, reference: &Prepared, relaxed: &[Relaxed]) -> Option<Rigid> {
+    best(probe, reference, relaxed).map(|alignment| alignment.rigid)
+}
+
+fn best(probe: &Prepared, reference: &Prepared, relaxed: &[Relaxed]) -> Option<Alignment> {
     let mut best: Option<Alignment> = None;
     for rigid in hypotheses(probe, reference, relaxed) {
         let found = align(&probe.poses, &reference.poses, rigid);
@@ -132,10 +144,7 @@ pub(crate) fn consolidate(
             best = Some(found);
         }
     }
-    match best {
-        Some(alignment) => weigh(probe, reference, &alignment, relaxed, local),
-        None => Evidence { local, ..Evidence::default() },
-    }
+    best
 }
 
 /// The motions that the relaxed pairs agree on most, each refined by the pairs that follow it.

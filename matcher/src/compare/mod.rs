@@ -2,12 +2,14 @@
 
 mod agreement;
 pub(crate) mod consolidate;
+mod copy;
 pub(crate) mod cylinder;
 mod fuse;
 pub(crate) mod local;
 pub(crate) mod relax;
 
 pub use consolidate::Evidence;
+pub use copy::{Sameness, sameness};
 pub use fuse::{TERM_NAMES, TERMS, terms};
 
 use crate::{
@@ -16,6 +18,7 @@ use crate::{
     template::{Template, flow::Flow},
 };
 use cylinder::{Cylinder, Hull, Pose};
+use relax::Relaxed;
 
 /// A template made ready to be compared many times. Costs memory, saves time.
 #[derive(Clone)]
@@ -65,16 +68,22 @@ pub fn compare_views(probe: &Prepared, views: &[Prepared]) -> Score {
 /// What a comparison finds, before it is weighed into a score.
 #[must_use]
 pub fn evidence(probe: &Prepared, reference: &Prepared) -> Evidence {
+    let (relaxed, local) = local_pairs(probe, reference);
+    if local < LOCAL_LEAST {
+        return Evidence { local, ..Evidence::default() };
+    }
+    consolidate::consolidate(probe, reference, &relaxed, local)
+}
+
+/// The pairs of local structures after relaxation, and the mean likeness of the best.
+fn local_pairs(probe: &Prepared, reference: &Prepared) -> (Vec<Relaxed>, f32) {
     let (n, m) = (probe.cylinders.len(), reference.cylinders.len());
     let mut pairs = Vec::with_capacity(n * m);
     local::pairs(&probe.cylinders, &reference.cylinders, &mut pairs);
     let relaxed = relax::relax(&probe.poses, &reference.poses, &mut pairs, n.min(m));
     let counted = relax::pairs_counted(n, m);
     let local = relaxed.iter().take(counted).map(|r| r.after).sum::<f32>() / counted as f32;
-    if local < LOCAL_LEAST {
-        return Evidence { local, ..Evidence::default() };
-    }
-    consolidate::consolidate(probe, reference, &relaxed, local)
+    (relaxed, local)
 }
 
 #[cfg(test)]

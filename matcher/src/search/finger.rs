@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    compare::{Prepared, compare_views},
+    compare::{Prepared, Sameness, compare_views, sameness},
     score::Score,
     template::{
         Template,
@@ -54,6 +54,13 @@ impl Finger {
     #[must_use]
     pub fn compare(&self, probe: &Prepared) -> Score {
         compare_views(probe, &self.prepare())
+    }
+
+    /// How far a probe is the same as that of its impressions which it is most.
+    #[must_use]
+    pub fn sameness(&self, probe: &Prepared) -> Sameness {
+        let found = self.prepare().iter().map(|view| sameness(probe, view)).collect::<Vec<_>>();
+        found.into_iter().fold(Sameness::NONE, |most, one| if one > most { one } else { most })
     }
 
     /// Gives its impressions prepared: kept ones where there are, and what the budget has place for is kept.

@@ -17,6 +17,7 @@ mod scores;
 
 pub use bar::TerminalBar;
 pub use bootstrap::interval;
+pub(crate) use clock::Stopwatch;
 pub use det::det_plot;
 pub use histogram::histogram;
 pub use jobs::{all_pairs, in_parallel};

@@ -9,7 +9,10 @@ use std::{
     process::ExitCode,
 };
 
-use authenteon_matcher::compare::{TERM_NAMES, TERMS};
+use authenteon_matcher::{
+    compare::{TERM_NAMES, TERMS},
+    params::{TAIL_ORIGIN, TAIL_SCALE},
+};
 use authenteon_tests::{
     accuracy::{Rates, TerminalBar},
     calibration::{Half, Pair, Pairs, Tail, Weights, fit, gather, half, tail},
@@ -122,7 +125,8 @@ fn report(sets: &[Pairs], more: &[Pairs], folds: usize) -> Option<String> {
             .map(|p| (p.probe, p.reference, weights.apply(&p.terms)))
             .collect();
         match tail(&impostors) {
-            Some(Tail { quantile, excess, shape, quantile_interval: q, excess_interval: e }) => {
+            Some(fitted) => {
+                let Tail { quantile, excess, shape, quantile_interval: q, excess_interval: e, .. } = fitted;
                 let _ = writeln!(
                     text,
                     "  {:<16}{:>8} pairs  99 % {quantile:>6.2} ({:.2} to {:.2})  excess {excess:.2} ({:.2} to {:.2})  shape {shape:>5.2}",
@@ -133,6 +137,9 @@ fn report(sets: &[Pairs], more: &[Pairs], folds: usize) -> Option<String> {
                     e.0,
                     e.1
                 );
+                let bound = |rate: f64| fitted.upper(TAIL_ORIGIN + TAIL_SCALE * (1.0 / rate).ln());
+                let bounds = CLAIMED.map(|rate| format!("{:.1e} where {rate:.0e}", bound(rate)));
+                let _ = writeln!(text, "  {:<16}at most, with 95 % confidence: {}", "", bounds.join(", "));
             }
             None => {
                 let _ = writeln!(text, "  {:<16}too few for a tail", pairs.set);
@@ -141,6 +148,9 @@ fn report(sets: &[Pairs], more: &[Pairs], folds: usize) -> Option<String> {
     }
     Some(text)
 }
+
+/// Rates that the calibration claims, whose bounds are told.
+const CLAIMED: [f64; 3] = [1e-3, 1e-4, 1e-5];
 
 /// (genuine, score) of pairs under weights.
 type Scored = Vec<(bool, f64)>;

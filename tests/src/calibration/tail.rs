@@ -29,6 +29,17 @@ pub struct Tail {
     pub excess_interval: (f64, f64),
 }
 
+impl Tail {
+    /// The share of impostors beyond so much evidence, were the tail exponential, and the quantile and the mean excess
+    /// both at the upper ends of their intervals: above the true one with 95 % confidence and more. Where fingers are few,
+    /// intervals of draws are too narrow; that both are taken at their ends makes up for it.
+    #[must_use]
+    pub fn upper(&self, evidence: f64) -> f64 {
+        let ((_, quantile), (_, excess)) = (self.quantile_interval, self.excess_interval);
+        (1.0 - THRESHOLD) * libm::exp(-(evidence - quantile).max(0.0) / excess)
+    }
+}
+
 /// Fits the tail of impostor scores, each with the ordinals of its two fingers. None when there are
 /// too few to have a tail.
 #[must_use]
@@ -116,6 +127,9 @@ mod tests {
         assert!((tail.quantile - 2.0 * libm::log(100.0)).abs() < 0.3, "{tail:?}");
         assert!(tail.shape.abs() < 0.25, "{tail:?}");
         assert!(tail.excess_interval.0 < tail.excess && tail.excess < tail.excess_interval.1);
+        let truth = libm::exp(-20.0 / 2.0);
+        let upper = tail.upper(20.0);
+        assert!(truth < upper && upper < 4.0 * truth, "{upper} where {truth} is true");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A plain WSQ encoder, for tests of the decoder: the usual filters, quantisers that the test chooses,
+//! A plain WSQ encoder, for tests of the decoder and for measurements: the usual filters, quantisers that the test chooses,
 //! codes that are the same for every image. It shares the decoder's layout of subbands and nothing
 //! else.
 
@@ -14,17 +14,30 @@ const HIGH: [i64; 4] = [788_485_616, -418_092_273, -40_689_418, 64_538_883];
 const CENTRE: u16 = 44;
 
 /// What to encode, and how.
-pub(super) struct Picture<'a> {
-    pub(super) width: usize,
-    pub(super) height: usize,
-    pub(super) pixels: &'a [u8],
+pub(crate) struct Picture<'a> {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) pixels: &'a [u8],
     /// Width of a bin in each subband, in hundredths; zero drops the subband.
-    pub(super) bins: fn(usize) -> u16,
-    pub(super) comment: Option<&'a str>,
+    pub(crate) bins: &'a dyn Fn(usize) -> u16,
+    pub(crate) comment: Option<&'a str>,
+}
+
+/// Bins as wide as a file of usual size has.
+pub(crate) fn usual(band: usize) -> u16 {
+    match band {
+        0..4 => 300,
+        4..19 => 900,
+        19..52 => 1400,
+        // Dropped, as encoders do with subbands that hold next to nothing.
+        58 => 0,
+        _ => 2400,
+    }
 }
 
 pub(super) fn segment(marker: u16, body: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(body.len() + 2).unwrap();
+    // No segment of ours is longer than its length can say.
+    let length = (body.len() + 2) as u16;
     [&marker.to_be_bytes(), &length.to_be_bytes(), body].concat()
 }
 
@@ -49,7 +62,7 @@ pub(super) fn transform_table() -> Vec<u8> {
     segment(DTT, &body)
 }
 
-fn quantisation_table(bins: fn(usize) -> u16) -> Vec<u8> {
+fn quantisation_table(bins: &dyn Fn(usize) -> u16) -> Vec<u8> {
     let mut body = vec![2];
     body.extend(CENTRE.to_be_bytes());
     for band in 0..SUBBANDS {
@@ -117,7 +130,7 @@ fn block(coefficients: &[i32], table: u8) -> Vec<u8> {
 }
 
 /// A whole file.
-pub(super) fn encode(picture: &Picture<'_>) -> Vec<u8> {
+pub(crate) fn encode(picture: &Picture<'_>) -> Vec<u8> {
     let layout = Layout::of(picture.width, picture.height);
     let mut plane: Vec<f64> = picture.pixels.iter().map(|p| (f64::from(*p) - 127.5) / 0.8).collect();
     for split in layout.splits_from_the_largest() {

@@ -7,8 +7,8 @@
 //! Invariant: the size in the frame header passes [`Frame::check_size`] before anything in proportion
 //! to it is allocated, nothing is read past the end, and no input makes it panic.
 
-#[cfg(test)]
-mod encoder;
+#[cfg(any(test, feature = "emulator"))]
+pub(crate) mod encoder;
 mod huffman;
 mod segments;
 mod subbands;

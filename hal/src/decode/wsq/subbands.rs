@@ -94,7 +94,7 @@ impl Layout {
     }
 
     /// Every split before those inside it.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "emulator"))]
     pub(super) fn splits_from_the_largest(&self) -> impl Iterator<Item = &Split> {
         self.splits.iter()
     }

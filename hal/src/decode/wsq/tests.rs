@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::super::{DecodeError, decode};
-use super::encoder::{Picture, encode, frame_header, huffman_tables, segment, transform_table};
+use super::encoder::{Picture, encode, frame_header, huffman_tables, segment, transform_table, usual};
 use super::huffman::{Block, HuffmanTable};
 use super::segments::Segments;
 use super::subbands::{Layout, Region};
@@ -16,18 +16,6 @@ use crate::frame::{Dpi, FrameError};
 /// Bins so narrow that nothing but the four highest subbands is lost.
 fn fine(_: usize) -> u16 {
     50
-}
-
-/// Bins as wide as a file of usual size has.
-fn usual(band: usize) -> u16 {
-    match band {
-        0..4 => 300,
-        4..19 => 900,
-        19..52 => 1400,
-        // Dropped, as encoders do with subbands that hold next to nothing.
-        58 => 0,
-        _ => 2400,
-    }
 }
 
 /// Ridges in all directions, nine pixels apart, darker to one side: every level but the finest.
@@ -41,7 +29,7 @@ fn ridges(width: usize, height: usize) -> Vec<u8> {
 }
 
 fn file_of(width: usize, height: usize, comment: Option<&str>) -> Vec<u8> {
-    encode(&Picture { width, height, pixels: &ridges(width, height), bins: fine, comment })
+    encode(&Picture { width, height, pixels: &ridges(width, height), bins: &fine, comment })
 }
 
 fn farthest(a: &[u8], b: &[u8]) -> u8 {
@@ -105,7 +93,7 @@ fn the_fixture_is_what_our_encoder_makes_of_a_synthetic_print_and_decodes_to_it(
     let comment = format!(
         "NIST_COM 6\nPIX_WIDTH {width}\nPIX_HEIGHT {height}\nPIX_DEPTH 8\nPPI 500\nCOMPRESSION WSQ\n"
     );
-    let picture = Picture { width, height, pixels: print.pixels(), bins: usual, comment: Some(&comment) };
+    let picture = Picture { width, height, pixels: print.pixels(), bins: &usual, comment: Some(&comment) };
     let file = encode(&picture);
     let at = home.join("fixtures/126_1.wsq");
     if std::env::var_os("AUTHENTEON_WRITE_FIXTURES").is_some() {
