@@ -180,8 +180,8 @@ async fn store_whose_end_is_damaged_is_refused_with_the_command_that_repairs_it_
     assert!(daemon.wait().success());
     daemon.start_again();
     let gone = subject(&Client::named(&daemon, "officer"), "Countess Lovelace").await;
-    daemon.terminate();
-    assert!(daemon.wait().success());
+    // A daemon that was stopped as it should be would have written a signed head of the audit behind it.
+    daemon.kill();
 
     let (segment, end) = last_segment(&store(&daemon));
     // The last frame ends before the mark of fifty-two bytes.
