@@ -30,7 +30,9 @@ use crate::{
 };
 
 /// What the server reads of the store, and nothing else: how it fails, how it is protected, and how large it is.
-pub(crate) use crate::store::{AtRest, KeyError, Master, NoPassphrase, Passphrase, Stats, StoreError};
+pub(crate) use crate::store::{
+    AtRest, Extent, KeyError, Master, NoPassphrase, Passphrase, Stats, StoreError,
+};
 
 pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 

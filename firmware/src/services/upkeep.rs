@@ -18,7 +18,7 @@ use crate::{
     audit::Event,
     clock::Timestamp,
     request::Caller,
-    store::{KeyError, Stats, StoreError, Upkeep, Verified},
+    store::{Extent, KeyError, Stats, StoreError, Upkeep, Verified},
 };
 
 /// What a task does.
@@ -155,6 +155,14 @@ impl Tasks {
 }
 
 impl Services {
+    /// How large the parts of the store are, without reading it.
+    ///
+    /// # Errors
+    /// [`UpkeepError`].
+    pub fn store_extent(&self) -> Result<Extent, UpkeepError> {
+        Ok(self.inner.upkeep()?.extent())
+    }
+
     /// How large the store is. Reads all of it.
     ///
     /// # Errors

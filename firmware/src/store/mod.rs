@@ -42,7 +42,7 @@ pub use self::{
     space::Room,
     table::Table,
     tpm::{Tpm, TpmError},
-    upkeep::{Stats, Tell, Upkeep, Verified},
+    upkeep::{Extent, Stats, Tell, Upkeep, Verified},
 };
 pub(crate) use self::{passphrase::Derivation, sealed::SealingKey, tpm::PCRS};
 

@@ -31,6 +31,21 @@ pub struct Stats {
     pub indexed: bool,
 }
 
+/// How large the parts of a store are: known without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// People of whom something is kept.
+    pub people: u64,
+    /// Bytes of the journal's snapshot.
+    pub snapshot: u64,
+    /// Bytes of the journal since the snapshot.
+    pub journal: u64,
+    /// Bytes of the pages of keys.
+    pub keys: u64,
+    /// Bytes of the index.
+    pub index: u64,
+}
+
 /// What a look at every value came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
@@ -42,7 +57,10 @@ pub struct Verified {
 
 /// The upkeep of a store, while it serves.
 pub trait Upkeep {
-    /// How large it is.
+    /// How large its parts are, at once.
+    fn extent(&self) -> Extent;
+
+    /// How large it is, by reading all of it.
     ///
     /// # Errors
     /// [`StoreError`].

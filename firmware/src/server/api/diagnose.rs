@@ -10,7 +10,6 @@ use super::{
     health::{ClockBody, clock_of},
     off_core,
     sensors::{SensorBody, described},
-    upkeep::StoreBody,
 };
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
@@ -22,6 +21,7 @@ use crate::{
         access::{DEGRADED, FAILED, LOCKED, UNPROVISIONED},
         problem::Problem,
     },
+    services::{Extent, Services},
 };
 
 /// Certificates are renewed before so few days are left.
@@ -53,7 +53,7 @@ pub(crate) struct DiagnosisBody {
     certificates: Vec<CertificateBody>,
     /// The store; not there while it is not open.
     #[serde(skip_serializing_if = "Option::is_none")]
-    store: Option<StoreBody>,
+    store: Option<ExtentBody>,
     /// Who is enrolled, in numbers; not there while the store is not open.
     #[serde(skip_serializing_if = "Option::is_none")]
     gallery: Option<GalleryBody>,
@@ -117,6 +117,27 @@ pub(crate) struct CertificateBody {
     days_left: Option<u64>,
 }
 
+/// How large the store is, in bytes but for its people.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ExtentBody {
+    /// People of whom something is kept.
+    people: u64,
+    /// The journal's snapshot.
+    snapshot: u64,
+    /// The journal since the snapshot.
+    journal: u64,
+    /// Keys.
+    keys: u64,
+    /// The index.
+    index: u64,
+}
+
+impl From<Extent> for ExtentBody {
+    fn from(Extent { people, snapshot, journal, keys, index }: Extent) -> Self {
+        Self { people, snapshot, journal, keys, index }
+    }
+}
+
 /// How much is enrolled.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GalleryBody {
@@ -167,12 +188,11 @@ pub(crate) fn diagnosis(state: &State) -> DiagnosisBody {
     let ends = certificate_ends(&state.operation.pki);
     let sensors: Vec<SensorBody> = described(state);
     let clock = clock_of(state);
-    // Whoever began the last task has a name.
-    let store = services.map(|services| (services.store_stats(), services.counts()));
+    let store = services.and_then(|services| services.store_extent().ok());
     let checks = vec![
         check_state(state),
         check_loops(&state.operation.heartbeats.silent()),
-        check_disk(services.and_then(crate::services::Services::free_bytes)),
+        check_disk(services.and_then(Services::free_bytes)),
         check_certificates(&ends, now),
         check_clock(clock.as_ref()),
         check_sensors(&sensors),
@@ -206,7 +226,7 @@ pub(crate) fn diagnosis(state: &State) -> DiagnosisBody {
             let counts = services.counts();
             GalleryBody { fingers: counts.fingers, impressions: counts.impressions }
         }),
-        store: store.and_then(|(stats, counts)| Some(StoreBody::new(&stats.ok()?, counts, None))),
+        store: store.map(ExtentBody::from),
         clock,
         sensors,
         limits: state.limits.now().into(),

@@ -99,7 +99,7 @@ impl BytesBody {
 }
 
 impl StoreBody {
-    pub(super) fn new(stats: &Stats, counts: Counts, task: Option<Task>) -> Self {
+    fn new(stats: &Stats, counts: Counts, task: Option<Task>) -> Self {
         let bytes = BytesBody::of(stats);
         Self {
             sequence: stats.sequence,

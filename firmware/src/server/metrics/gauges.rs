@@ -119,13 +119,13 @@ fn of_what_is_stored(registry: &mut Registry, services: &Services) {
     if let Some(free) = services.free_bytes() {
         with_unit(registry, "disk_free", "Bytes that are free for the store", Unit::Bytes, free);
     }
-    if let Ok(stats) = services.store_stats() {
-        gauge(registry, "store_people", "People of whom something is kept", stats.people);
+    if let Ok(extent) = services.store_extent() {
+        gauge(registry, "store_people", "People of whom something is kept", extent.people);
         let parts = Of::default();
-        set(&parts, ("part", "snapshot"), stats.snapshot_bytes);
-        set(&parts, ("part", "journal"), stats.journal_bytes);
-        set(&parts, ("part", "keys"), stats.key_bytes);
-        set(&parts, ("part", "index"), stats.index_bytes);
+        set(&parts, ("part", "snapshot"), extent.snapshot);
+        set(&parts, ("part", "journal"), extent.journal);
+        set(&parts, ("part", "keys"), extent.keys);
+        set(&parts, ("part", "index"), extent.index);
         registry.register_with_unit("store_size", "Bytes on the disk", Unit::Bytes, parts);
     }
 }

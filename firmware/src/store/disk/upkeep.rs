@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use super::{Core, DiskStore, indexing::Indexing};
 use crate::store::{
-    KeyError, Stats, StoreError, Table, Tell, Upkeep, Verified,
+    Extent, KeyError, Stats, StoreError, Table, Tell, Upkeep, Verified,
     index::closed,
     io_error,
     journal::{KeyRef, Live},
@@ -232,6 +232,14 @@ fn portions(people: &[Owner], rest: Vec<Live>) -> Vec<(Vec<Owner>, Vec<Live>)> {
 }
 
 impl Upkeep for DiskStore {
+    fn extent(&self) -> Extent {
+        let (people, (snapshot, journal, keys)) = {
+            let ledger = self.core.ledger();
+            (ledger.people() as u64, ledger.bytes())
+        };
+        Extent { people, snapshot, journal, keys, index: self.core.index.bytes() }
+    }
+
     fn stats(&self) -> Result<Stats, StoreError> {
         let core = &self.core;
         let counts = Mutex::new([0_u64; Table::ALL.len()]);
