@@ -23,6 +23,8 @@ use crate::{
 
 /// Values of a person that are read at a time.
 const PAGE: usize = 500;
+/// What lies with a person's factors and is none.
+const GROUPS: &str = "groups";
 
 /// Why there is no export, or no proof.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +89,7 @@ impl Services {
         }
         let about = json!({
             "subject_id": id, "name": subject.name, "created": subject.created, "fingers": fingers,
-            "factors": inner.factors(id)?, "probes": inner.of_person(Table::Probes, id)?.len(),
+            "groups": inner.groups(id)?, "factors": inner.factors(id)?, "probes": inner.of_person(Table::Probes, id)?.len(),
         });
         let failed = |why: io::Error| RightsError::from(AuditError::from(why));
         let opening = json!({"subject-export": 1, "store": inner.store.id(), "at": inner.clock.now()});
@@ -152,6 +154,13 @@ impl Inner {
         Ok(found)
     }
 
+    /// The groups that the person is in: they lie with the factors.
+    fn groups(&self, id: SubjectId) -> Result<Value, StoreError> {
+        let value = self.store.get(Table::Factors, id.as_bytes())?;
+        let found: Value = value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or_default();
+        Ok(found.get(GROUPS).cloned().unwrap_or_else(|| json!([])))
+    }
+
     /// Which other factors there are, and nothing of what is in them.
     fn factors(&self, id: SubjectId) -> Result<Vec<String>, StoreError> {
         let mut kinds = Vec::new();
@@ -163,7 +172,11 @@ impl Inner {
                 }
                 _ => {
                     let factors: Value = serde_json::from_slice(&value).unwrap_or_default();
-                    let set = factors.as_object().into_iter().flatten().filter(|(_, value)| is_set(value));
+                    let set = factors
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .filter(|(kind, value)| *kind != GROUPS && is_set(value));
                     kinds.extend(set.map(|(kind, _)| kind.clone()));
                 }
             }

@@ -59,7 +59,8 @@ fn exported(services: &Services, id: SubjectId, templates: bool) -> Value {
 fn an_export_has_all_that_is_kept_and_templates_only_when_they_are_asked_for() {
     let (store, services) = opened();
     let ada = enrolled(&services);
-    let secret = json!({"pin": {"hash": "marker"}, "duress": [], "recovery": null}).to_string();
+    let secret =
+        json!({"pin": {"hash": "marker"}, "duress": [], "recovery": null, "groups": ["night"]}).to_string();
     let factor = Change::Put { table: Table::Factors, key: ada.as_bytes().to_vec(), value: secret.into() };
     let probe =
         Change::Put { table: Table::Probes, key: [ada.as_bytes(), &[7][..]].concat(), value: vec![1] };
@@ -70,7 +71,10 @@ fn an_export_has_all_that_is_kept_and_templates_only_when_they_are_asked_for() {
         (&subject["name"], &subject["factors"], &subject["probes"]),
         (&json!("Ada"), &json!(["pin"]), &json!(1))
     );
-    assert_eq!(subject["fingers"][0]["position"], "right-index");
+    assert_eq!(
+        (&subject["fingers"][0]["position"], &subject["groups"]),
+        (&json!("right-index"), &json!(["night"]))
+    );
     assert!(subject["fingers"][0].get("template").is_none() && !found.to_string().contains("marker"));
     let kinds: Vec<&str> =
         found["audit"].as_array().unwrap().iter().map(|r| r["what"]["event"].as_str().unwrap()).collect();
