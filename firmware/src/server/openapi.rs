@@ -94,9 +94,44 @@ pub fn document() -> Value {
             Access::Public => json!(["public"]),
             Access::Roles(roles) | Access::WhileLocked(roles) | Access::Always(roles) => json!(roles),
         };
+        let mut common = vec!["Failed"];
+        if operation["parameters"].is_array() {
+            common.push("BadRequest");
+        }
+        if operation["requestBody"]["content"]["application/json"].is_object() {
+            common.extend(["BadRequest", "TooLarge", "TooSlow", "MediaType"]);
+        }
+        if *access != Access::Public {
+            common.extend(["Unauthenticated", "Forbidden", "NotNow"]);
+        }
+        for name in common {
+            if let Some((_, status, _)) = COMMON.iter().find(|(n, _, _)| *n == name)
+                && operation["responses"][status].is_null()
+            {
+                operation["responses"][status] = json!({ "$ref": format!("#/components/responses/{name}") });
+            }
+        }
+    }
+    for (name, _, description) in COMMON {
+        document["components"]["responses"][name] = json!({
+            "description": description,
+            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        });
     }
     document
 }
+
+/// Answers that operations have in common, with their status: those of the guard, and of whatever reads bodies.
+const COMMON: [(&str, &str, &str); 8] = [
+    ("BadRequest", "400", "A part of the request cannot be read"),
+    ("Unauthenticated", "401", "The caller is nobody's that this box knows"),
+    ("Forbidden", "403", "Not with the caller's role"),
+    ("TooSlow", "408", "The body took too long"),
+    ("TooLarge", "413", "The body is too large"),
+    ("MediaType", "415", "The body is of another type, or compressed"),
+    ("Failed", "500", "The box failed; why is in its log"),
+    ("NotNow", "503", "The box is in another state than x-states names"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +160,23 @@ mod tests {
                     ROUTES.iter().any(|(p, m, _)| p == path && m == method),
                     "{method} {path} has no roles"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_stand_in_a_path_stands_there_and_all_that_stands_there_is_said() {
+        let document = document();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            let mut there: Vec<_> = path.split('/').filter_map(|part| part.strip_prefix('{')).collect();
+            there.sort_unstable();
+            for (method, operation) in operations.as_object().unwrap() {
+                let parameters = operation["parameters"].as_array().into_iter().flatten();
+                let in_path = parameters.filter(|parameter| parameter["in"] == "path");
+                let mut said: Vec<_> =
+                    in_path.map(|p| format!("{}}}", p["name"].as_str().unwrap())).collect();
+                said.sort_unstable();
+                assert_eq!(said, there, "{method} {path}");
             }
         }
     }

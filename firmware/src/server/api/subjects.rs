@@ -68,6 +68,7 @@ pub(crate) struct SubjectsBody {
 /// Which page.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Page {
     /// The last identifier of the page before.
     #[param(value_type = Option<String>, format = "uuid")]
