@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request, Response, StatusCode, Version,
+    Method, Request, Response, StatusCode, Version,
     body::Incoming,
     client::conn::{http1, http2},
     header,
@@ -15,7 +15,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::aws_lc_rs, version::TLS13};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_rustls::TlsConnector;
 
 use super::Http;
@@ -99,6 +99,11 @@ impl Client {
         })
     }
 
+    /// Whom it asks.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Posts JSON on a connection.
     pub(super) async fn post(
         &self,
@@ -106,20 +111,51 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Answer, ClientError> {
-        let request = Request::post(format!("https://{}{path}", self.address))
-            .header(header::CONTENT_TYPE, "application/json");
+        self.ask(connection, &Method::POST, path, Some(body)).await
+    }
+
+    /// Asks on a connection, with a body of JSON or none.
+    pub(super) async fn ask(
+        &self,
+        connection: &mut Connection,
+        method: &Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Answer, ClientError> {
+        let mut request = Request::builder().method(method);
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = Full::new(body.unwrap_or_default());
+        let whole = format!("https://{}{path}", self.address);
         match connection {
             Connection::One(sender) => {
-                let request = request.uri(path).header(header::HOST, self.address.to_string());
+                let request = request.uri(path).header(header::HOST, self.address.to_string()).body(body)?;
                 sender.ready().await?;
-                read(sender.send_request(request.body(Full::new(body))?).await?).await
+                read(sender.send_request(request).await?).await
             }
             Connection::Two(sender) => {
+                let request = request.uri(whole).version(Version::HTTP_2).body(body)?;
                 sender.ready().await?;
-                read(sender.send_request(request.version(Version::HTTP_2).body(Full::new(body))?).await?)
-                    .await
+                read(sender.send_request(request).await?).await
             }
         }
+    }
+
+    /// Begins a request on a connection of its own and leaves in the middle of its body.
+    pub(super) async fn cut(&self, path: &str, half: Bytes) -> Result<(), ClientError> {
+        let stream = TcpStream::connect(self.address).await?;
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let connector = TlsConnector::from(Arc::new(config));
+        let mut stream = connector.connect(ServerName::from(self.address.ip()), stream).await?;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: box\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            2 * half.len()
+        );
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&half).await?;
+        Ok(())
     }
 }
 

@@ -14,8 +14,11 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::Pid;
 use tempfile::TempDir;
 
+/// Its configuration, in its folder.
+const CONFIG: &str = "authenteon.toml";
 /// How long it may take to listen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -66,13 +69,14 @@ pub(super) fn build() -> Result<PathBuf, DaemonError> {
 
 /// A daemon that runs.
 pub(super) struct Daemon {
+    program: PathBuf,
     folder: TempDir,
     child: Child,
     pub(super) address: SocketAddr,
 }
 
 impl Daemon {
-    /// Starts it with an officer and a station, and more lines in its configuration.
+    /// Starts it with an officer, a station and an auditor, and more lines in its configuration.
     pub(super) fn start(program: &Path, configuration: &str) -> Result<Self, DaemonError> {
         let fails = |why: std::io::Error| DaemonError::Command {
             command: program.display().to_string(),
@@ -82,49 +86,39 @@ impl Daemon {
         let (pki, store) = (folder.path().join("pki"), folder.path().join("store"));
         let dir = pki.display().to_string();
         run(program, &["pki", "init", "--dir", &dir])?;
-        for role in ["officer", "station"] {
+        for role in ["officer", "station", "auditor"] {
             run(program, &["client", "add", "--dir", &dir, "--name", role, "--role", role, "--out", &dir])?;
         }
-        let config = folder.path().join("authenteon.toml");
+        let config = folder.path().join(CONFIG);
         let text = format!(
             "version = 1\nserver.listen = \"127.0.0.1:0\"\npki.folder = {pki:?}\nstore.folder = {store:?}\nlog.json = true\n{configuration}"
         );
         fs::write(&config, text).map_err(fails)?;
-        let mut child = clean(program)
-            .args([OsStr::new("serve"), OsStr::new("--config"), config.as_os_str()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(fails)?;
-        let (tell, told) = mpsc::channel();
-        if let Some(log) = child.stderr.take() {
-            // Reads on to the end, so that the daemon never waits for us.
-            thread::spawn(move || {
-                for line in BufReader::new(log).lines().map_while(Result::ok) {
-                    // Nobody listens any more once the address is known.
-                    let _ = tell.send(line);
-                }
-            });
-        }
-        let mut said = Vec::new();
-        let address = loop {
-            match told.recv_timeout(PATIENCE) {
-                Ok(line) => {
-                    if let Some(address) = listening(&line) {
-                        break address;
-                    }
-                    said.push(line);
-                }
-                Err(_) => {
-                    // It may have ended by itself.
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err(DaemonError::Silent { said: said.join("\n") });
-                }
-            }
-        };
-        Ok(Self { folder, child, address })
+        let (child, address) = serve(program, &config)?;
+        Ok(Self { program: program.to_owned(), folder, child, address })
+    }
+
+    /// Ends it as a power cut would.
+    pub(super) fn kill(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on the same folder, after it ended.
+    pub(super) fn start_again(&mut self) -> Result<(), DaemonError> {
+        (self.child, self.address) = serve(&self.program, &self.folder.path().join(CONFIG))?;
+        Ok(())
+    }
+
+    /// Its process.
+    pub(super) fn process(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Descriptors that it has open, where the system tells.
+    pub(super) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
     }
 
     /// The authority's folder, with the clients' certificates and keys.
@@ -144,9 +138,45 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
+    }
+}
+
+/// Starts the program and waits until it says where it listens.
+fn serve(program: &Path, config: &Path) -> Result<(Child, SocketAddr), DaemonError> {
+    let fails =
+        |why: std::io::Error| DaemonError::Command { command: "serve".to_owned(), why: why.to_string() };
+    let mut child = clean(program)
+        .args([OsStr::new("serve"), OsStr::new("--config"), config.as_os_str()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(fails)?;
+    let (tell, told) = mpsc::channel();
+    if let Some(log) = child.stderr.take() {
+        // Reads on to the end, so that the daemon never waits for us.
+        thread::spawn(move || {
+            for line in BufReader::new(log).lines().map_while(Result::ok) {
+                // Nobody listens any more once the address is known.
+                let _ = tell.send(line);
+            }
+        });
+    }
+    let mut said = Vec::new();
+    loop {
+        match told.recv_timeout(PATIENCE) {
+            Ok(line) => match listening(&line) {
+                Some(address) => return Ok((child, address)),
+                None => said.push(line),
+            },
+            Err(_) => {
+                // It may have ended by itself.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(DaemonError::Silent { said: said.join("\n") });
+            }
+        }
     }
 }
 

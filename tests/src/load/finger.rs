@@ -81,5 +81,5 @@ fn record(extraction: authenteon_matcher::Extraction) -> Result<Value, LoadError
     };
     let bytes = encode(&Record { views: vec![view] }, Format::Iso2005)
         .map_err(|why| LoadError::Print(why.to_string()))?;
-    Ok(json!({ "format": "iso-19794-2", "data": STANDARD.encode(bytes) }))
+    Ok(json!({ "format": "minutiae-record", "data": STANDARD.encode(bytes) }))
 }

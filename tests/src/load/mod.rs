@@ -8,6 +8,7 @@ mod daemon;
 mod figures;
 mod finger;
 mod run;
+mod soak;
 
 use std::{num::NonZeroU32, path::PathBuf};
 
@@ -15,6 +16,7 @@ pub use client::ClientError;
 pub use daemon::DaemonError;
 pub use figures::Figures;
 pub use run::{Highest, IdleConnections, highest, idle, run};
+pub use soak::{SoakOrder, Soaked, soak};
 
 use crate::accuracy::TerminalBar;
 
@@ -80,6 +82,9 @@ pub enum LoadError {
     /// The box did not take a finger that is to be verified.
     #[error("the daemon did not enrol: {0}")]
     Enrol(String),
+    /// The audit is not what it must be.
+    #[error("the audit: {0}")]
+    Audit(String),
     /// A probe cannot be made.
     #[error("a print cannot be made: {0}")]
     Print(String),

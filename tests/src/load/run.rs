@@ -31,7 +31,7 @@ const RATES: (u32, u32) = (50, 3200);
 /// What p99 may be at the highest rate, in milliseconds.
 const BOUND_MS: f64 = 100.0;
 /// Where a verification is asked for.
-const VERIFY: &str = "/v1/verify";
+pub(super) const VERIFY: &str = "/v1/verify";
 /// A configuration under which the load is not refused for being one: it comes from one address.
 const CONFIGURATION: &str = "";
 
@@ -53,17 +53,19 @@ pub struct IdleConnections {
     pub bytes_each: u64,
 }
 
-/// A verification that is ready to be sent.
-struct Request(Bytes);
-
 /// Measures one load.
 ///
 /// # Errors
 /// [`LoadError`].
 pub fn run(order: &Order, progress: &dyn Progress) -> Result<Figures, LoadError> {
     let bench = Bench::start(order, order_size(order.rate.get(), order), progress)?;
-    bench.runtime()?.block_on(async {
-        let mut requests = bench.enrol(progress).await?.into_iter();
+    runtime()?.block_on(async {
+        let probes = enrol(&bench.client("officer")?, &bench.people, progress).await?;
+        let mut requests = probes.into_iter().enumerate().map(|(number, mut body)| {
+            body["request_id"] = json!(format!("load-{number}"));
+            body["nonce"] = json!(format!("{number:032x}"));
+            bytes(&body)
+        });
         bench.measure(order.rate.get(), &mut requests, progress).await
     })
 }
@@ -102,7 +104,7 @@ pub fn idle(order: &Order, connections: usize) -> Result<IdleConnections, LoadEr
     let program = order.daemon.clone().map_or_else(build, Ok)?;
     let limits = format!("limits.connections = {}\n", connections + 100);
     let bench = Bench { daemon: Daemon::start(&program, &limits)?, people: Vec::new(), order: order.clone() };
-    bench.runtime()?.block_on(async {
+    runtime()?.block_on(async {
         let client = bench.client("station")?;
         let mut open = Vec::with_capacity(connections);
         open.push(client.connect().await?);
@@ -141,59 +143,24 @@ impl Bench {
         Ok(Self { daemon: Daemon::start(&program, CONFIGURATION)?, people, order: order.clone() })
     }
 
-    fn runtime(&self) -> Result<tokio::runtime::Runtime, LoadError> {
-        let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        made.map_err(|why| LoadError::System { what: "a runtime", why })
-    }
-
     fn client(&self, name: &str) -> Result<Client, LoadError> {
         Ok(Client::new(self.daemon.address, &self.daemon.pki(), name, self.order.http)?)
-    }
-
-    /// Enrols everybody; gives the verifications, one person after the other.
-    async fn enrol(&self, progress: &dyn Progress) -> Result<Vec<Request>, LoadError> {
-        let client = self.client("officer")?;
-        let mut connection = client.connect().await?;
-        progress.begin("enrolling", self.people.len());
-        let mut probes: Vec<Vec<Value>> = Vec::new();
-        for (number, person) in self.people.iter().enumerate() {
-            let new = json!({ "name": format!("person {number}") });
-            let subject = created(client.post(&mut connection, "/v1/subjects", bytes(&new)).await?)?;
-            let id = subject["subject_id"].clone();
-            let finger = json!({ "position": "right-index", "samples": person.enrol });
-            let path = format!("/v1/subjects/{}/fingers", id.as_str().unwrap_or_default());
-            created(client.post(&mut connection, &path, bytes(&finger)).await?)?;
-            probes.push(
-                person.probes.iter().map(|sample| json!({ "subject_id": id, "sample": sample })).collect(),
-            );
-            progress.advance(1);
-        }
-        // Everybody in turn, as people come.
-        let most = probes.iter().map(Vec::len).max().unwrap_or_default();
-        let in_turn = (0..most).flat_map(|at| probes.iter().filter_map(move |of_one| of_one.get(at)));
-        let requests = in_turn.enumerate().map(|(number, probe)| {
-            let mut body = probe.clone();
-            body["request_id"] = json!(format!("load-{number}"));
-            body["nonce"] = json!(format!("{number:032x}"));
-            Request(bytes(&body))
-        });
-        Ok(requests.collect())
     }
 
     async fn measure(
         &self,
         rate: u32,
-        requests: &mut impl Iterator<Item = Request>,
+        requests: &mut impl Iterator<Item = Bytes>,
         progress: &dyn Progress,
     ) -> Result<Figures, LoadError> {
         let client = self.client("station")?;
         let kept = Kept::open(&client, self.order.connections.get() as usize).await?;
         let mut tally = Tally::default();
-        for Request(body) in requests.by_ref().take(WARM_UP) {
+        for body in requests.by_ref().take(WARM_UP) {
             tally.count(&kept.verify(&client, body).await);
         }
         let mut handshakes = Vec::new();
-        for Request(body) in requests.by_ref().take(HANDSHAKES) {
+        for body in requests.by_ref().take(HANDSHAKES) {
             let begun = Instant::now();
             let mut connection = client.connect().await?;
             let answer = client.post(&mut connection, VERIFY, body).await;
@@ -205,7 +172,7 @@ impl Bench {
         let (tell, mut told) = mpsc::unbounded_channel();
         let begun = Instant::now();
         let kept = Arc::new(kept);
-        for (number, Request(body)) in requests.by_ref().take(sent).enumerate() {
+        for (number, body) in requests.by_ref().take(sent).enumerate() {
             let due = begun + Duration::from_secs(1) * number as u32 / rate;
             sleep_until(due).await;
             let (client, kept, tell) = (client.clone(), Arc::clone(&kept), tell.clone());
@@ -235,6 +202,37 @@ impl Bench {
             rss_mb: (self.daemon.memory() as f64 / f64::from(1 << 20) * 10.0).round() / 10.0,
         })
     }
+}
+
+/// A runtime of one thread: the daemon needs the others.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, LoadError> {
+    let made = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    made.map_err(|why| LoadError::System { what: "a runtime", why })
+}
+
+/// Enrols everybody; gives what is to be verified, everybody in turn, as people come.
+pub(super) async fn enrol(
+    officer: &Client,
+    people: &[Person],
+    progress: &dyn Progress,
+) -> Result<Vec<Value>, LoadError> {
+    let mut connection = officer.connect().await?;
+    progress.begin("enrolling", people.len());
+    let mut probes: Vec<Vec<Value>> = Vec::new();
+    for (number, person) in people.iter().enumerate() {
+        let new = json!({ "name": format!("person {number}") });
+        let subject = created(officer.post(&mut connection, "/v1/subjects", bytes(&new)).await?)?;
+        let id = subject["subject_id"].clone();
+        let finger = json!({ "position": "right-index", "samples": person.enrol });
+        let path = format!("/v1/subjects/{}/fingers", id.as_str().unwrap_or_default());
+        created(officer.post(&mut connection, &path, bytes(&finger)).await?)?;
+        probes
+            .push(person.probes.iter().map(|sample| json!({ "subject_id": id, "sample": sample })).collect());
+        progress.advance(1);
+    }
+    let most = probes.iter().map(Vec::len).max().unwrap_or_default();
+    let in_turn = (0..most).flat_map(|at| probes.iter().filter_map(move |of_one| of_one.get(at)));
+    Ok(in_turn.cloned().collect())
 }
 
 /// Connections that are kept, each lent to one request at a time.
@@ -304,6 +302,6 @@ fn created((status, body): Answer) -> Result<Value, LoadError> {
     serde_json::from_slice(&body).map_err(|_| refused())
 }
 
-fn bytes(value: &Value) -> Bytes {
+pub(super) fn bytes(value: &Value) -> Bytes {
     Bytes::from(value.to_string())
 }
