@@ -109,7 +109,7 @@ fn a_load_of_verifications_is_measured_over_each_protocol() {
         println!("skipped: {} is not built; --workspace builds it", daemon.display());
         return;
     }
-    for (http, sample) in [("1", "image"), ("2", "image")] {
+    for (http, sample) in [("1", "image"), ("2", "template"), ("3", "template")] {
         let options =
             ["--rate", "5", "--seconds", "1", "--http", http, "--sample", sample, "--json", "--daemon"];
         let output = Command::new(load).args(options).arg(&daemon).output().unwrap();

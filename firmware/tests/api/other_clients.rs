@@ -1,5 +1,5 @@
 //! Clients that are not ours and share nothing with the daemon's own stack drive the API: curl over HTTP/1.1 and
-//! HTTP/2, aioquic over HTTP/3.
+//! HTTP/2, aioquic over HTTP/3, and a client in Python that was generated from the API's description.
 
 use std::{
     path::{Path, PathBuf},
@@ -92,4 +92,47 @@ async fn aioquic_drives_the_api_over_http3_and_gets_no_early_data() {
     let said: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(said["decisions"], json!({ "125_4": "accept", "127_1": "refuse" }), "{said}");
     assert_eq!((&said["identified"], &said["tickets"]), (&json!("accept"), &json!(0)), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_generated_from_the_description_gets_what_the_description_says() {
+    let python = match tokio::task::spawn_blocking(python).await.unwrap() {
+        Ok(python) => python,
+        Err(why) => {
+            println!("skipped: tests/python/venv cannot install openapi-python-client: {why}");
+            return;
+        }
+    };
+    let (folder, description) = (tempfile::tempdir().unwrap(), root().join("docs/openapi.json"));
+    let programs = python.parent().unwrap();
+    // The generator has the code that it made put in order by a program beside it.
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let made = Command::new(programs.join("openapi-python-client"))
+        .args(["generate", "--meta", "none", "--fail-on-warning", "--path"])
+        .arg(&description)
+        .arg("--config")
+        .arg(root().join("tests/python/generator.yml"))
+        .arg("--output-path")
+        .arg(folder.path().join("authenteon_client"))
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{} {}", text(&made.stdout), text(&made.stderr));
+    let daemon = Daemon::start();
+    let done = Command::new(python)
+        .arg(root().join("tests/python/generated_client.py"))
+        .args([folder.path(), &description])
+        .arg(daemon.address.port().to_string())
+        .arg(daemon.pki())
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/prints"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
+    let seen: Vec<String> = serde_json::from_slice(&done.stdout).unwrap();
+    for answer in
+        ["POST /v1/verify 200", "POST /v1/identify 200", "POST /v1/subjects 403", "POST /v1/verify 422"]
+    {
+        assert!(seen.iter().any(|s| s == answer), "{answer} of {seen:?}");
+    }
 }

@@ -19,6 +19,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_rustls::TlsConnector;
 
 use super::Http;
+use crate::http3::{self, Http3Error};
 
 /// Why an answer did not come.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,9 @@ pub enum ClientError {
     /// HTTP failed.
     #[error("HTTP: {0}")]
     Http(#[from] hyper::Error),
+    /// QUIC, or HTTP/3 over it, failed.
+    #[error("HTTP/3: {0}")]
+    Quic(#[from] Http3Error),
     /// The request could not be made.
     #[error("request: {0}")]
     Request(#[from] hyper::http::Error),
@@ -49,12 +53,15 @@ pub(super) struct Client {
     address: SocketAddr,
     http: Http,
     connector: TlsConnector,
+    /// For HTTP/3: the socket that its connections share.
+    quic: Option<http3::Client>,
 }
 
 /// A connection that is open.
 pub(super) enum Connection {
     One(http1::SendRequest<Full<Bytes>>),
     Two(http2::SendRequest<Full<Bytes>>),
+    Three(Box<http3::Connection>),
 }
 
 impl Client {
@@ -75,11 +82,15 @@ impl Client {
             Http::Two => b"h2".to_vec(),
             Http::Three => b"h3".to_vec(),
         }];
-        Ok(Self { address, http, connector: TlsConnector::from(Arc::new(config)) })
+        let quic = (http == Http::Three).then(|| http3::Client::new(config.clone())).transpose()?;
+        Ok(Self { address, http, connector: TlsConnector::from(Arc::new(config)), quic })
     }
 
     /// Opens a connection.
     pub(super) async fn connect(&self) -> Result<Connection, ClientError> {
+        if let Some(quic) = &self.quic {
+            return Ok(Connection::Three(Box::new(quic.connect(self.address).await?)));
+        }
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         let stream = self.connector.connect(ServerName::from(self.address.ip()), stream).await?;
@@ -126,18 +137,23 @@ impl Client {
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let body = Full::new(body.unwrap_or_default());
+        let body = body.unwrap_or_default();
         let whole = format!("https://{}{path}", self.address);
         match connection {
             Connection::One(sender) => {
-                let request = request.uri(path).header(header::HOST, self.address.to_string()).body(body)?;
+                let request =
+                    request.uri(path).header(header::HOST, self.address.to_string()).body(Full::new(body))?;
                 sender.ready().await?;
                 read(sender.send_request(request).await?).await
             }
             Connection::Two(sender) => {
-                let request = request.uri(whole).version(Version::HTTP_2).body(body)?;
+                let request = request.uri(whole).version(Version::HTTP_2).body(Full::new(body))?;
                 sender.ready().await?;
                 read(sender.send_request(request).await?).await
+            }
+            Connection::Three(quic) => {
+                let (head, body) = quic.ask(request.uri(path).body(body)?).await?.into_parts();
+                Ok((head.status, body))
             }
         }
     }
