@@ -24,8 +24,7 @@ from authenteon_client import Client, models  # noqa: E402
 from authenteon_client.api.decisions import identify, verify  # noqa: E402
 from authenteon_client.api.fingers import enrol  # noqa: E402
 from authenteon_client.api.health import live, ready  # noqa: E402
-from authenteon_client.api.subjects import create, read, remove  # noqa: E402
-from authenteon_client.api.subjects import list_ as list_subjects  # noqa: E402
+from authenteon_client.api.subjects import create, list_subjects, read_subject, remove_subject  # noqa: E402
 
 document = json.loads(pathlib.Path(DOCUMENT).read_text())
 seen = []
@@ -121,9 +120,9 @@ def enrolled(name, finger):
 
 ada, grace = enrolled("Ada", first), enrolled("Grace", second)
 expect(create.sync_detailed(client=station, body=models.NewSubjectBody(name="Ada")), 403, models.Problem)
-expect(read.sync_detailed(str(ada), client=officer), 200, models.SubjectBody)
-expect(read.sync_detailed("nobody", client=officer), 400, models.Problem)
-expect(read.sync_detailed(str(uuid.uuid4()), client=officer), 404, models.Problem)
+expect(read_subject.sync_detailed(str(ada), client=officer), 200, models.SubjectBody)
+expect(read_subject.sync_detailed("nobody", client=officer), 400, models.Problem)
+expect(read_subject.sync_detailed(str(uuid.uuid4()), client=officer), 404, models.Problem)
 expect(list_subjects.sync_detailed(client=officer), 200, models.SubjectsBody)
 
 right = asked(models.VerifyBody, f"{first}_4", subject_id=ada)
@@ -145,7 +144,7 @@ expect(verify.sync_detailed(client=station, body=unusable), 422, models.Problem)
 unusable.request_id = "not a token"
 expect(verify.sync_detailed(client=station, body=unusable), 400, models.Problem)
 
-if remove.sync_detailed(str(ada), client=officer).status_code >= 300:
+if remove_subject.sync_detailed(str(ada), client=officer).status_code >= 300:
     raise SystemExit("the subject was not removed")
-expect(remove.sync_detailed(str(ada), client=officer), 404, models.Problem)
+expect(remove_subject.sync_detailed(str(ada), client=officer), 404, models.Problem)
 print(json.dumps(seen))

@@ -165,6 +165,18 @@ mod tests {
     }
 
     #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let document = document();
+        let operations = document["paths"].as_object().unwrap().values();
+        let all = operations.flat_map(|methods| methods.as_object().unwrap().values());
+        let mut names: Vec<_> = all.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{names:?}");
+    }
+
+    #[test]
     fn what_is_said_to_stand_in_a_path_stands_there_and_all_that_stands_there_is_said() {
         let document = document();
         for (path, operations) in document["paths"].as_object().unwrap() {

@@ -92,7 +92,7 @@ pub(crate) async fn unlock(
 }
 
 /// How what is stored is protected.
-#[utoipa::path(get, path = "/v1/system/at-rest", tag = "system", responses(
+#[utoipa::path(get, path = "/v1/system/at-rest", operation_id = "read_at_rest", tag = "system", responses(
     (status = 200, description = "This way", body = AtRestBody)))]
 pub(crate) async fn read(Shared(state): Shared<State>) -> Result<Json<AtRestBody>, Problem> {
     let services = state.services()?;

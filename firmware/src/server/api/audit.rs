@@ -69,6 +69,7 @@ impl From<AuditError> for Problem {
 /// Which records.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Which {
     /// From the record after this number: what `through` said of the page before.
     after: Option<u64>,
@@ -127,6 +128,7 @@ pub(crate) async fn read(
 /// Which records are given out.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Bounds {
     /// From the first record that is not before this moment (RFC 3339).
     #[param(value_type = Option<String>, format = "date-time")]

@@ -114,7 +114,7 @@ async fn worth_the_fingers(
 }
 
 /// Lists the fingers of a subject.
-#[utoipa::path(get, path = "/v1/subjects/{id}/fingers", tag = "fingers", params(("id" = String, Path, description = "The subject")),
+#[utoipa::path(get, path = "/v1/subjects/{id}/fingers", operation_id = "list_fingers", tag = "fingers", params(("id" = String, Path, description = "The subject")),
     responses((status = 200, description = "The fingers", body = FingersBody), (status = 404, description = "There is no such subject", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     Shared(state): Shared<State>,
@@ -126,7 +126,7 @@ pub(crate) async fn list(
 }
 
 /// Removes a finger.
-#[utoipa::path(delete, path = "/v1/subjects/{id}/fingers/{position}", tag = "fingers",
+#[utoipa::path(delete, path = "/v1/subjects/{id}/fingers/{position}", operation_id = "remove_finger", tag = "fingers",
     params(("id" = String, Path, description = "The subject"), ("position" = String, Path, description = "The finger")),
     responses((status = 204, description = "Removed"), (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn remove(

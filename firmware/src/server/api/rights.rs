@@ -41,6 +41,7 @@ impl From<RightsError> for Problem {
 /// What is given out beside what is always given.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct With {
     /// The templates too, as records of ISO/IEC 19794-2:2005 in base64.
     #[serde(default)]

@@ -272,7 +272,7 @@ impl From<Checked> for StepBody {
 }
 
 /// Lists the readers at the box.
-#[utoipa::path(get, path = "/v1/sensors", tag = "sensors", responses((status = 200, description = "The readers", body = SensorsBody)))]
+#[utoipa::path(get, path = "/v1/sensors", operation_id = "list_sensors", tag = "sensors", responses((status = 200, description = "The readers", body = SensorsBody)))]
 pub(crate) async fn list(Shared(state): Shared<State>) -> Json<SensorsBody> {
     Json(SensorsBody { sensors: described(&state) })
 }

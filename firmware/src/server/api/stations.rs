@@ -94,7 +94,7 @@ pub(crate) async fn add(
 }
 
 /// Lists everybody who holds a certificate of this box.
-#[utoipa::path(get, path = "/v1/stations", tag = "stations",
+#[utoipa::path(get, path = "/v1/stations", operation_id = "list_stations", tag = "stations",
     responses((status = 200, description = "Everybody", body = StationsBody)))]
 pub(crate) async fn list(Shared(state): Shared<State>) -> Json<StationsBody> {
     let stations = state.stations.all().into_iter().map(StationBody::from).collect();
@@ -102,7 +102,7 @@ pub(crate) async fn list(Shared(state): Shared<State>) -> Json<StationsBody> {
 }
 
 /// Removes a client: its certificate is nobody's from its next request on.
-#[utoipa::path(delete, path = "/v1/stations/{name}", tag = "stations", params(("name" = String, Path, description = "The client's name")),
+#[utoipa::path(delete, path = "/v1/stations/{name}", operation_id = "remove_station", tag = "stations", params(("name" = String, Path, description = "The client's name")),
     responses((status = 204, description = "Removed"),
         (status = 404, description = "There is no such client", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The last administrator stays", body = Problem, content_type = "application/problem+json")))]

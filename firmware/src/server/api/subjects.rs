@@ -100,7 +100,7 @@ pub(crate) async fn create(
 }
 
 /// Lists subjects, a page at a time.
-#[utoipa::path(get, path = "/v1/subjects", tag = "subjects", params(Page),
+#[utoipa::path(get, path = "/v1/subjects", operation_id = "list_subjects", tag = "subjects", params(Page),
     responses((status = 200, description = "A page", body = SubjectsBody)))]
 pub(crate) async fn list(
     Shared(state): Shared<State>,
@@ -120,7 +120,7 @@ pub(crate) async fn list(
 }
 
 /// Reads a subject.
-#[utoipa::path(get, path = "/v1/subjects/{id}", tag = "subjects", params(("id" = String, Path, description = "The subject")),
+#[utoipa::path(get, path = "/v1/subjects/{id}", operation_id = "read_subject", tag = "subjects", params(("id" = String, Path, description = "The subject")),
     responses((status = 200, description = "The subject", body = SubjectBody), (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn read(
     Shared(state): Shared<State>,
@@ -132,7 +132,7 @@ pub(crate) async fn read(
 }
 
 /// Deletes a subject and everything kept of the fingers.
-#[utoipa::path(delete, path = "/v1/subjects/{id}", tag = "subjects", params(("id" = String, Path, description = "The subject")),
+#[utoipa::path(delete, path = "/v1/subjects/{id}", operation_id = "remove_subject", tag = "subjects", params(("id" = String, Path, description = "The subject")),
     responses((status = 204, description = "Deleted"), (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn remove(
     Shared(state): Shared<State>,
