@@ -98,6 +98,9 @@ pub enum LoadError {
         /// Accepted ones.
         accepted: usize,
     },
+    /// Even the lowest rate is too much.
+    #[error("the lowest rate that was tried is too much already")]
+    Overloaded,
     /// The system says no.
     #[error("{what}: {why}")]
     System {

@@ -1,6 +1,6 @@
 //! The measurement itself: people enrolled, requests sent when they are due, times counted.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -26,14 +26,15 @@ const HANDSHAKES: usize = 40;
 const WARM_UP: usize = 20;
 /// Of the answers, so many in a hundred must be accepts.
 const ACCEPTED: usize = 90;
-/// Where the search for the highest rate begins and ends, requests a second.
-const RATES: (u32, u32) = (50, 3200);
+/// Requests a second at which the search for the highest rate begins.
+const FIRST_RATE: u32 = 50;
+/// Prints that are presented again and again in it, and the configuration that lets them.
+const AGAIN: usize = 1000;
+const REPLAYS: &str = "policy.replay = \"off\"\n";
 /// What p99 may be at the highest rate, in milliseconds.
 const BOUND_MS: f64 = 100.0;
 /// Where a verification is asked for.
 pub(super) const VERIFY: &str = "/v1/verify";
-/// A configuration under which the load is not refused for being one: it comes from one address.
-const CONFIGURATION: &str = "";
 
 /// The highest rate that a box carries.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -58,41 +59,56 @@ pub struct IdleConnections {
 /// # Errors
 /// [`LoadError`].
 pub fn run(order: &Order, progress: &dyn Progress) -> Result<Figures, LoadError> {
-    let bench = Bench::start(order, order_size(order.rate.get(), order), progress)?;
-    runtime()?.block_on(async {
-        let probes = enrol(&bench.client("officer")?, &bench.people, progress).await?;
-        let mut requests = probes.into_iter().enumerate().map(|(number, mut body)| {
-            body["request_id"] = json!(format!("load-{number}"));
-            body["nonce"] = json!(format!("{number:032x}"));
-            bytes(&body)
-        });
-        bench.measure(order.rate.get(), &mut requests, progress).await
-    })
+    let program = order.daemon.clone().map_or_else(build, Ok)?;
+    let people = people(requests(order), order.sample, progress)?;
+    measured(order, &program, &people, "", progress)
 }
 
-/// Looks for the highest rate whose p99 stays under 100 ms, by doubling and then halving steps.
+/// Looks for the highest rate whose p99 stays under 100 ms, by doubling and then halving steps. So many distinct prints
+/// cannot be rendered: some are presented again and again, to a daemon that does not refuse replays.
 ///
 /// # Errors
 /// [`LoadError`].
 pub fn highest(order: &Order, progress: &dyn Progress) -> Result<Highest, LoadError> {
+    let program = order.daemon.clone().map_or_else(build, Ok)?;
+    let people = people(AGAIN, order.sample, progress)?;
     let mut best: Option<Highest> = None;
-    let (mut low, mut high) = RATES;
-    let mut rate = low;
-    while high > low + low / 16 {
-        let figures = run(&Order { rate: rate.try_into().unwrap_or(order.rate), ..order.clone() }, progress)?;
-        let carried = figures.errors == 0 && figures.p99_ms < BOUND_MS;
-        if carried {
+    let (mut low, mut high, mut rate) = (0, None, FIRST_RATE);
+    while let Some(wanted) = NonZeroU32::new(rate).filter(|rate| rate.get() - low > low / 16) {
+        let step = Order { rate: wanted, ..order.clone() };
+        let figures = measured(&step, &program, &people, REPLAYS, progress)?;
+        if figures.errors == 0 && figures.p99_ms < BOUND_MS {
             low = rate;
             best = Some(Highest { rate, figures });
         } else {
-            high = rate;
+            high = Some(rate);
         }
-        rate = if high == RATES.1 { (rate * 2).min(high) } else { u32::midpoint(low, high) };
-        if rate == low {
-            break;
-        }
+        rate = high.map_or(rate * 2, |high| u32::midpoint(low, high));
     }
-    best.ok_or_else(|| LoadError::Print(format!("not even {} a second are carried", RATES.0)))
+    best.ok_or(LoadError::Overloaded)
+}
+
+/// Measures one load on a daemon of its own.
+fn measured(
+    order: &Order,
+    program: &Path,
+    people: &[Person],
+    configuration: &str,
+    progress: &dyn Progress,
+) -> Result<Figures, LoadError> {
+    let bench = Bench { daemon: Daemon::start(program, configuration)?, order };
+    runtime()?.block_on(async {
+        let probes = enrol(&bench.client("officer")?, people, progress).await?;
+        let mut numbered = probes.iter().cycle().enumerate().map(|(number, probe)| {
+            let mut body = probe.clone();
+            body["request_id"] = json!(format!("load-{number}"));
+            body["nonce"] = json!(format!("{number:032x}"));
+            bytes(&body)
+        });
+        // Made before they are due.
+        let ready: Vec<Bytes> = numbered.by_ref().take(requests(order)).collect();
+        bench.measure(order.rate.get(), &mut ready.into_iter(), progress).await
+    })
 }
 
 /// Opens connections and leaves them alone.
@@ -102,8 +118,11 @@ pub fn highest(order: &Order, progress: &dyn Progress) -> Result<Highest, LoadEr
 pub fn idle(order: &Order, connections: usize) -> Result<IdleConnections, LoadError> {
     allow_descriptors();
     let program = order.daemon.clone().map_or_else(build, Ok)?;
-    let limits = format!("limits.connections = {}\n", connections + 100);
-    let bench = Bench { daemon: Daemon::start(&program, &limits)?, people: Vec::new(), order: order.clone() };
+    let most = connections + 100;
+    let limits = format!(
+        "limits.connections = {most}\nlimits.connections-per-address = {most}\nlimits.idle-seconds = 600\n"
+    );
+    let bench = Bench { daemon: Daemon::start(&program, &limits)?, order };
     runtime()?.block_on(async {
         let client = bench.client("station")?;
         let mut open = Vec::with_capacity(connections);
@@ -125,24 +144,18 @@ fn allow_descriptors() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-fn order_size(rate: u32, order: &Order) -> usize {
-    rate as usize * order.seconds.get() as usize + HANDSHAKES + WARM_UP
+/// Requests of an order, with those before the ones that count.
+fn requests(order: &Order) -> usize {
+    (order.rate.get() * order.seconds.get()) as usize + HANDSHAKES + WARM_UP
 }
 
-/// A daemon with people to enrol.
-struct Bench {
+/// A daemon under load.
+struct Bench<'a> {
     daemon: Daemon,
-    people: Vec<Person>,
-    order: Order,
+    order: &'a Order,
 }
 
-impl Bench {
-    fn start(order: &Order, requests: usize, progress: &dyn Progress) -> Result<Self, LoadError> {
-        let program = order.daemon.clone().map_or_else(build, Ok)?;
-        let people = people(requests, order.sample, progress)?;
-        Ok(Self { daemon: Daemon::start(&program, CONFIGURATION)?, people, order: order.clone() })
-    }
-
+impl Bench<'_> {
     fn client(&self, name: &str) -> Result<Client, LoadError> {
         Ok(Client::new(self.daemon.address, &self.daemon.pki(), name, self.order.http)?)
     }
