@@ -36,6 +36,7 @@ pub mod server;
 pub mod services;
 pub mod store;
 pub mod subject;
+mod symbols;
 pub mod update;
 mod verify;
 pub mod watchdog;

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::credential::invitation::InvitationId;
+
 /// What a client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,7 +53,7 @@ impl FromStr for Role {
     }
 }
 
-/// A client as its certificate makes it known: hex of the leaf's SHA-256.
+/// A client as it is known: hex of its certificate's SHA-256, or its kind and name where it has none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientId(String);
@@ -63,6 +65,24 @@ impl ClientId {
         Self(hex(sha256))
     }
 
+    /// Whoever holds the code of an invitation.
+    #[must_use]
+    pub fn of_invitation(id: &InvitationId) -> Self {
+        Self(format!("invitation:{id}"))
+    }
+
+    /// Whoever signed in to this account.
+    #[must_use]
+    pub fn of_account(name: &str) -> Self {
+        Self(format!("account:{name}"))
+    }
+
+    /// Whoever shows the token that is called so.
+    #[must_use]
+    pub fn of_token(name: &str) -> Self {
+        Self(format!("token:{name}"))
+    }
+
     /// The identifier's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -72,7 +92,10 @@ impl ClientId {
     /// What the log may have of it: enough to find the client in the box's registry, and no name.
     #[must_use]
     pub fn brief(&self) -> &str {
-        brief(&self.0)
+        match self.0.split_once(':') {
+            Some((kind, _)) => kind,
+            None => brief(&self.0),
+        }
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) use crate::store::{
 
 pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 
+mod access;
 mod at_rest;
 mod audit;
 mod backup;
@@ -47,7 +48,12 @@ mod restore;
 mod rights;
 mod upkeep;
 
+pub(crate) use self::access::{Admission, Bearer};
 pub use self::{
+    access::{
+        Account, AccountError, Invitation, InvitationError, NoPassword, Password, SetUp, SignedIn, Token,
+        TokenError,
+    },
     audit::{
         AuditError, AuditPage, AuditSettings, Batch, Check, CheckState, Cursor, Finding, Verdict, Wanted,
     },
@@ -66,8 +72,17 @@ const ANSWERS_REMEMBERED: usize = 4096;
 const ANSWERS_LIVE: Duration = Duration::from_secs(600);
 
 /// What is read at the start, in one go.
-const READ_AT_START: [Table; 6] =
-    [Table::Fingers, Table::About, Table::Clients, Table::Revocations, Table::Policy, Table::Readers];
+const READ_AT_START: [Table; 9] = [
+    Table::Fingers,
+    Table::About,
+    Table::Clients,
+    Table::Revocations,
+    Table::Policy,
+    Table::Readers,
+    Table::Invitations,
+    Table::Accounts,
+    Table::Tokens,
+];
 
 /// The services of one box. Cheap to clone.
 #[derive(Clone)]
@@ -99,6 +114,8 @@ pub(crate) struct Inner {
     known: Mutex<Known>,
     /// Which readers were adopted.
     readers: Mutex<Readers>,
+    /// What was given out beside.
+    access: access::Access,
     pub(crate) in_progress: InProgress,
     /// What signs and verifies the audit.
     auditing: audit::Auditing,
@@ -199,6 +216,7 @@ impl Services {
         let (mut restoring, mut known, mut rules) = (None, Known::default(), None);
         let mut lost = Lost::default();
         let mut readers = Readers::default();
+        let mut given = access::Found::default();
         let mut gallery = gallery::fill(None, |page| {
             store.read_all(&READ_AT_START, &mut |values| {
                 let (fingers, facts): (Vec<_>, Vec<_>) =
@@ -206,6 +224,7 @@ impl Services {
                 for fact in &facts {
                     match fact.table {
                         Table::About if lost.read(fact) => {}
+                        _ if given.read(fact) => {}
                         Table::Policy => rules = policy::read(fact).or(rules),
                         Table::Readers => readers.read(fact)?,
                         Table::About => restoring = Inner::was_restoring(fact).or(restoring),
@@ -221,8 +240,10 @@ impl Services {
         let gallery = Arc::new(SharedGallery::new(gallery));
         let head = Head::of(store.as_ref())?;
         let seen = SeenSamples::new(*Uuid::new_v4().as_bytes(), SAMPLES_REMEMBERED);
+        let access = access::Access::open(store.as_ref(), given, clock.now())?;
         let inner = Inner {
             store,
+            access,
             policy,
             clock,
             gallery,

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod account;
 mod at_rest;
 mod audit;
 mod backup;
@@ -7,7 +8,9 @@ mod db;
 mod profile;
 mod samples;
 mod sensor;
+mod station;
 
+pub(crate) use account::{AccountCommand, Login, TokenCommand};
 pub(crate) use at_rest::AtRestCommand;
 pub(crate) use audit::{AuditCommand, AuditFilter, AuditVerify};
 pub(crate) use backup::{Backup, Restore};
@@ -19,6 +22,7 @@ pub(crate) use samples::{Prints, Probe};
 pub(crate) use sensor::{OneReader, SensorCommand};
 #[cfg(feature = "local")]
 pub(crate) use sensor::{Place, Recording};
+pub(crate) use station::{StationCommand, client_name};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,6 +51,9 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
+/// The file with the box's id, beside its CA's certificate.
+pub(crate) const BOX_ID: &str = "box-id";
+
 /// Where the box is, who we are, and how long to wait.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Connection {
@@ -69,6 +76,14 @@ pub(crate) struct Connection {
     /// The private key of --cert (PEM)
     #[arg(long, global = true, value_name = "FILE", env = "AUTHENTEONCTL_KEY")]
     pub(crate) key: Option<PathBuf>,
+
+    /// A file with the token of a sign-in or of automation, instead of --cert and --key; login writes it
+    #[arg(long, global = true, value_name = "FILE", env = "AUTHENTEONCTL_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// The box's id, by which it is known at any address; claim and join keep it beside --cacert, in the file box-id
+    #[arg(long, global = true, value_name = "ID", env = "AUTHENTEONCTL_BOX")]
+    pub(crate) box_id: Option<Uuid>,
 
     /// Seconds to wait for the box, for each request
     #[arg(long, global = true, value_name = "SECONDS", default_value = "30")]
@@ -100,9 +115,19 @@ pub(crate) enum Command {
     },
     /// Make a box that starts for the first time yours: get its administrator's certificate
     Claim(Claim),
-    /// Stations, officers and administrators: who holds a certificate of the box (role administrator)
+    /// Stations, officers, auditors, administrators: who holds a certificate of the box, and who may come
     #[command(subcommand)]
     Station(StationCommand),
+    /// People who sign in with a password and a code (role administrator)
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Sign in with a password and a code; the session's token goes to --token-file
+    Login(Login),
+    /// End the session of --token-file
+    Logout,
+    /// Programs that come in without a certificate (role administrator)
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// People whose fingers the box knows (role officer)
     #[command(subcommand)]
     Subject(SubjectCommand),
@@ -208,68 +233,6 @@ pub(crate) struct Claim {
     /// --out a profile is made only when --profile names it
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum StationCommand {
-    /// Make a key and get a certificate for it
-    Add {
-        /// What it is called: letters, digits, '.', '_' and '-'
-        #[arg(value_parser = client_name)]
-        name: String,
-        /// What it may do
-        #[arg(long, value_enum, default_value = "station")]
-        role: ClientRole,
-        /// Folder for NAME.pem, NAME.key and ca.pem
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        out: PathBuf,
-    },
-    /// List everybody
-    List,
-    /// Take a certificate back: it is worth nothing at once
-    Remove {
-        /// What it is called
-        #[arg(value_parser = client_name)]
-        name: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-/// What a holder of a certificate may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ClientRole {
-    /// Verify and identify
-    Station,
-    /// Keep subjects and enrol
-    Officer,
-    /// Read the audit
-    Auditor,
-    /// Take backups
-    Backup,
-    /// Everything but verify and identify
-    Administrator,
-}
-
-impl ClientRole {
-    /// As the API has it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Station => "station",
-            Self::Officer => "officer",
-            Self::Auditor => "auditor",
-            Self::Backup => "backup",
-            Self::Administrator => "administrator",
-        }
-    }
-}
-
-/// It names files here and a path there.
-fn client_name(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let good = (1..=64).contains(&text.len()) && !text.starts_with('.') && text.chars().all(plain);
-    if good { Ok(text.to_owned()) } else { Err("1 to 64 letters, digits, '.', '_' and '-'".to_owned()) }
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,7 +15,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use uuid::Uuid;
 
 use crate::error::CtlError;
 use crate::events::{Event, Parser};
@@ -41,6 +42,8 @@ const MAX_ANSWER: usize = 16 << 20;
 pub(crate) struct Server {
     host: String,
     port: u16,
+    /// The name that its certificate must have, where that is not its host.
+    name: Option<String>,
 }
 
 impl Server {
@@ -50,6 +53,12 @@ impl Server {
     /// The name or address alone.
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The box with this id, at whatever address it is.
+    pub(crate) fn of_box(mut self, id: Option<Uuid>) -> Self {
+        self.name = id.map(|id| format!("{id}.box.authenteon.invalid"));
+        self
     }
 
     /// For the Host header and for messages; an IPv6 address stands in brackets.
@@ -64,7 +73,7 @@ impl Server {
 impl Default for Server {
     /// A box on this machine.
     fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: Self::PORT }
+        Self { host: "127.0.0.1".to_owned(), port: Self::PORT, name: None }
     }
 }
 
@@ -103,7 +112,7 @@ impl FromStr for Server {
         }
         let host = uri.host().ok_or("expected https://HOST:PORT")?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port: uri.port_u16().unwrap_or(Self::PORT) })
+        Ok(Self { host, port: uri.port_u16().unwrap_or(Self::PORT), name: None })
     }
 }
 
@@ -120,6 +129,7 @@ pub(crate) struct Client {
     server: Server,
     limit: Duration,
     sender: SendRequest<Outgoing>,
+    token: Option<HeaderValue>,
 }
 
 impl Client {
@@ -131,7 +141,13 @@ impl Client {
     ) -> Result<Self, CtlError> {
         let opened = tokio::time::timeout(limit, open(&server, tls)).await;
         let sender = opened.map_err(|_| timed_out(&server, limit))??;
-        Ok(Self { server, limit, sender })
+        Ok(Self { server, limit, sender, token: None })
+    }
+
+    /// The same connection, with a token in its requests.
+    pub(crate) fn showing(mut self, token: Option<HeaderValue>) -> Self {
+        self.token = token;
+        self
     }
 
     /// GET, with the answer as JSON.
@@ -147,6 +163,11 @@ impl Client {
     /// PUT of JSON, with the answer as JSON.
     pub(crate) async fn put(&mut self, path: &str, body: &Value) -> Result<Value, CtlError> {
         self.call(Method::PUT, path, Some(body)).await
+    }
+
+    /// PATCH of JSON, with the answer as JSON.
+    pub(crate) async fn patch(&mut self, path: &str, body: &Value) -> Result<Value, CtlError> {
+        self.call(Method::PATCH, path, Some(body)).await
     }
 
     /// DELETE; the answer is empty.
@@ -308,6 +329,9 @@ impl Client {
             .header(HOST, self.server.authority())
             .header(USER_AGENT, concat!("authenteonctl/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT, "application/json, application/problem+json");
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token);
+        }
         if body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
@@ -319,7 +343,8 @@ impl Client {
 async fn open(server: &Server, tls: Arc<ClientConfig>) -> Result<SendRequest<Outgoing>, CtlError> {
     let unreachable =
         |error: &dyn Error| CtlError::Unreachable { server: server.authority(), reason: error.to_string() };
-    let name = ServerName::try_from(server.host.clone()).map_err(|error| unreachable(&error))?;
+    let name = server.name.clone().unwrap_or_else(|| server.host.clone());
+    let name = ServerName::try_from(name).map_err(|error| unreachable(&error))?;
     let stream = TcpStream::connect((server.host.as_str(), server.port)).await;
     let stream = stream.map_err(|error| unreachable(&error))?;
     stream.set_nodelay(true).map_err(|error| unreachable(&error))?;

@@ -41,3 +41,17 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CtlE
     });
     written.map_err(|error| CtlError::File { path: path.to_owned(), reason: error.to_string() })
 }
+
+/// Writes a file that only its owner may read, over what is there, whole or not at all.
+pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), CtlError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let bad = |error: io::Error| CtlError::File { path: path.to_owned(), reason: error.to_string() };
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(bad(error)),
+        _ => {}
+    }
+    write_new(&beside, bytes, 0o600)?;
+    fs::rename(&beside, path).map_err(bad)
+}

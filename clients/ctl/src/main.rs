@@ -7,12 +7,14 @@
 mod args;
 mod chain;
 mod client;
+mod code;
 mod commands;
 #[cfg(test)]
 mod conventions;
 mod error;
 mod events;
 mod exit;
+mod invitation;
 mod keys;
 mod live;
 mod outcome;

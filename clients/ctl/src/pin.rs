@@ -6,19 +6,24 @@
 //! certifies one server, the box, and the box may not have known its address when it did.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use rcgen::KeyPair;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature};
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, RootCertStore,
     SignatureScheme,
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::client::{Client, Server};
 use crate::error::CtlError;
 
 /// SHA-256 of a certificate.
@@ -30,6 +35,12 @@ impl Fingerprint {
     /// The fingerprint of this certificate.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
         Self(Sha256::digest(certificate).into())
+    }
+}
+
+impl From<[u8; 32]> for Fingerprint {
+    fn from(sha256: [u8; 32]) -> Self {
+        Self(sha256)
     }
 }
 
@@ -88,25 +99,83 @@ impl Pinned {
         Arc::new(Self { expected, provider, seen: Mutex::default() })
     }
 
-    /// The configuration for one connection, without a certificate of ours.
-    pub(crate) fn config(self: &Arc<Self>) -> Result<Arc<ClientConfig>, CtlError> {
-        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
+    /// For this authority, in PEM.
+    pub(crate) fn of(pem: &str) -> Result<Arc<Self>, CtlError> {
+        let authority = CertificateDer::from_pem_slice(pem.as_bytes());
+        let authority = authority.map_err(|error| CtlError::Answer(error.to_string()))?;
+        Ok(Self::new(Fingerprint::of(&authority)))
+    }
+
+    /// Connects to a box of this authority, without a certificate of ours. Nothing is sent to another one.
+    pub(crate) async fn connect(
+        self: &Arc<Self>,
+        server: &Server,
+        limit: Duration,
+    ) -> Result<Client, CtlError> {
+        let connected = Client::connect(server.clone(), self.config(None)?, limit).await;
+        connected.map_err(|error| match error {
+            CtlError::Untrusted { server, reason } if self.authority().is_none() => {
+                CtlError::WrongAuthority { server, expected: self.expected.to_string(), reason }
+            }
+            other => other,
+        })
+    }
+
+    /// Connects with a certificate of ours.
+    pub(crate) async fn connect_as(
+        self: &Arc<Self>,
+        server: &Server,
+        limit: Duration,
+        certificate: &str,
+        pair: &KeyPair,
+    ) -> Result<Client, CtlError> {
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())
+            .map_err(|error| CtlError::Answer(error.to_string()))?;
+        let key = PrivateKeyDer::try_from(pair.serialize_der())
+            .map_err(|error| CtlError::System(error.to_owned()))?;
+        Client::connect(server.clone(), self.config(Some((certificate, key)))?, limit).await
+    }
+
+    fn config(
+        self: &Arc<Self>,
+        own: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
+    ) -> Result<Arc<ClientConfig>, CtlError> {
+        let failed = |error: Error| CtlError::System(error.to_string());
+        let builder = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|error| CtlError::System(error.to_string()))?
+            .map_err(failed)?
             .dangerous()
-            .with_custom_certificate_verifier(self.clone())
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(self.clone());
+        let mut config = match own {
+            Some((certificate, key)) => {
+                builder.with_client_auth_cert(vec![certificate], key).map_err(failed)?
+            }
+            None => builder.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 
+    /// Whether the box has answered with its own authority and a certificate of our key.
+    pub(crate) fn check(&self, authority: &str, certificate: &str, pair: &KeyPair) -> Result<(), CtlError> {
+        let senseless = |reason: &dyn std::fmt::Display| CtlError::Answer(reason.to_string());
+        let read =
+            |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| senseless(&error));
+        if !self.is_expected(&read(authority)?) {
+            return Err(senseless(&"the authority in it is not the one that vouches for the box"));
+        }
+        let key = PrivateKeyDer::try_from(pair.serialize_der()).map_err(|error| senseless(&error))?;
+        let keys = CertifiedKey::from_der(vec![read(certificate)?], key, &self.provider);
+        keys.map(drop).map_err(|error| senseless(&error))
+    }
+
     /// The authority that the box has shown, if it is the one expected.
-    pub(crate) fn authority(&self) -> Option<CertificateDer<'static>> {
+    fn authority(&self) -> Option<CertificateDer<'static>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether this certificate is the authority expected.
-    pub(crate) fn is_expected(&self, certificate: &CertificateDer<'_>) -> bool {
+    fn is_expected(&self, certificate: &CertificateDer<'_>) -> bool {
         Fingerprint::of(certificate) == self.expected
     }
 

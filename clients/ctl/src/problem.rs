@@ -103,10 +103,16 @@ impl Problem {
                 "Its administrator can register you. If your own claim was not answered, repeat it with \
                  the same code and --out.",
             ),
-            (_, "wrong-code") => Some("Read the code on the box's console again: it may be another by now."),
-            (_, "claim-locked" | "too-many-attempts") => {
-                Some("Wait; a restart of the box lets you try again at once.")
-            }
+            (_, "wrong-code") => Some(
+                "Read the code again; a box that is not claimed shows it on its console, and may show another by now.",
+            ),
+            (_, "claim-locked") => Some("Wait; a restart of the box lets you try again at once."),
+            (_, "too-many-attempts") => Some("Wait."),
+            (_, "not-signed-in") => Some(
+                "Account, password or code is not right; a code is good once, so wait for the next one. An administrator \
+                 takes password and codes away with: authenteonctl account reset.",
+            ),
+            (_, "code-used") => Some("Look who came with it: authenteonctl station list."),
             (_, "not-a-csr") => Some("Remove administrator.key, or give another --out."),
             (_, "no-updates") => Some("Its configuration needs an [update] section."),
             (_, "store-damaged") => Some(

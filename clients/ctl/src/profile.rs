@@ -16,7 +16,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
-use crate::args::Connection;
+use crate::args::{BOX_ID, Connection};
 use crate::client::Server;
 use crate::error::CtlError;
 use crate::keys::write_new;
@@ -109,6 +109,8 @@ pub(crate) struct Target {
     pub(crate) key: Option<PathBuf>,
     /// What the authority must be, where that is known.
     pub(crate) pin: Option<Fingerprint>,
+    /// A token instead of a certificate.
+    pub(crate) token: Option<PathBuf>,
 }
 
 /// The box that the command line means: what it says itself, then what the profile that it names says; without a word
@@ -121,12 +123,20 @@ pub(crate) fn target(given: &Connection) -> Result<Target, CtlError> {
     };
     let own = given.cert.is_some() || given.key.is_some();
     let other_authority = given.cacert.is_some();
+    // A token is looked at on connections without a certificate only.
+    let own = own || given.token_file.is_some();
     let profile = profile.as_ref();
+    let server = given.server.clone().or_else(|| profile.map(|p| p.server.clone())).unwrap_or_default();
+    let cacert = given.cacert.clone().or_else(|| profile.map(|p| p.cacert.clone()));
+    // By its id a box is known at any address.
+    let kept = || fs::read_to_string(cacert.as_ref()?.with_file_name(BOX_ID)).ok();
+    let id = given.box_id.or_else(|| kept()?.trim().parse().ok());
     Ok(Target {
-        server: given.server.clone().or_else(|| profile.map(|p| p.server.clone())).unwrap_or_default(),
-        cacert: given.cacert.clone().or_else(|| profile.map(|p| p.cacert.clone())),
+        server: server.of_box(id),
         cert: if own { given.cert.clone() } else { profile.and_then(|p| p.cert.clone()) },
         key: if own { given.key.clone() } else { profile.and_then(|p| p.key.clone()) },
+        token: given.token_file.clone(),
+        cacert,
         pin: profile.filter(|_| !other_authority).map(|p| p.ca_sha256),
     })
 }

@@ -33,6 +33,17 @@ pub enum ChainError {
     },
 }
 
+/// When the last record was made: the box's clock was at least so far.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) fn last_moment(store: &dyn Store) -> Result<Timestamp, StoreError> {
+    let last = store.last(Table::Audit)?;
+    // What cannot be read is found by who walks the chain.
+    let record = last.and_then(|(_, bytes)| serde_json::from_slice::<Record>(&bytes).ok());
+    Ok(record.map_or(Timestamp::from_millis(0), |record| record.at))
+}
+
 /// A place in the chain: the number of a record, and its hash, which what follows hangs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {

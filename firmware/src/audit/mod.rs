@@ -28,7 +28,7 @@ pub use self::{
     sign::{DeviceKey, Purpose, Signed},
 };
 pub(crate) use self::{
-    chain::{hash, kept_in},
+    chain::{hash, kept_in, last_moment},
     sign::place,
 };
 
@@ -102,6 +102,63 @@ pub enum Event {
     ClientAdded {
         client: ClientId,
         role: Role,
+        name: String,
+    },
+    /// A client is called otherwise; its certificate stays.
+    ClientRenamed {
+        client: ClientId,
+        role: Role,
+        name: String,
+        to: String,
+    },
+    /// Somebody may come in with a code, once.
+    InvitationMade {
+        invitation: String,
+        role: Role,
+        name: String,
+        expires: Timestamp,
+    },
+    /// The code is worth nothing any more, and nobody came with it, or whoever did stays.
+    InvitationWithdrawn {
+        invitation: String,
+        name: String,
+    },
+    /// Somebody may sign in with a password and a code, once he has set them up.
+    AccountAdded {
+        account: String,
+        role: Role,
+    },
+    /// Its holder chose a password, and was told the secret of his codes.
+    AccountSetUp {
+        account: String,
+    },
+    /// Password and codes are taken away; its sessions ended.
+    AccountReset {
+        account: String,
+    },
+    /// An account is gone, with its sessions.
+    AccountRemoved {
+        account: String,
+        role: Role,
+    },
+    /// Password and code were right.
+    SignedIn {
+        account: String,
+    },
+    /// They were not, so many times since they were.
+    SignInRefused {
+        account: String,
+        wrong: u32,
+    },
+    /// A program may do what this role may, within its scopes.
+    TokenMade {
+        name: String,
+        role: Role,
+        scopes: Vec<String>,
+        expires: Timestamp,
+    },
+    /// It may not any more.
+    TokenRevoked {
         name: String,
     },
     /// A certificate is revoked.

@@ -33,7 +33,9 @@ pub fn severity(what: &Value) -> Severity {
         _ if kind.ends_with("-alarm") => Severity::Alert,
         "store-damaged" | "subject-lost" | "case-opened" => Severity::Critical,
         _ if kind.contains("tamper") => Severity::Critical,
-        "duplicate-finger" | "restore-begun" | "master-key-changed" | "reader-found" => Severity::Warning,
+        "duplicate-finger" | "restore-begun" | "master-key-changed" | "reader-found" | "sign-in-refused" => {
+            Severity::Warning
+        }
         _ => Severity::Notice,
     }
 }

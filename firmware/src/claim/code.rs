@@ -8,8 +8,8 @@ use std::fmt;
 use rustls::crypto::SecureRandom;
 use sha2::{Digest, Sha256};
 
-/// Crockford's base 32: no I, L, O or U.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+use crate::symbols::{symbol, value};
+
 /// Symbols of five bits each, without the check.
 const SYMBOLS: usize = 16;
 
@@ -69,19 +69,6 @@ impl fmt::Debug for Code {
     }
 }
 
-fn symbol(value: u8) -> u8 {
-    ALPHABET.get(usize::from(value)).copied().unwrap_or(b'0')
-}
-
-fn value(symbol: u8) -> Option<u8> {
-    let symbol = match symbol.to_ascii_uppercase() {
-        b'O' => b'0',
-        b'I' | b'L' => b'1',
-        other => other,
-    };
-    ALPHABET.iter().position(|known| *known == symbol).and_then(|at| u8::try_from(at).ok())
-}
-
 /// Weights are odd, so that every single wrong symbol changes the sum.
 fn check(values: &[u8; SYMBOLS]) -> u8 {
     let weighted = values.iter().zip((1_u32..).step_by(2)).map(|(value, weight)| u32::from(*value) * weight);
@@ -121,7 +108,7 @@ mod tests {
     fn every_single_wrong_symbol_is_noticed() {
         let plain = random().to_string().replace('-', "");
         for place in 0..plain.len() {
-            for wrong in ALPHABET {
+            for wrong in b"0123456789ABCDEFGHJKMNPQRSTVWXYZ" {
                 let mut bytes = plain.clone().into_bytes();
                 if bytes[place] == *wrong {
                     continue;

@@ -44,7 +44,7 @@ use uuid::Uuid;
 use crate::{
     credential::{
         authority::{Authority, AuthorityError},
-        clients::{Clients, ClientsError},
+        clients::{Client, Clients, ClientsError},
         csr::{self, CsrError},
     },
     request::Role,
@@ -265,7 +265,7 @@ impl Claim {
         let key = csr::proven_key(csr)?;
         let issued = Authority::open(&inner.folder)?.certify_client(NAME, Role::Administrator, &key.key)?;
         let mut clients = Clients::load(&inner.folder)?;
-        clients.put(NAME, Role::Administrator, &issued.fingerprint);
+        clients.put(Client::new(NAME, Role::Administrator, &issued.fingerprint, Some(issued.expires)));
         clients.save(&inner.folder)?;
         let record = Record::new(&key.sha256, &typed, issued.certificate.clone());
         record.save(&inner.folder).map_err(ClaimError::Record)?;

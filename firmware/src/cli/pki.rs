@@ -4,7 +4,11 @@ use std::{fs, path::Path};
 
 use super::{ClientCommand, PkiCommand, exit::Failure};
 use crate::{
-    credential::{authority::Authority, clients::Clients, write_private, write_public},
+    credential::{
+        authority::Authority,
+        clients::{Client, Clients},
+        write_private, write_public,
+    },
     request::Role,
 };
 
@@ -63,7 +67,7 @@ pub(crate) fn add(dir: &Path, name: &str, role: Role, out: &Path) -> Result<(), 
     }
     let mut clients = Clients::load(dir)?;
     let issued = Authority::open(dir)?.issue_client(name, role)?;
-    clients.add(name, role, &issued.fingerprint)?;
+    clients.add(Client::new(name, role, &issued.fingerprint, Some(issued.expires)))?;
     let failed = |why| Failure::io(&why);
     fs::create_dir_all(out).map_err(failed)?;
     write_private(&out.join(format!("{name}.key")), &issued.key).map_err(failed)?;

@@ -1,6 +1,11 @@
 //! `serve` and `validate`.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use authenteon_hal::{
     clock::{Clock, SystemClock as MonotonicClock},
@@ -17,14 +22,14 @@ use super::{descriptors, exit::Failure, reload::Reload, selftest, storage};
 use crate::{
     announce::announce,
     claim::{Claim, Console, Device, StandardOutput, addresses},
-    config::{self, Config, Loaded, Log},
+    config::{self, ClaimSection, Config, Loaded, Log},
     credential::{device::device_key, first_boot},
     forward::Forwarding,
     lock::Lock,
     logging::Logging,
     panel::FrontPanel,
     sensors::Sensors,
-    server::{Server, Settings},
+    server::{Reloader, Server, Settings},
     services::{AtRest, AuditSettings, OpenError},
     update::{boot::Boot, link::Link},
     watchdog::{self, Watchdog},
@@ -32,6 +37,10 @@ use crate::{
 
 /// How often an unclaimed box looks at the age of its code and at its addresses.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often a box looks at its addresses and at its certificate.
+const CARE: Duration = Duration::from_secs(10);
+/// How often it looks at certificates of clients that were renewed.
+const RETIRE: Duration = Duration::from_secs(60);
 
 /// Checks a configuration and says what is doubtful.
 #[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
@@ -82,6 +91,7 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
         tokio::spawn(tell_once_unlocked(lock.clone(), config.clone()));
     }
     let pki = config.pki.folder;
+    let keeping = pki.clone();
     let mut limits = config.limits;
     descriptors::fit(&mut limits);
     let server = Server::bind(config.server.listen, pki.clone(), limits, lock.clone()).await?;
@@ -148,6 +158,10 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
         });
     }
     let reloader = server.reloader();
+    tokio::spawn(retire_certificates(reloader.clone()));
+    if let Some(section) = config.claim {
+        tokio::spawn(keep_certificate(section, config.server.listen.ip(), keeping, reloader.clone()));
+    }
     // Before anybody is let in, where the store is open already: who was revoked is nobody.
     let settling = reloader.clone();
     if lock.services().is_some() {
@@ -225,13 +239,7 @@ async fn tell_once_unlocked(lock: Lock, config: Config) {
 fn claim(config: &Config) -> Result<Option<Arc<Claim>>, Failure> {
     let Some(section) = &config.claim else { return Ok(None) };
     let folder = &config.pki.folder;
-    let mut addresses = addresses::of_this_machine();
-    let listen = config.server.listen.ip();
-    // Loopback is always among the names.
-    if !listen.is_unspecified() && !listen.is_loopback() && !addresses.contains(&listen) {
-        addresses.push(listen);
-    }
-    let (device, made) = first_boot::prepare(folder, &section.server_names(&addresses))?;
+    let (device, made) = first_boot::prepare(folder, &names(section, config.server.listen.ip()))?;
     if made {
         info!(%device, "first start: made an authority and a certificate for this box");
     }
@@ -245,6 +253,58 @@ fn claim(config: &Config) -> Result<Option<Arc<Claim>>, Failure> {
         warn!("nobody has claimed this box; it serves nothing else until somebody does");
     }
     Ok(Some(Arc::new(claim)))
+}
+
+/// What the server's certificate names, by the addresses that the machine has now.
+fn names(section: &ClaimSection, listen: IpAddr) -> Vec<String> {
+    let mut addresses = addresses::of_this_machine();
+    // Loopback is always among the names.
+    if !listen.is_unspecified() && !listen.is_loopback() && !addresses.contains(&listen) {
+        addresses.push(listen);
+    }
+    section.server_names(&addresses)
+}
+
+/// Ends certificates of clients that were renewed.
+async fn retire_certificates(reloader: Reloader) {
+    let mut every = tokio::time::interval(RETIRE);
+    loop {
+        every.tick().await;
+        let reloader = reloader.clone();
+        match tokio::task::spawn_blocking(move || reloader.retire()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => error!(%why, "a certificate that was renewed stays"),
+            Err(why) => error!(%why, "a certificate that was renewed stays"),
+        }
+    }
+}
+
+/// Has the server's certificate issued anew when the machine got another address, and before it ends.
+async fn keep_certificate(section: ClaimSection, listen: IpAddr, pki: PathBuf, reloader: Reloader) {
+    let mut every = tokio::time::interval(CARE);
+    let mut complained: Option<String> = None;
+    loop {
+        every.tick().await;
+        let (section, pki) = (section.clone(), pki.clone());
+        let kept =
+            tokio::task::spawn_blocking(move || first_boot::keep(&pki, &names(&section, listen))).await;
+        let why = match kept {
+            Ok(Ok(false)) => None,
+            Ok(Ok(true)) => match reloader.reload_certificate() {
+                Ok(()) => {
+                    info!("the server's certificate is another one: its names or its time had changed");
+                    None
+                }
+                Err(why) => Some(why.to_string()),
+            },
+            Ok(Err(why)) => Some(why.to_string()),
+            Err(why) => Some(why.to_string()),
+        };
+        if let Some(why) = why.as_ref().filter(|why| complained.as_ref() != Some(*why)) {
+            error!(%why, "the server's certificate is not renewed");
+        }
+        complained = why;
+    }
 }
 
 /// Whether init said so. What it wrote and cannot be read is no reason not to serve.

@@ -1,5 +1,10 @@
-//! The box's own certificate authority: it certifies the server to its clients and the clients to the
-//! server. Its folder holds `ca.pem`, `ca.key`, `server.pem` and `server.key`.
+//! The box's own certificate authority: it certifies the server to its clients and the clients to the server, each by an
+//! issuer of its own. `ca.pem` is what clients trust; below it `server-ca.pem` certifies servers and `station-ca.pem`
+//! clients, and neither can do the other's: their extended key usages say so, and the server takes clients of the one only.
+//!
+//! An authority that was made before there were such issuers lets none be below it (its path length is 0, which OpenSSL
+//! looks at): there it goes on certifying the server itself, `station-ca.pem` is made beside, which only the server itself
+//! has to know, and clients that it certified itself are taken until their end.
 //!
 //! Invariant: keys are readable by their owner only, and nothing that exists is overwritten by `init`.
 
@@ -12,8 +17,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PublicKeyData,
 };
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::{write_private, write_public};
 use crate::{
@@ -62,6 +70,8 @@ pub struct Issued {
     pub key: String,
     /// SHA-256 of the certificate in DER: what it is known by.
     pub fingerprint: [u8; 32],
+    /// When it ends.
+    pub expires: Timestamp,
 }
 
 /// A certificate for somebody else's key, in PEM.
@@ -70,12 +80,87 @@ pub struct Certified {
     pub certificate: String,
     /// SHA-256 of the certificate in DER: what it is known by.
     pub fingerprint: [u8; 32],
+    /// When it ends.
+    pub expires: Timestamp,
 }
 
 /// The authority of one box.
 pub struct Authority {
     folder: PathBuf,
+    servers: Signer,
+    clients: Signer,
+}
+
+/// Who signs.
+struct Signer {
     issuer: Issuer<'static, KeyPair>,
+    /// Its certificate, where it is not the one that everybody trusts.
+    pem: Option<String>,
+}
+
+/// An issuer below the authority: its files, its name, and what it may certify.
+struct Below {
+    file: &'static str,
+    name: &'static str,
+    usage: ExtendedKeyUsagePurpose,
+}
+
+const SERVERS: Below =
+    Below { file: "server-ca", name: "Authenteon server CA", usage: ExtendedKeyUsagePurpose::ServerAuth };
+const CLIENTS: Below =
+    Below { file: "station-ca", name: "Authenteon client CA", usage: ExtendedKeyUsagePurpose::ClientAuth };
+
+/// The box's name in the authority's folder.
+const DEVICE: &str = "device-id";
+
+/// The name that the server's certificate has whatever addresses the box has: what who knows the box expects of it. No
+/// name server answers for it (RFC 6761).
+#[must_use]
+pub fn name_of(device: Uuid) -> String {
+    format!("{device}.box.authenteon.invalid")
+}
+
+/// The box's id, which is made when there is none or none that can be read.
+///
+/// # Errors
+/// [`AuthorityError`].
+pub fn device(folder: &Path) -> Result<Uuid, AuthorityError> {
+    let path = folder.join(DEVICE);
+    if let Some(known) = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()) {
+        return Ok(known);
+    }
+    let device = Uuid::new_v4();
+    public(&path, &format!("{device}\n"))?;
+    Ok(device)
+}
+
+/// Whose clients the server takes: those of the issuer of clients, and of an authority that has certified some itself.
+///
+/// # Errors
+/// [`AuthorityError`].
+pub(crate) fn clients_of(folder: &Path) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
+    let parsed = |file: &str| {
+        let path = folder.join(file);
+        let read = CertificateDer::from_pem_file(&path);
+        read.map_err(|why| AuthorityError::File { path, why: io::Error::other(why) })
+    };
+    let authority = parsed("ca.pem")?;
+    let below = format!("{}.pem", CLIENTS.file);
+    if !folder.join(&below).exists() {
+        return Ok(vec![authority]);
+    }
+    let mut taken = vec![parsed(&below)?];
+    if !lets_issuers(&authority) {
+        taken.push(authority);
+    }
+    Ok(taken)
+}
+
+/// Whether there may be issuers below this authority.
+fn lets_issuers(authority: &CertificateDer<'_>) -> bool {
+    let read = X509Certificate::from_der(authority).ok();
+    let constraints = read.and_then(|(_, read)| Some(read.basic_constraints().ok()??.value.clone()));
+    constraints.is_some_and(|constraints| constraints.path_len_constraint.is_none_or(|length| length > 0))
 }
 
 impl Authority {
@@ -91,24 +176,35 @@ impl Authority {
         fs::create_dir_all(folder).map_err(|why| AuthorityError::File { path: folder.to_owned(), why })?;
         let key = KeyPair::generate()?;
         let mut params = certificate_params("Authenteon CA", AUTHORITY_DAYS);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let made = params.self_signed(&key)?;
         private(&folder.join("ca.key"), &key.serialize_pem())?;
         public(&certificate, &made.pem())?;
-        let authority = Self { folder: folder.to_owned(), issuer: Issuer::new(params, key) };
+        let authority = Self::open(folder)?;
+        device(folder)?;
         authority.issue_server(names)?;
         Ok(authority)
     }
 
-    /// Opens the authority in `folder`.
+    /// Opens the authority in `folder`, and makes the issuers below it that are not there.
     ///
     /// # Errors
     /// [`AuthorityError`].
     pub fn open(folder: &Path) -> Result<Self, AuthorityError> {
+        let path = folder.join("ca.pem");
+        let pem = read(&path)?;
         let key = KeyPair::from_pem(&read(&folder.join("ca.key"))?)?;
-        let issuer = Issuer::from_ca_cert_pem(&read(&folder.join("ca.pem"))?, key)?;
-        Ok(Self { folder: folder.to_owned(), issuer })
+        let root = Issuer::from_ca_cert_pem(&pem, key)?;
+        let der = CertificateDer::from_pem_slice(pem.as_bytes())
+            .map_err(|why| AuthorityError::File { path, why: io::Error::other(why) })?;
+        let clients = below(folder, &CLIENTS, &root)?;
+        let servers = if lets_issuers(&der) {
+            below(folder, &SERVERS, &root)?
+        } else {
+            Signer { issuer: root, pem: None }
+        };
+        Ok(Self { folder: folder.to_owned(), servers, clients })
     }
 
     /// Its certificate in PEM.
@@ -119,18 +215,21 @@ impl Authority {
         read(&self.folder.join("ca.pem"))
     }
 
-    /// Issues the server's certificate anew, for `names`.
+    /// Issues the server's certificate anew, for `names` and the box's own.
     ///
     /// # Errors
     /// [`AuthorityError`].
     pub fn issue_server(&self, names: &[String]) -> Result<(), AuthorityError> {
         let mut params = certificate_params("Authenteon", SERVER_DAYS);
-        params.subject_alt_names = CertificateParams::new(names.to_vec())?.subject_alt_names;
+        let named = [names, &[name_of(device(&self.folder)?)]].concat();
+        params.subject_alt_names = CertificateParams::new(named)?.subject_alt_names;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let issued = self.issue(&params)?;
+        let issued = self.servers.issue(&params)?;
         private(&self.folder.join("server.key"), &issued.key)?;
-        public(&self.folder.join("server.pem"), &issued.certificate)
+        // With its issuer, whom no client has.
+        let chain = issued.certificate + self.servers.pem.as_deref().unwrap_or_default();
+        public(&self.folder.join("server.pem"), &chain)
     }
 
     /// Issues a client's certificate. What the client may do is in the registry, not in here.
@@ -138,7 +237,7 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError`].
     pub fn issue_client(&self, name: &str, role: Role) -> Result<Issued, AuthorityError> {
-        self.issue(&client_params(name, role))
+        self.clients.issue(&client_params(name, role))
     }
 
     /// Certifies a client that has its key already, and keeps it to itself.
@@ -151,13 +250,15 @@ impl Authority {
         role: Role,
         key: &impl PublicKeyData,
     ) -> Result<Certified, AuthorityError> {
-        self.certify(&client_params(name, role), key)
+        self.clients.certify(&client_params(name, role), key)
     }
+}
 
+impl Signer {
     fn issue(&self, params: &CertificateParams) -> Result<Issued, AuthorityError> {
         let key = KeyPair::generate()?;
-        let Certified { certificate, fingerprint } = self.certify(params, &key)?;
-        Ok(Issued { certificate, key: key.serialize_pem(), fingerprint })
+        let Certified { certificate, fingerprint, expires } = self.certify(params, &key)?;
+        Ok(Issued { certificate, key: key.serialize_pem(), fingerprint, expires })
     }
 
     fn certify(
@@ -169,8 +270,36 @@ impl Authority {
         Ok(Certified {
             certificate: certificate.pem(),
             fingerprint: Sha256::digest(certificate.der()).into(),
+            expires: timestamp(params.not_after),
         })
     }
+}
+
+/// An issuer below the authority, which is made when there is none.
+fn below(
+    folder: &Path,
+    kind: &Below,
+    authority: &Issuer<'static, KeyPair>,
+) -> Result<Signer, AuthorityError> {
+    let [certificate, key] = ["pem", "key"].map(|end| folder.join(format!("{}.{end}", kind.file)));
+    // The certificate is the moment: a key without it was never used.
+    if !certificate.exists() {
+        let pair = KeyPair::generate()?;
+        let mut params = certificate_params(kind.name, AUTHORITY_DAYS);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.extended_key_usages = vec![kind.usage.clone()];
+        let made = params.signed_by(&pair, authority)?;
+        private(&key, &pair.serialize_pem())?;
+        public(&certificate, &made.pem())?;
+    }
+    let pem = read(&certificate)?;
+    let issuer = Issuer::from_ca_cert_pem(&pem, KeyPair::from_pem(&read(&key)?)?)?;
+    Ok(Signer { issuer, pem: Some(pem) })
+}
+
+fn timestamp(moment: OffsetDateTime) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(moment.unix_timestamp()).unwrap_or_default().saturating_mul(1000))
 }
 
 fn client_params(name: &str, role: Role) -> CertificateParams {
@@ -229,10 +358,58 @@ mod tests {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         Authority::init(folder.path(), &names).unwrap();
         assert!(matches!(Authority::init(folder.path(), &names), Err(AuthorityError::Exists(_))));
-        for key in ["ca.key", "server.key"] {
+        for key in ["ca.key", "server.key", "server-ca.key", "station-ca.key"] {
             let mode = fs::metadata(folder.path().join(key)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{key}");
         }
+    }
+
+    /// An authority as it was made before there were issuers below it.
+    fn early(folder: &Path) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = certificate_params("Authenteon CA", AUTHORITY_DAYS);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        fs::write(folder.join("ca.key"), key.serialize_pem()).unwrap();
+        fs::write(folder.join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    }
+
+    #[test]
+    fn an_earlier_authority_goes_on_with_the_clients_that_it_has_and_keeps_its_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        early(folder.path());
+        let before = fs::read(folder.path().join("ca.pem")).unwrap();
+        assert_eq!(clients_of(folder.path()).unwrap().len(), 1);
+        let authority = Authority::open(folder.path()).unwrap();
+        authority.issue_server(&["localhost".to_owned()]).unwrap();
+        assert_eq!(fs::read(folder.path().join("ca.pem")).unwrap(), before);
+        let certificates = |name: &str| {
+            CertificateDer::pem_file_iter(folder.path().join(name))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(certificates("server.pem").len(), 1, "no issuer may stand between");
+        let taken = clients_of(folder.path()).unwrap();
+        assert_eq!(taken, [certificates("station-ca.pem"), certificates("ca.pem")].concat());
+        // A new one takes the clients of its issuer and of nobody else.
+        let new = tempfile::tempdir().unwrap();
+        Authority::init(new.path(), &["localhost".to_owned()]).unwrap();
+        let issuer = CertificateDer::from_pem_file(new.path().join("station-ca.pem")).unwrap();
+        assert_eq!(clients_of(new.path()).unwrap(), [issuer]);
+    }
+
+    #[test]
+    fn an_issuer_whose_making_was_cut_is_made_anew_and_one_that_was_made_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        Authority::init(folder.path(), &["localhost".to_owned()]).unwrap();
+        let file = folder.path().join("station-ca.pem");
+        let before = fs::read(&file).unwrap();
+        Authority::open(folder.path()).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), before);
+        fs::remove_file(&file).unwrap();
+        Authority::open(folder.path()).unwrap();
+        assert_ne!(fs::read(&file).unwrap(), before);
     }
 
     #[test]

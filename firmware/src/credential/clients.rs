@@ -11,7 +11,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::write_public;
-use crate::request::{Caller, ClientId, Role, hex};
+use crate::{
+    clock::Timestamp,
+    request::{Caller, ClientId, Role, hex},
+};
 
 /// Name of the registry in the authority's folder.
 const FILE: &str = "clients.toml";
@@ -53,6 +56,30 @@ pub struct Client {
     pub role: Role,
     /// SHA-256 of its certificate, in hex.
     pub sha256: String,
+    /// When its certificate ends, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires: Option<Timestamp>,
+    /// By what certificate this one was renewed; both are the client's until the first one is used no more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub renewed: Option<Renewed>,
+}
+
+/// That a certificate was renewed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Renewed {
+    /// SHA-256 of the later one, in hex.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Client {
+    /// A client with a certificate.
+    #[must_use]
+    pub fn new(name: &str, role: Role, sha256: &[u8; 32], expires: Option<Timestamp>) -> Self {
+        Self { name: name.to_owned(), role, sha256: hex(sha256), expires, renewed: None }
+    }
 }
 
 /// All clients.
@@ -103,18 +130,44 @@ impl Clients {
     ///
     /// # Errors
     /// [`ClientsError::Exists`].
-    pub fn add(&mut self, name: &str, role: Role, sha256: &[u8; 32]) -> Result<(), ClientsError> {
-        if self.clients.iter().any(|c| c.name == name) {
-            return Err(ClientsError::Exists(name.to_owned()));
+    pub fn add(&mut self, client: Client) -> Result<(), ClientsError> {
+        if self.clients.iter().any(|c| c.name == client.name) {
+            return Err(ClientsError::Exists(client.name));
         }
-        self.clients.push(Client { name: name.to_owned(), role, sha256: hex(sha256) });
+        self.clients.push(client);
         Ok(())
     }
 
     /// Registers a certificate in the place of whoever had this name.
-    pub fn put(&mut self, name: &str, role: Role, sha256: &[u8; 32]) {
-        self.clients.retain(|c| c.name != name);
-        self.clients.push(Client { name: name.to_owned(), role, sha256: hex(sha256) });
+    pub fn put(&mut self, client: Client) {
+        self.clients.retain(|c| c.name != client.name);
+        self.clients.push(client);
+    }
+
+    /// Registers the later certificate of a client who has the one with this SHA-256. Gives the former as it is now, and
+    /// one that was to follow it before.
+    ///
+    /// # Errors
+    /// [`ClientsError::Unknown`].
+    pub fn renew(
+        &mut self,
+        sha256: &str,
+        later: Client,
+        at: Timestamp,
+    ) -> Result<(Client, Option<Client>), ClientsError> {
+        let found = self.clients.iter_mut().find(|c| c.sha256 == sha256);
+        let former = found.ok_or_else(|| ClientsError::Unknown(later.name.clone()))?;
+        let unheard = former.renewed.replace(Renewed { by: later.sha256.clone(), at });
+        let former = former.clone();
+        let unheard = unheard.and_then(|unheard| self.take(&unheard.by));
+        self.clients.push(later);
+        Ok((former, unheard))
+    }
+
+    /// Forgets the certificate with this SHA-256.
+    pub fn take(&mut self, sha256: &str) -> Option<Client> {
+        let at = self.clients.iter().position(|c| c.sha256 == sha256)?;
+        Some(self.clients.remove(at))
     }
 
     /// Removes a client.
@@ -127,17 +180,36 @@ impl Clients {
         if self.clients.len() == before { Err(ClientsError::Unknown(name.to_owned())) } else { Ok(()) }
     }
 
+    /// Calls a client otherwise.
+    ///
+    /// # Errors
+    /// [`ClientsError`].
+    pub fn rename(&mut self, name: &str, to: &str) -> Result<(), ClientsError> {
+        if name != to && self.clients.iter().any(|c| c.name == to) {
+            return Err(ClientsError::Exists(to.to_owned()));
+        }
+        let mut clients = self.clients.iter_mut().filter(|c| c.name == name).peekable();
+        if clients.peek().is_none() {
+            return Err(ClientsError::Unknown(name.to_owned()));
+        }
+        clients.for_each(|client| to.clone_into(&mut client.name));
+        Ok(())
+    }
+
     /// All clients, in the order of their registration.
     #[must_use]
     pub fn all(&self) -> &[Client] {
         &self.clients
     }
 
-    /// Who holds the certificate with this SHA-256.
+    /// Who holds the certificate with this SHA-256, unless it has ended.
     #[must_use]
-    pub fn caller(&self, sha256: &[u8; 32]) -> Option<Caller> {
+    pub fn caller(&self, sha256: &[u8; 32], now: Timestamp) -> Option<Caller> {
         let digest = hex(sha256);
         let client = self.clients.iter().find(|c| c.sha256 == digest)?;
+        if client.expires.is_some_and(|end| now >= end) {
+            return None;
+        }
         Some(Caller { id: ClientId::of_certificate(sha256), role: client.role, name: client.name.clone() })
     }
 }
@@ -156,16 +228,18 @@ mod tests {
     fn a_certificate_is_known_by_its_digest_until_it_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let mut clients = Clients::load(folder.path()).unwrap();
-        clients.add("door", Role::Station, &[1; 32]).unwrap();
-        assert!(matches!(clients.add("door", Role::Officer, &[2; 32]), Err(ClientsError::Exists(_))));
+        let client = |role, n: u8| Client::new("door", role, &[n; 32], Some(Timestamp::from_millis(9)));
+        clients.add(client(Role::Station, 1)).unwrap();
+        assert!(matches!(clients.add(client(Role::Officer, 2)), Err(ClientsError::Exists(_))));
         clients.save(folder.path()).unwrap();
 
         let mut clients = Clients::load(folder.path()).unwrap();
-        assert_eq!(clients.caller(&[1; 32]).unwrap().role, Role::Station);
-        assert_eq!(clients.caller(&[2; 32]), None);
+        let [before, end] = [8, 9].map(Timestamp::from_millis);
+        assert_eq!(clients.caller(&[1; 32], before).unwrap().role, Role::Station);
+        assert_eq!((clients.caller(&[1; 32], end), clients.caller(&[2; 32], before)), (None, None));
         clients.remove("door").unwrap();
         assert!(matches!(clients.remove("door"), Err(ClientsError::Unknown(_))));
-        assert_eq!(clients.caller(&[1; 32]), None);
+        assert_eq!(clients.caller(&[1; 32], before), None);
     }
 
     #[test]

@@ -23,14 +23,9 @@ use x509_parser::{
     prelude::{FromDer, ParsedExtension},
 };
 
-use super::{
-    authority::{Authority, AuthorityError},
-    write_public,
-};
+use super::authority::{Authority, AuthorityError, device, name_of};
 use crate::clock::{Clock, SystemClock};
 
-/// The box's name in the authority's folder.
-const DEVICE: &str = "device-id";
 /// A server's certificate with less life left is made anew.
 const RENEW: Duration = Duration::from_secs(30 * 86_400);
 
@@ -63,10 +58,24 @@ pub fn prepare(folder: &Path, names: &[String]) -> Result<(Uuid, bool), Authorit
     let made = !folder.join("ca.pem").exists();
     if made {
         make(folder, names)?;
-    } else if !server_is_good(folder, names) {
-        Authority::open(folder)?.issue_server(names)?;
+    } else {
+        keep(folder, names)?;
     }
     Ok((device(folder)?, made))
+}
+
+/// Issues the server's certificate anew when it is not good for `names` any more, or not for long; true when it did.
+///
+/// # Errors
+/// [`AuthorityError`].
+pub fn keep(folder: &Path, names: &[String]) -> Result<bool, AuthorityError> {
+    // Before the certificate, which has it among its names.
+    device(folder)?;
+    if server_is_good(folder, names) {
+        return Ok(false);
+    }
+    Authority::open(folder)?.issue_server(names)?;
+    Ok(true)
 }
 
 fn make(folder: &Path, names: &[String]) -> Result<(), AuthorityError> {
@@ -89,7 +98,6 @@ fn make(folder: &Path, names: &[String]) -> Result<(), AuthorityError> {
         _ => {}
     }
     Authority::init(&beside, names)?;
-    device(&beside)?;
     File::open(&beside).and_then(|made| made.sync_all()).map_err(failed(&beside))?;
     fs::rename(&beside, folder).map_err(|why| match why.kind() {
         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
@@ -100,21 +108,13 @@ fn make(folder: &Path, names: &[String]) -> Result<(), AuthorityError> {
     File::open(&parent).and_then(|parent| parent.sync_all()).map_err(failed(&parent))
 }
 
-/// The box's name, which is made when there is none or none that can be read: it is for people.
-fn device(folder: &Path) -> Result<Uuid, AuthorityError> {
-    let path = folder.join(DEVICE);
-    if let Some(known) = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()) {
-        return Ok(known);
-    }
-    let device = Uuid::new_v4();
-    write_public(&path, &format!("{device}\n")).map_err(|why| AuthorityError::File { path, why })?;
-    Ok(device)
-}
-
 /// Whether the server's certificate is the authority's, fits its key, names the box and lives on.
 fn server_is_good(folder: &Path, names: &[String]) -> bool {
     let read = |name: &str| CertificateDer::from_pem_file(folder.join(name)).ok();
-    let (Some(authority), Some(server)) = (read("ca.pem"), read("server.pem")) else { return false };
+    let issuer = read("server-ca.pem").or_else(|| read("ca.pem"));
+    let (Some(authority), Some(server)) = (issuer, read("server.pem")) else { return false };
+    let Ok(device) = device(folder) else { return false };
+    let names = [names, &[name_of(device)]].concat();
     let (Ok((_, authority)), Ok((_, server))) =
         (X509Certificate::from_der(&authority), X509Certificate::from_der(&server))
     else {
@@ -126,7 +126,7 @@ fn server_is_good(folder: &Path, names: &[String]) -> bool {
     let lives = i64::try_from(seconds).is_ok_and(|then| then < server.validity().not_after.timestamp());
     fits && lives
         && server.verify_signature(Some(authority.public_key())).is_ok()
-        && wanted(names).is_some_and(|wanted| wanted.iter().all(|name| named(&server).contains(name)))
+        && wanted(&names).is_some_and(|wanted| wanted.iter().all(|name| named(&server).contains(name)))
 }
 
 /// Names as a certificate has them: text in lower case, or the bytes of an address.
@@ -179,7 +179,20 @@ mod tests {
         let (device, made) = prepare(&pki, &names(&[])).unwrap();
         assert!(made);
         assert_eq!(files(root.path()), ["pki"], "nothing is left beside");
-        assert_eq!(files(&pki), ["ca.key", "ca.pem", "device-id", "server.key", "server.pem"]);
+        assert_eq!(
+            files(&pki),
+            [
+                "ca.key",
+                "ca.pem",
+                "device-id",
+                "server-ca.key",
+                "server-ca.pem",
+                "server.key",
+                "server.pem",
+                "station-ca.key",
+                "station-ca.pem",
+            ]
+        );
         let before = ["ca.pem", "server.pem"].map(|name| fs::read(pki.join(name)).unwrap());
         assert_eq!(prepare(&pki, &names(&[])).unwrap(), (device, false));
         assert_eq!(["ca.pem", "server.pem"].map(|name| fs::read(pki.join(name)).unwrap()), before);
@@ -188,7 +201,17 @@ mod tests {
     #[test]
     fn what_a_power_cut_left_at_any_point_is_made_whole() {
         // The order in which the files are made; a cut leaves the first of them, the last one cut short.
-        let order = ["ca.key", "ca.pem", "server.key", "server.pem", "device-id"];
+        let order = [
+            "ca.key",
+            "ca.pem",
+            "station-ca.key",
+            "station-ca.pem",
+            "server-ca.key",
+            "server-ca.pem",
+            "device-id",
+            "server.key",
+            "server.pem",
+        ];
         for cut in 0..=order.len() {
             let root = tempfile::tempdir().unwrap();
             let (pki, unfinished) = (root.path().join("pki"), root.path().join("pki.unfinished"));
@@ -232,6 +255,10 @@ mod tests {
             assert_eq!(fs::read(pki.join("ca.pem")).unwrap(), authority);
         };
         check(&names(&["192.168.1.5", "2001:db8::5", "Box.example"]));
+        assert!(!keep(&pki, &names(&[])).unwrap() && keep(&pki, &names(&["192.168.1.9"])).unwrap());
+        // The box has another id, by which nobody would know it.
+        fs::write(pki.join("device-id"), Uuid::new_v4().to_string()).unwrap();
+        check(&names(&[]));
         // A cut between the key and its certificate.
         fs::write(pki.join("server.key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
         check(&names(&[]));

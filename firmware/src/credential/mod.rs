@@ -6,6 +6,7 @@ pub mod csr;
 pub mod device;
 pub mod ends;
 pub mod first_boot;
+pub mod invitation;
 pub mod stations;
 
 use std::{

@@ -4,19 +4,34 @@
 //! that its removal is answered; the registry on the disk and the one in force are changed together.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
 use super::{
-    authority::{Authority, AuthorityError},
+    authority::{self, Authority, AuthorityError},
     clients::{Client, Clients, ClientsError},
     csr::{self, CsrError},
 };
-use crate::{request::Role, store::StoreError};
+use crate::{
+    clock::Timestamp,
+    request::{Role, hex},
+    store::StoreError,
+};
 
 /// Bytes of a client's name.
 const LONGEST: usize = 64;
+/// A certificate that was renewed is good for so long at least: programs that run have it still.
+const OVERLAP: Duration = Duration::from_secs(3600);
 
 /// What a client is called: it is in its certificate, and names its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,12 +97,18 @@ pub struct Stations {
     in_force: Arc<RwLock<Clients>>,
     /// One change at a time.
     change: Mutex<()>,
+    /// Whether somebody has two certificates, and which of those that are noted were used.
+    renewing: AtomicBool,
+    used: Mutex<BTreeSet<String>>,
 }
 
 impl Stations {
     /// The clients of the authority in `folder`, of which those `in_force` are known to the server.
     pub(crate) fn new(folder: PathBuf, in_force: Arc<RwLock<Clients>>) -> Self {
-        Self { folder, in_force, change: Mutex::new(()) }
+        let renewing =
+            in_force.read().unwrap_or_else(PoisonError::into_inner).all().iter().any(|c| c.renewed.is_some());
+        let renewing = AtomicBool::new(renewing);
+        Self { folder, in_force, change: Mutex::new(()), renewing, used: Mutex::default() }
     }
 
     /// Everybody, in the order of their registration.
@@ -116,12 +137,126 @@ impl Stations {
         }
         let authority = Authority::open(&self.folder)?;
         let certified = authority.certify_client(name.as_str(), role, &key.key)?;
-        clients.add(name.as_str(), role, &certified.fingerprint)?;
+        clients.add(Client::new(name.as_str(), role, &certified.fingerprint, Some(certified.expires)))?;
         let client = clients.all().last().cloned().ok_or(ClientsError::Unknown(name.as_str().to_owned()))?;
         keep(&client, &certified.certificate)?;
         clients.save(&self.folder)?;
         self.publish(clients);
         Ok(Added { client, certificate: certified.certificate, authority: authority.certificate()? })
+    }
+
+    /// Certifies another key of the client who holds the certificate with this SHA-256; both are good until the new one is
+    /// used. `keep` makes facts of it first: of the former, the later with its certificate, and one that is given up.
+    ///
+    /// # Errors
+    /// [`StationError`].
+    pub fn renew(
+        &self,
+        sha256: &[u8; 32],
+        request: &str,
+        now: Timestamp,
+        keep: impl FnOnce(&Client, &Client, &str, Option<&Client>) -> Result<(), StoreError>,
+    ) -> Result<Added, StationError> {
+        let key = csr::proven_key(request)?;
+        let sha256 = hex(sha256);
+        let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = Clients::load(&self.folder)?;
+        let found = clients.all().iter().find(|client| client.sha256 == sha256).cloned();
+        let found = found.ok_or_else(|| ClientsError::Unknown("who asks".to_owned()))?;
+        let authority = Authority::open(&self.folder)?;
+        let certified = authority.certify_client(&found.name, found.role, &key.key)?;
+        let later = Client::new(&found.name, found.role, &certified.fingerprint, Some(certified.expires));
+        let (former, unheard) = clients.renew(&sha256, later.clone(), now)?;
+        keep(&former, &later, &certified.certificate, unheard.as_ref())?;
+        clients.save(&self.folder)?;
+        self.publish(clients);
+        Ok(Added { client: later, certificate: certified.certificate, authority: authority.certificate()? })
+    }
+
+    /// Notes that a certificate was used, where that ends the one before it.
+    pub(crate) fn used(&self, sha256: &[u8; 32]) {
+        if self.renewing.load(Ordering::Relaxed) {
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(hex(sha256));
+        }
+    }
+
+    /// Removes certificates that were renewed a while ago by ones that are in use. `keep` makes a fact of each first.
+    ///
+    /// # Errors
+    /// [`StationError`].
+    pub fn retire(
+        &self,
+        now: Timestamp,
+        mut keep: impl FnMut(&Client) -> Result<(), StoreError>,
+    ) -> Result<(), StationError> {
+        if !self.renewing.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = Clients::load(&self.folder)?;
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let over = |client: &&Client| {
+            client.renewed.as_ref().is_some_and(|it| used.contains(&it.by) && now.since(it.at) >= OVERLAP)
+        };
+        let gone: Vec<Client> = clients.all().iter().filter(over).cloned().collect();
+        for client in &gone {
+            keep(client)?;
+            clients.take(&client.sha256);
+        }
+        if !gone.is_empty() {
+            self.publish(clients.clone());
+            clients.save(&self.folder)?;
+        }
+        Ok(())
+    }
+
+    /// Calls a client otherwise; its certificate stays. `keep` makes a fact of it first.
+    ///
+    /// # Errors
+    /// [`StationError`].
+    pub fn rename(
+        &self,
+        name: &str,
+        to: &ClientName,
+        mut keep: impl FnMut(&Client) -> Result<(), StoreError>,
+    ) -> Result<Client, StationError> {
+        let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = Clients::load(&self.folder)?;
+        let unknown = || ClientsError::Unknown(name.to_owned());
+        let client = clients.all().iter().find(|client| client.name == name).cloned().ok_or_else(unknown)?;
+        let all: Vec<Client> = clients.all().iter().filter(|client| client.name == name).cloned().collect();
+        clients.rename(name, to.as_str())?;
+        all.iter().try_for_each(&mut keep)?;
+        clients.save(&self.folder)?;
+        self.publish(clients);
+        Ok(Client { name: to.as_str().to_owned(), ..client })
+    }
+
+    /// SHA-256 of the authority's certificate: what a client that has never seen it knows the box by.
+    ///
+    /// # Errors
+    /// [`StationError::Authority`].
+    pub fn authority_sha256(&self) -> Result<[u8; 32], StationError> {
+        let path = self.folder.join("ca.pem");
+        let read = CertificateDer::from_pem_file(&path);
+        let read = read.map_err(|why| AuthorityError::File { path, why: std::io::Error::other(why) })?;
+        Ok(Sha256::digest(&read).into())
+    }
+
+    /// The box's id.
+    ///
+    /// # Errors
+    /// [`StationError::Authority`].
+    pub fn device(&self) -> Result<Uuid, StationError> {
+        Ok(authority::device(&self.folder)?)
+    }
+
+    /// The authority's certificate in PEM.
+    ///
+    /// # Errors
+    /// [`StationError::Authority`].
+    pub fn authority(&self) -> Result<String, StationError> {
+        Ok(Authority::open(&self.folder)?.certificate()?)
     }
 
     /// Removes a client: it is nobody from its next request on, on open connections too. `keep` makes a fact of it
@@ -132,7 +267,7 @@ impl Stations {
     pub fn remove(
         &self,
         name: &str,
-        keep: impl FnOnce(&Client) -> Result<(), StoreError>,
+        mut keep: impl FnMut(&Client) -> Result<(), StoreError>,
     ) -> Result<(), StationError> {
         let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let mut clients = Clients::load(&self.folder)?;
@@ -140,12 +275,13 @@ impl Stations {
             clients.all().iter().filter(|client| client.role == Role::Administrator).count()
         };
         let before = administrators(&clients);
-        let gone = clients.all().iter().find(|client| client.name == name).cloned();
+        // Two, where one was renewed by the other.
+        let gone: Vec<Client> = clients.all().iter().filter(|client| client.name == name).cloned().collect();
         clients.remove(name)?;
         if before > 0 && administrators(&clients) == 0 {
             return Err(StationError::LastAdministrator);
         }
-        gone.as_ref().map_or(Ok(()), keep)?;
+        gone.iter().try_for_each(&mut keep)?;
         // It is gone in the store: who cannot be struck off the file is nobody all the same, and is at the next start.
         self.publish(clients.clone());
         Ok(clients.save(&self.folder)?)
@@ -170,6 +306,11 @@ impl Stations {
     }
 
     fn publish(&self, clients: Clients) {
+        let renewing = clients.all().iter().any(|client| client.renewed.is_some());
+        self.renewing.store(renewing, Ordering::Relaxed);
+        if !renewing {
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 }
@@ -235,6 +376,88 @@ mod tests {
         stations.add(&name("two"), Role::Administrator, &fresh(), kept).unwrap();
         stations.remove("one", |_| Ok(())).unwrap();
         assert_eq!(stations.all().len(), 1);
+    }
+
+    #[test]
+    fn a_client_that_is_renamed_is_the_same_one_and_takes_nobody_s_name() {
+        let (_folder, stations) = stations();
+        let one = stations.add(&name("one"), Role::Station, &fresh(), kept).unwrap().client;
+        stations.add(&name("two"), Role::Station, &fresh(), kept).unwrap();
+        let taken = stations.rename("one", &name("two"), |_| Ok(()));
+        assert!(matches!(taken, Err(StationError::Clients(ClientsError::Exists(_)))));
+        let unknown = stations.rename("none", &name("three"), |_| Ok(()));
+        assert!(matches!(unknown, Err(StationError::Clients(ClientsError::Unknown(_)))));
+        let renamed = stations.rename("one", &name("three"), |_| Ok(())).unwrap();
+        assert_eq!((renamed.sha256, renamed.name.as_str()), (one.sha256, "three"));
+        assert_eq!(Clients::load(&stations.folder).unwrap().all(), stations.all());
+    }
+
+    #[test]
+    fn a_certificate_that_was_renewed_ends_once_the_later_one_is_used_and_not_before() {
+        let (_folder, stations) = stations();
+        let at = |seconds: u64| Timestamp::from_millis(1_800_000_000_000 + 1000 * seconds);
+        let digest = |client: &Client| crate::request::unhex::<32>(&client.sha256).unwrap();
+        let caller = |client: &Client| {
+            let known = stations.in_force.read().unwrap();
+            known.caller(&digest(client), at(0)).map(|caller| caller.name)
+        };
+        let old = stations.add(&name("one"), Role::Administrator, &fresh(), kept).unwrap().client;
+        assert!(old.expires.is_some());
+        let renew = |client: &Client| {
+            let (mut kept, mut given_up) = (Vec::new(), None);
+            let added = stations.renew(&digest(client), &fresh(), at(0), |former, later, _, unheard| {
+                kept.extend([former.sha256.clone(), later.sha256.clone()]);
+                given_up = unheard.cloned();
+                Ok(())
+            });
+            (added.unwrap().client, kept, given_up)
+        };
+        let (unheard, kept, nobody) = renew(&old);
+        assert_eq!((kept, nobody), (vec![old.sha256.clone(), unheard.sha256.clone()], None));
+        // The answer was lost: the same again, and the one that nobody heard of is nobody's.
+        let (new, _, given_up) = renew(&old);
+        assert_eq!(given_up.unwrap(), unheard);
+        assert_eq!(
+            (caller(&unheard), caller(&old), caller(&new)),
+            (None, Some("one".into()), Some("one".into()))
+        );
+        let mut gone = Vec::new();
+        let mut retire = |seconds| {
+            stations
+                .retire(at(seconds), |client| {
+                    gone.push(client.sha256.clone());
+                    Ok(())
+                })
+                .unwrap();
+        };
+        retire(100_000);
+        stations.used(&digest(&new));
+        retire(60);
+        assert!(caller(&old).is_some(), "within the hour, or not used yet");
+        let mut gone = Vec::new();
+        stations
+            .retire(at(3600), |client| {
+                gone.push(client.sha256.clone());
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(gone, [old.sha256.clone()]);
+        assert_eq!((caller(&old), caller(&new)), (None, Some("one".into())));
+        assert_eq!(Clients::load(&stations.folder).unwrap().all(), stations.all());
+        // Both go with their name, and two certificates are one administrator.
+        let two =
+            stations.add(&name("two"), Role::Administrator, &fresh(), super::tests::kept).unwrap().client;
+        renew(&two);
+        let mut gone = 0;
+        stations
+            .remove("two", |_| {
+                gone += 1;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!((gone, stations.all().len()), (2, 1));
+        renew(&new);
+        assert!(matches!(stations.remove("one", |_| Ok(())), Err(StationError::LastAdministrator)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::{
     config::Limits,
     credential::{
         authority::{Authority, AuthorityError},
-        clients::{Clients, ClientsError},
+        clients::{self, Clients, ClientsError},
         write_private, write_public,
     },
     lock::Lock,
@@ -101,7 +101,7 @@ async fn show(arguments: &DemoArguments, prints: Prints) -> Result<bool, DemoErr
         let issued = authority.issue_client(name, role)?;
         write_private(&pki.join(format!("{name}.key")), &issued.key)?;
         write_public(&pki.join(format!("{name}.pem")), &issued.certificate)?;
-        clients.add(name, role, &issued.fingerprint)?;
+        clients.add(clients::Client::new(name, role, &issued.fingerprint, Some(issued.expires)))?;
     }
     clients.save(&pki)?;
 

@@ -2,6 +2,7 @@
 //! anything goes on.
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -26,6 +27,10 @@ impl PeerCertificate {
         Self(leaf.map(|certificate| Sha256::digest(certificate).into()))
     }
 }
+
+/// Where the peer is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerAddress(pub(crate) IpAddr);
 
 /// Said with an answer that takes long: the connection is not idle while the box makes the next part of it. A client that
 /// takes none for the idle time gets no more.

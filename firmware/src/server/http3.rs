@@ -5,7 +5,7 @@
 
 use std::pin::pin;
 
-use axum::Router;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use h3::error::Code;
 use rustls_pki_types::CertificateDer;
@@ -17,7 +17,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    connection::{HEAD, PeerCertificate, Share, told},
+    connection::{HEAD, PeerAddress, PeerCertificate, Share, told},
     exchange,
     streams::Connection,
 };
@@ -36,6 +36,7 @@ pub(super) async fn serve(
 ) {
     let chain = connection.peer_identity().and_then(|it| it.downcast::<Vec<CertificateDer<'static>>>().ok());
     let peer = PeerCertificate::of(chain.as_ref().and_then(|chain| chain.first()));
+    let router = router.layer(Extension(PeerAddress(connection.remote_address().ip())));
     let share = Share::of(peer);
     if share != Share::STRANGER {
         connection.set_receive_window(share.window().into());

@@ -6,6 +6,7 @@
 
 mod access;
 mod api;
+mod attempts;
 mod backups;
 mod certificate;
 mod connection;
@@ -46,12 +47,14 @@ use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     claim::Claim,
+    clock::{Clock, SystemClock},
     config::Limits,
     credential::{
+        authority::Authority,
         clients::{Clients, ClientsError},
         stations::{StationError, Stations},
     },
@@ -67,6 +70,7 @@ use crate::{
 };
 
 use access::{DEGRADED, FAILED, LOCKED, OPERATIONAL, UNPROVISIONED};
+use attempts::Attempts;
 use backups::Backups;
 use certificate::ServerCertificate;
 use operation::{Bounds, Operation};
@@ -138,6 +142,8 @@ pub(crate) struct State {
     pub(crate) small_bodies: Arc<Semaphore>,
     /// Whether the box is anybody's yet; without it, it was set up on its command line.
     pub(crate) claim: Option<Arc<Claim>>,
+    /// How often strangers try to come in.
+    pub(crate) attempts: Arc<Attempts>,
     /// Permits for work on the matcher.
     pub(crate) cores: Arc<Semaphore>,
     /// The readers at the box.
@@ -221,6 +227,10 @@ impl Server {
         limits: Limits,
         lock: Lock,
     ) -> Result<Self, ServeError> {
+        // One that was made by an earlier version lacks what this one makes.
+        if let Err(why) = Authority::open(&pki) {
+            warn!(%why, "the authority cannot certify anybody");
+        }
         let tls = Tls::load(&pki)?;
         let clients = Arc::new(RwLock::new(Clients::load(&pki)?));
         let listener = Listener::bind(address, &tls).await?;
@@ -233,6 +243,7 @@ impl Server {
             bodies: Arc::new(Semaphore::new(BODIES)),
             small_bodies: Arc::new(Semaphore::new(SMALL_BODIES)),
             claim: None,
+            attempts: Arc::default(),
             cores: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             sensors: Sensors::none(),
             panel: None,
@@ -479,6 +490,15 @@ impl Reloader {
     #[must_use]
     pub fn standing(&self) -> &'static str {
         self.state.standing()
+    }
+
+    /// Ends certificates that were renewed by ones that are in use.
+    ///
+    /// # Errors
+    /// [`StationError`].
+    pub fn retire(&self) -> Result<(), StationError> {
+        let Some(services) = self.state.lock.services() else { return Ok(()) };
+        self.state.stations.retire(SystemClock.now(), |client| services.client_superseded(client))
     }
 
     /// The same as [`Reloader::reload`] as soon as the store is open.

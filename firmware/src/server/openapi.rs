@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    access::{Access, ROUTES},
+    access::{Access, ROUTES, credentials},
     api::{
-        adoption, at_rest, audit, backup, claim, decisions, diagnose, fingers, health, rights, sensors,
-        stations, subjects, support, system, upkeep,
+        accounts, adoption, at_rest, audit, backup, claim, decisions, diagnose, fingers, health, invitations,
+        rights, sensors, stations, subjects, support, system, tokens, upkeep,
     },
 };
 
@@ -16,7 +16,7 @@ use super::{
 #[openapi(
     info(
         title = "Authenteon",
-        description = "Fingerprint authentication on port 3411. Present a client certificate of the box's own authority; every error is problem details (RFC 9457). Each operation says under x-roles who may use it, and under x-states in which states of the box it is served; in others it answers 503.",
+        description = "Fingerprint authentication on port 3411. Present a client certificate of the box's own authority, or without one a token (Authorization: Bearer) of a sign-in or of automation; x-credentials says which an operation takes. Every error is problem details (RFC 9457). Each operation says under x-roles who may use it, and under x-states in which states of the box it is served; in others it answers 503.",
         license(name = "MIT OR Apache-2.0")
     ),
     paths(
@@ -43,7 +43,23 @@ use super::{
         audit::forwarding,
         stations::add,
         stations::list,
+        stations::rename,
+        stations::renew,
         stations::remove,
+        accounts::add,
+        accounts::list,
+        accounts::remove,
+        accounts::reset,
+        accounts::set_up,
+        accounts::sign_in,
+        accounts::sign_out,
+        tokens::add,
+        tokens::list,
+        tokens::revoke,
+        invitations::invite,
+        invitations::list,
+        invitations::withdraw,
+        invitations::join,
         sensors::list,
         sensors::capture,
         sensors::test,
@@ -89,9 +105,12 @@ pub fn document() -> Value {
                 "responses": { "200": { "description": "OpenAPI 3.1" } },
             });
         }
+        if !matches!(access, Access::Public | Access::Open) {
+            operation["x-credentials"] = json!(credentials(path, method));
+        }
         operation["x-states"] = json!(access.states());
         operation["x-roles"] = match access {
-            Access::Public => json!(["public"]),
+            Access::Public | Access::Open => json!(["public"]),
             Access::Roles(roles) | Access::WhileLocked(roles) | Access::Always(roles) => json!(roles),
         };
         let mut common = vec!["Failed"];

@@ -87,7 +87,7 @@ impl Drop for Place {
 }
 
 /// What counts as one address: with IPv6 the /64, of which anybody on a network has all addresses.
-fn network(peer: IpAddr) -> IpAddr {
+pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -2,7 +2,10 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -18,7 +21,10 @@ use crate::{
     sample::SampleError,
     sensors::CaptureError,
     server::access::{DEGRADED, FAILED},
-    services::{DecideError, KeyError, NoPassphrase, OpenError, StoreError, SubjectError},
+    services::{
+        AccountError, DecideError, InvitationError, KeyError, NoPassphrase, NoPassword, OpenError,
+        StoreError, SubjectError, TokenError,
+    },
 };
 
 /// A problem as a client sees it.
@@ -62,7 +68,8 @@ impl Problem {
     }
 
     pub(crate) fn unauthenticated() -> Self {
-        let detail = "present a client certificate that this box has registered (authenteond client add)";
+        let detail = "present a client certificate that this box has registered (authenteonctl station join), or without one a token \
+                      (authenteonctl login)";
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Who are you?", detail)
     }
 
@@ -87,6 +94,12 @@ impl Problem {
     pub(crate) fn hangs(loops: &[&str]) -> Self {
         let detail = format!("{} hangs: restart the box", loops.join(" and "));
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "hangs", "The box hangs", detail)
+    }
+
+    /// Strangers at one address tried too often.
+    pub(crate) fn too_many_attempts(wait: std::time::Duration) -> Self {
+        let detail = format!("too many attempts from this address: wait {} seconds", wait.as_secs() + 1);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts", detail)
     }
 
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
@@ -126,6 +139,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(&self)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // Whoever knows which request it was can say so.
         response.extensions_mut().insert(self);
@@ -244,6 +260,75 @@ impl From<StationError> for Problem {
             }
             StationError::Store(why) => why.into(),
             why @ (StationError::Clients(_) | StationError::Authority(_)) => Self::internal(&why),
+        }
+    }
+}
+
+impl From<InvitationError> for Problem {
+    fn from(why: InvitationError) -> Self {
+        let detail = why.to_string();
+        let is = |status, slug, title| Self::new(status, slug, title, detail.clone());
+        match why {
+            InvitationError::Wrong | InvitationError::Over => {
+                is(StatusCode::FORBIDDEN, "wrong-code", "The code is not right")
+            }
+            InvitationError::Used(_) => is(StatusCode::CONFLICT, "code-used", "The code was used"),
+            InvitationError::Unknown => {
+                is(StatusCode::NOT_FOUND, "unknown-invitation", "There is no such invitation")
+            }
+            InvitationError::NameTaken(_) => is(StatusCode::CONFLICT, "name-taken", "The name is taken"),
+            InvitationError::TooMany => {
+                is(StatusCode::CONFLICT, "too-many-invitations", "There are too many invitations")
+            }
+            InvitationError::Lifetime => {
+                is(StatusCode::UNPROCESSABLE_ENTITY, "bad-expiry", "It would not last so long")
+            }
+            InvitationError::Randomness => Self::internal(&why),
+            InvitationError::Store(why) => why.into(),
+        }
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(why: AccountError) -> Self {
+        let detail = why.to_string();
+        let is = |status, slug, title| Self::new(status, slug, title, detail.clone());
+        match why {
+            AccountError::Refused => is(StatusCode::UNAUTHORIZED, "not-signed-in", "Nobody signed in"),
+            AccountError::Wait(_) => {
+                is(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many attempts")
+            }
+            AccountError::Unknown => is(StatusCode::NOT_FOUND, "unknown-account", "There is no such account"),
+            AccountError::NameTaken(_) => is(StatusCode::CONFLICT, "name-taken", "The name is taken"),
+            AccountError::TooMany => {
+                is(StatusCode::CONFLICT, "too-many-accounts", "There are too many accounts")
+            }
+            AccountError::Randomness => Self::internal(&why),
+            AccountError::Store(why) => why.into(),
+        }
+    }
+}
+
+impl From<NoPassword> for Problem {
+    fn from(why: NoPassword) -> Self {
+        let title = "The password cannot be used";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "password-too-short", title, why.to_string())
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(why: TokenError) -> Self {
+        let detail = why.to_string();
+        let is = |status, slug, title| Self::new(status, slug, title, detail.clone());
+        match why {
+            TokenError::Unknown => is(StatusCode::NOT_FOUND, "unknown-token", "There is no such token"),
+            TokenError::NameTaken(_) => is(StatusCode::CONFLICT, "name-taken", "The name is taken"),
+            TokenError::TooMany => is(StatusCode::CONFLICT, "too-many-tokens", "There are too many tokens"),
+            TokenError::Lifetime => {
+                is(StatusCode::UNPROCESSABLE_ENTITY, "bad-expiry", "It would not last so long")
+            }
+            TokenError::Randomness => Self::internal(&why),
+            TokenError::Store(why) => why.into(),
         }
     }
 }

@@ -35,7 +35,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     ROUND, ServeError, State,
-    connection::{Activity, HEAD, PeerCertificate, Share, WINDOW, told},
+    connection::{Activity, HEAD, PeerAddress, PeerCertificate, Share, WINDOW, told},
     places::Places,
     tls::Tls,
 };
@@ -127,6 +127,7 @@ impl Listener {
 }
 
 async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, router: Router, limits: &Limits, watcher: Watcher) {
+    let Ok(from) = stream.peer_addr() else { return };
     // Answers are small and somebody waits for them.
     if let Err(why) = stream.set_nodelay(true) {
         debug!(%why, "no delay");
@@ -149,6 +150,7 @@ async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, router: Router, limits
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(PeerAddress(from.ip()));
         let (working, activity) = (activity.begin(), activity.clone());
         let answer = TowerToHyperService::new(router.clone()).call(request);
         async move { answer.await.map(|answer| working.until_answered(answer, &activity)) }

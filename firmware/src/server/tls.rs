@@ -20,7 +20,10 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject};
 
 use super::certificate::ServerCertificate;
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    credential::authority::{AuthorityError, clients_of},
+};
 
 /// Why the certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,9 @@ pub enum TlsError {
     /// The certificates do not fit.
     #[error("the certificates cannot be used: {0}")]
     Config(#[from] rustls::Error),
+    /// The authority cannot be read.
+    #[error("{0}; `authenteond pki init` makes certificates")]
+    Pki(#[from] AuthorityError),
     /// The authority's certificate is none.
     #[error("the authority's certificate cannot be used: {0}")]
     Authority(#[from] VerifierBuilderError),
@@ -56,7 +62,7 @@ impl Tls {
     /// [`TlsError`].
     pub(super) fn load(pki: &Path) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(&pki.join("ca.pem"))? {
+        for certificate in clients_of(pki)? {
             roots.add(certificate)?;
         }
         let provider = Arc::new(aws_lc_rs::default_provider());

@@ -71,12 +71,67 @@ impl Services {
         client: &Client,
         certificate: &str,
     ) -> Result<(), StoreError> {
+        self.inner.client_added(by, client, certificate, Vec::new())
+    }
+
+    /// Keeps that a client has another certificate beside the one that it has; one that was to follow that before is
+    /// revoked.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is not to have it.
+    pub(crate) fn client_renewed(
+        &self,
+        by: &Caller,
+        former: &Client,
+        later: &Client,
+        certificate: &str,
+        unheard: Option<&Client>,
+    ) -> Result<(), StoreError> {
         let inner = &self.inner;
         if inner.store.is_earlier() {
             return Ok(());
         }
         let mut known = inner.known();
-        inner.keep(&mut known, by, client, Some(certificate))
+        if let Some(unheard) = unheard {
+            inner.revoke(&mut known, by, unheard)?;
+        }
+        let digest = digest(former)?;
+        let change = Change::Put { table: Table::Clients, key: digest.to_vec(), value: json(former)? };
+        inner.keep(&mut known, by, later, Some(certificate), vec![change])?;
+        known.clients.insert(digest, former.clone());
+        Ok(())
+    }
+
+    /// Keeps that a certificate ended because another one is in use.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it did not.
+    pub(crate) fn client_superseded(&self, client: &Client) -> Result<(), StoreError> {
+        self.client_removed(&the_box("a renewal"), client)
+    }
+
+    /// Keeps that a client has another name.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is not to have it.
+    pub(crate) fn client_renamed(&self, by: &Caller, client: &Client, to: &str) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        if inner.store.is_earlier() {
+            return Ok(());
+        }
+        let mut known = inner.known();
+        let digest = digest(client)?;
+        let renamed = Client { name: to.to_owned(), ..client.clone() };
+        let change = Change::Put { table: Table::Clients, key: digest.to_vec(), value: json(&renamed)? };
+        let event = Event::ClientRenamed {
+            client: ClientId::of_certificate(&digest),
+            role: client.role,
+            name: client.name.clone(),
+            to: to.to_owned(),
+        };
+        inner.commit(by, &[change], &event)?;
+        known.clients.insert(digest, renamed);
+        Ok(())
     }
 
     /// Keeps that a client is removed, and its certificate revoked.
@@ -122,7 +177,7 @@ impl Services {
         }
         for (digest, client) in &settled {
             if known.clients.get(digest) != Some(client) {
-                inner.keep(&mut known, &by, client, None)?;
+                inner.keep(&mut known, &by, client, None, Vec::new())?;
             }
         }
         Ok(settled.into_iter().map(|(_, client)| client).collect())
@@ -130,6 +185,35 @@ impl Services {
 }
 
 impl Inner {
+    /// Keeps that a client is added, with its certificate, and what else changes by it.
+    pub(super) fn client_added(
+        &self,
+        by: &Caller,
+        client: &Client,
+        certificate: &str,
+        more: Vec<Change>,
+    ) -> Result<(), StoreError> {
+        if self.store.is_earlier() {
+            return Ok(());
+        }
+        let mut known = self.known();
+        self.keep(&mut known, by, client, Some(certificate), more)
+    }
+
+    /// Whether a client is called so.
+    pub(super) fn is_client(&self, name: &str) -> bool {
+        self.known().clients.values().any(|client| client.name == name)
+    }
+
+    /// The client that holds the certificate with this SHA-256, in hex, and the certificate in PEM.
+    pub(super) fn certified(&self, sha256: &str) -> Result<Option<(Client, String)>, StoreError> {
+        let Some(digest) = unhex(sha256) else { return Ok(None) };
+        let Some(client) = self.known().clients.get(&digest).cloned() else { return Ok(None) };
+        let kept = self.store.get(Table::Certificates, &digest)?;
+        let kept: Option<serde_json::Value> = kept.and_then(|value| serde_json::from_slice(&value).ok());
+        Ok(kept.and_then(|kept| kept["pem"].as_str().map(|pem| (client, pem.to_owned()))))
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,11 +224,12 @@ impl Inner {
         by: &Caller,
         client: &Client,
         pem: Option<&str>,
+        more: Vec<Change>,
     ) -> Result<(), StoreError> {
         let digest = digest(client)?;
         let certificate = Certificate { name: &client.name, role: client.role, at: self.clock.now(), pem };
-        let mut changes =
-            vec![Change::Put { table: Table::Clients, key: digest.to_vec(), value: json(client)? }];
+        let mut changes = more;
+        changes.push(Change::Put { table: Table::Clients, key: digest.to_vec(), value: json(client)? });
         if pem.is_some() || !known.clients.contains_key(&digest) {
             let value = json(&certificate)?;
             changes.push(Change::Put { table: Table::Certificates, key: digest.to_vec(), value });
@@ -197,7 +282,7 @@ mod tests {
     };
 
     fn client(n: u8) -> Client {
-        Client { name: format!("client-{n}"), role: Role::Station, sha256: crate::request::hex(&[n; 32]) }
+        Client::new(&format!("client-{n}"), Role::Station, &[n; 32], None)
     }
 
     fn open(store: Arc<dyn Store>) -> Services {

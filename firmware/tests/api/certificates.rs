@@ -66,10 +66,15 @@ fn client(daemon: &Daemon, claims: &CertificateParams, issuer: Option<&Issuer<'_
     Client::with(daemon.address, &daemon.pki(), Some((&certificate, &key_file)))
 }
 
-/// The box's own authority.
+/// The box's own issuer of clients.
 fn own(pki: &Path) -> Issuer<'static, KeyPair> {
-    let key = KeyPair::from_pem(&fs::read_to_string(pki.join("ca.key")).unwrap()).unwrap();
-    Issuer::from_ca_cert_pem(&fs::read_to_string(pki.join("ca.pem")).unwrap(), key).unwrap()
+    issuer(pki, "station-ca")
+}
+
+/// One of the box's own issuers, by the name of its files.
+fn issuer(pki: &Path, name: &str) -> Issuer<'static, KeyPair> {
+    let file = |end: &str| fs::read_to_string(pki.join(format!("{name}.{end}"))).unwrap();
+    Issuer::from_ca_cert_pem(&file("pem"), KeyPair::from_pem(&file("key")).unwrap()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,6 +98,13 @@ async fn only_a_registered_certificate_of_this_box_is_somebody_on_tcp_and_on_qui
     let mut server = claims("station");
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     assert_eq!(served(&client(&daemon, &server, Some(&own))).await, [None; 2], "a server's");
+    for name in ["ca", "server-ca"] {
+        let other = issuer(&daemon.pki(), name);
+        assert_eq!(served(&client(&daemon, &claims("station"), Some(&other))).await, [None; 2], "{name}");
+    }
+    let [certificate, key] = ["server.pem", "server.key"].map(|name| daemon.pki().join(name));
+    let leaf = Client::with(daemon.address, &daemon.pki(), Some((&certificate, &key)));
+    assert_eq!(served(&leaf).await, [None; 2], "the server's own");
     // Of this very box, with the name of a station, and not that station's.
     assert_eq!(served(&client(&daemon, &claims("station"), Some(&own))).await, [Some(401); 2], "namesake");
 }
@@ -153,4 +165,68 @@ async fn a_new_server_certificate_is_shown_to_new_connections_and_closes_no_old_
     assert_eq!(station.send(&mut kept, request).await.status, 200);
     assert_eq!(ask_http3(&mut kept_quic, &Method::GET, ASKED, None).await.status, 200);
     assert!(kept_quic.quic().close_reason().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knows_the_box_by_its_id_finds_it_at_another_address() {
+    let mut daemon = Daemon::unclaimed(None);
+    let id = fs::read_to_string(daemon.pki().join("device-id")).unwrap();
+    let name = format!("{}.box.authenteon.invalid", id.trim());
+    let live = async |client: &Client| {
+        client.connect().await?;
+        Ok::<_, std::io::Error>(client.get("/v1/health/live").await.status)
+    };
+    assert_eq!(live(&Client::stranger(&daemon)).await.unwrap(), 200);
+    daemon.terminate();
+    assert!(daemon.wait().success());
+    let config = fs::read_to_string(daemon.config()).unwrap().replace("127.0.0.1:0", "127.0.0.2:0");
+    fs::write(daemon.config(), config).unwrap();
+    daemon.start_again();
+    let moved = Client::stranger(&daemon);
+    assert_eq!(moved.address().ip().to_string(), "127.0.0.2");
+    assert!(live(&moved).await.is_err(), "its certificate does not name this address");
+    assert_eq!(live(&moved.expecting(&name)).await.unwrap(), 200);
+    let other = "11111111-1111-4111-8111-111111111111.box.authenteon.invalid";
+    assert!(live(&moved.expecting(other)).await.is_err(), "another box");
+}
+
+/// A box that shows this certificate, to whom a client with the box's authority connects.
+async fn shakes_hands(pki: &Path, certificate: &Path, key: &Path) -> bool {
+    use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
+    let chain = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap())
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // Whether the client goes on is for it to say.
+        let _ = acceptor.accept(stream).await;
+    });
+    let shaken = Client::with(address, pki, None).connect().await.is_ok();
+    serving.await.unwrap();
+    shaken
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_station_s_certificate_is_not_believed_to_be_a_box_s() {
+    let daemon = Daemon::start();
+    let pki = daemon.pki();
+    assert!(shakes_hands(&pki, &pki.join("server.pem"), &pki.join("server.key")).await);
+    assert!(!shakes_hands(&pki, &pki.join("station.pem"), &pki.join("station.key")).await);
+    // Though it says that it were one, and sends its issuer along: that one certifies clients.
+    let mut lie = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    lie.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let key = KeyPair::generate().unwrap();
+    let (chain, private) = (pki.join("lie.pem"), pki.join("lie.key"));
+    let issuer_pem = fs::read_to_string(pki.join("station-ca.pem")).unwrap();
+    fs::write(&chain, lie.signed_by(&key, &own(&pki)).unwrap().pem() + &issuer_pem).unwrap();
+    fs::write(&private, key.serialize_pem()).unwrap();
+    assert!(!shakes_hands(&pki, &chain, &private).await);
 }

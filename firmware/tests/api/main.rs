@@ -7,6 +7,7 @@
 mod boxes;
 mod support;
 
+mod accounts;
 mod adoption;
 mod at_rest;
 mod audit;
@@ -23,6 +24,7 @@ mod forwarding;
 mod health;
 mod http3;
 mod idle;
+mod invitations;
 mod job;
 mod metrics;
 mod other_clients;

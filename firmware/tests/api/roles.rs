@@ -5,10 +5,22 @@ use std::time::{Duration, Instant};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Daemon};
+use crate::{
+    accounts::{account, code, sign_in},
+    support::{Client, Daemon, known},
+};
 
-/// Every operation of the description: method, path with examples for its parts, and roles.
-async fn operations(anybody: &Client) -> Vec<(Method, String, Vec<String>)> {
+/// An operation of the description.
+struct Operation {
+    method: Method,
+    /// With examples for its parts.
+    path: String,
+    roles: Vec<String>,
+    states: Vec<String>,
+    credentials: Vec<String>,
+}
+
+async fn operations(anybody: &Client) -> Vec<Operation> {
     let document = anybody.get("/v1/openapi.json").await.body;
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -17,59 +29,152 @@ async fn operations(anybody: &Client) -> Vec<(Method, String, Vec<String>)> {
             .replace("{position}", "left-thumb")
             .replace("{name}", "nobody");
         for (method, operation) in methods.as_object().unwrap() {
-            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-            let roles: Vec<String> = serde_json::from_value(operation["x-roles"].clone()).unwrap();
-            operations.push((method, path.clone(), roles));
+            let list = |key: &str| -> Vec<String> {
+                serde_json::from_value(operation[key].clone()).unwrap_or_default()
+            };
+            operations.push(Operation {
+                method: Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(),
+                path: path.clone(),
+                roles: list("x-roles"),
+                states: list("x-states"),
+                credentials: list("x-credentials"),
+            });
         }
     }
-    assert!(operations.len() >= 12, "{operations:?}");
+    assert!(operations.len() >= 40, "{}", operations.len());
     operations
 }
 
-/// Waits for the daemon to have read its registry.
-async fn until_known(client: &Client) {
-    let began = Instant::now();
-    while client.get("/v1/health/ready").await.status != 200 {
-        assert!(began.elapsed() < Duration::from_secs(30));
-        tokio::time::sleep(Duration::from_millis(20)).await;
+/// Somebody with a role, known by something; nobody without a role.
+struct Somebody {
+    role: Option<&'static str>,
+    by: &'static str,
+    client: Client,
+    /// The same in another session, which may end.
+    other: Client,
+}
+
+const ROLES: [&str; 5] = ["administrator", "officer", "station", "auditor", "backup"];
+
+/// What an operation is to answer in this state of the box; `None` when it is served.
+fn expected(operation: &Operation, state: &str, who: &Somebody) -> Option<(u16, String)> {
+    let served = operation.states.iter().any(|known| known == state);
+    let closed = (!served).then(|| (503, state.to_owned()));
+    if operation.roles == ["public"] || state == "unprovisioned" {
+        return closed;
     }
+    let refused = |status: u16, slug: &str| Some((status, slug.to_owned()));
+    // Without its store a box knows certificates only.
+    let known = who.role.filter(|_| state != "locked" || who.by == "certificate");
+    match known {
+        None => refused(401, "unauthenticated"),
+        Some(role) if !operation.roles.iter().any(|may| may == role) => refused(403, "forbidden"),
+        Some(_) if !operation.credentials.iter().any(|taken| taken == who.by) => refused(403, "forbidden"),
+        Some(_) => closed,
+    }
+}
+
+/// Asks everything as everybody.
+async fn walk(state: &str, everybody: &[Somebody]) {
+    for operation in operations(&everybody[0].client).await {
+        let Operation { method, path, .. } = &operation;
+        for who in everybody {
+            let ends = path == "/v1/sessions/self";
+            let client = if ends { &who.other } else { &who.client };
+            let answer = client.ask(method, path, Some(b"{}".to_vec())).await;
+            let got = (answer.status, answer.problem().to_owned());
+            let case = format!("{state}: {:?} by {} {method} {path}", who.role, who.by);
+            match expected(&operation, state, who) {
+                Some(expected) => assert_eq!(got, expected, "{case}"),
+                None => {
+                    let closed = ["unauthenticated", "forbidden", "unprovisioned", "locked"];
+                    assert!(!closed.contains(&got.1.as_str()), "{case}: {got:?}");
+                    assert!(![405, 500].contains(&got.0), "{case}: {got:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Nobody, somebody whom the authority signed and nobody registered, and each role by a certificate.
+async fn by_certificates(daemon: &Daemon) -> Vec<Somebody> {
+    for role in ROLES {
+        if !["officer", "station"].contains(&role) {
+            known(daemon, role, role).await;
+        }
+    }
+    daemon.add_client("unregistered", "officer");
+    let certificate = |role, name| {
+        let client = Client::named(daemon, name);
+        Somebody { role, by: "certificate", other: client.clone(), client }
+    };
+    let stranger = Client::stranger(daemon);
+    let nobody = Somebody { role: None, by: "nothing", other: stranger.clone(), client: stranger };
+    let mut everybody = vec![nobody, certificate(None, "unregistered")];
+    everybody.extend(ROLES.map(|role| certificate(Some(role), role)));
+    everybody
+}
+
+/// Each role by two sessions, and by a token.
+async fn by_tokens(daemon: &Daemon) -> Vec<Somebody> {
+    let (boss, stranger) = (Client::named(daemon, "administrator"), Client::stranger(daemon));
+    let mut everybody = Vec::new();
+    for role in ROLES {
+        let secret = account(&boss, &stranger, role, role).await;
+        let mut sessions = Vec::new();
+        for step in 0..2 {
+            let signed = sign_in(&stranger, role, &code(&secret, step)).await;
+            assert_eq!(signed.status, 201, "{:?}", signed.body);
+            sessions.push(stranger.showing(signed.body["token"].as_str().unwrap()));
+        }
+        let [client, other] = [sessions[0].clone(), sessions[1].clone()];
+        everybody.push(Somebody { role: Some(role), by: "session", client, other });
+        let made = boss.post("/v1/tokens", &json!({ "name": role, "role": role, "expires_days": 1 })).await;
+        let client = stranger.showing(made.body["secret"].as_str().unwrap());
+        everybody.push(Somebody { role: Some(role), by: "token", other: client.clone(), client });
+    }
+    everybody
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_is_open_to_its_roles_and_to_nobody_else() {
     let daemon = Daemon::start();
-    for role in ["administrator", "auditor", "backup"] {
+    let mut everybody = by_certificates(&daemon).await;
+    everybody.extend(by_tokens(&daemon).await);
+    walk("operational", &everybody).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_of_a_locked_box_is_open_to_its_roles_or_closed() {
+    let mut daemon = Daemon::start();
+    let mut everybody = by_certificates(&daemon).await;
+    everybody.extend(by_tokens(&daemon).await);
+    let body = json!({ "mode": "passphrase", "passphrase": "correct horse battery staple" }).to_string();
+    let boss = Client::named(&daemon, "administrator");
+    let chosen = boss.ask(&Method::PUT, "/v1/system/at-rest", Some(body.into_bytes())).await;
+    assert_eq!(chosen.status, 200, "{:?}", chosen.body);
+    daemon.terminate();
+    assert!(daemon.wait().success());
+    daemon.start_again();
+    for who in &mut everybody {
+        (who.client, who.other) = (who.client.at(daemon.address), who.other.at(daemon.address));
+    }
+    // At its start the daemon read of whom its command line registered meanwhile.
+    everybody.retain(|who| who.role.is_some() || who.by == "nothing");
+    walk("locked", &everybody).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_of_a_box_that_nobody_has_claimed_is_closed_but_the_claim() {
+    let daemon = Daemon::unclaimed(None);
+    for role in ROLES {
         daemon.add_client(role, role);
     }
     daemon.hang_up();
-    until_known(&Client::named(&daemon, "administrator")).await;
-    // Signed by the authority, and in no registry: the daemon has not been told of it.
-    daemon.add_client("unregistered", "officer");
-    let clients = [
-        ("stranger", Client::stranger(&daemon)),
-        ("unregistered", Client::named(&daemon, "unregistered")),
-        ("administrator", Client::named(&daemon, "administrator")),
-        ("officer", Client::named(&daemon, "officer")),
-        ("station", Client::named(&daemon, "station")),
-        ("auditor", Client::named(&daemon, "auditor")),
-        ("backup", Client::named(&daemon, "backup")),
-    ];
-    for (method, path, roles) in operations(&clients[0].1).await {
-        for (who, client) in &clients {
-            let answer = client.ask(&method, &path, Some(b"{}".to_vec())).await;
-            let expected = match *who {
-                _ if roles.contains(&"public".to_owned()) => None,
-                "stranger" | "unregistered" => Some((401, "unauthenticated")),
-                role if roles.contains(&role.to_owned()) => None,
-                _ => Some((403, "forbidden")),
-            };
-            let got = (answer.status, answer.problem());
-            match expected {
-                Some(expected) => assert_eq!(got, expected, "{who} {method} {path}"),
-                None => assert!(![401, 403, 405, 500].contains(&got.0), "{who} {method} {path}: {got:?}"),
-            }
-        }
-    }
+    let somebody = |role, client: Client| Somebody { role, by: "certificate", other: client.clone(), client };
+    let mut everybody = vec![somebody(None, Client::stranger(&daemon))];
+    everybody.extend(ROLES.map(|role| somebody(Some(role), Client::named(&daemon, role))));
+    walk("unprovisioned", &everybody).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

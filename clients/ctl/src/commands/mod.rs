@@ -1,6 +1,7 @@
 //! One file for each group of commands; each turns arguments into requests and answers into an
 //! [`Outcome`].
 
+mod account;
 mod at_rest;
 mod audit;
 mod backup;
@@ -20,6 +21,7 @@ mod sensor;
 mod station;
 mod subject;
 mod support;
+mod token;
 mod update;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -33,7 +35,7 @@ use crate::client::Client;
 use crate::error::CtlError;
 use crate::live::Live;
 use crate::outcome::Outcome;
-use crate::profile::target;
+use crate::profile::{Target, target};
 use crate::tls;
 
 /// Runs the command that was asked for; only those that ask the box connect to it.
@@ -44,11 +46,19 @@ pub(crate) async fn run(Args { mut connection, json, command }: Args) -> Result<
     let connect = async || {
         let target = target(&connection)?;
         let tls = tls::config(&target)?;
+        let token = target.token.as_deref().map(tls::token).transpose()?;
+        Ok(Client::connect(target.server, tls, limit).await?.showing(token))
+    };
+    // As nobody that the box knows: who signs in is not signed in yet.
+    let unknown = async || {
+        let target = Target { cert: None, key: None, token: None, ..target(&connection)? };
+        let tls = tls::config(&target)?;
         Client::connect(target.server, tls, limit).await
     };
     match command {
         Command::Health => {
-            let identified = target(&connection)?.cert.is_some();
+            let target = target(&connection)?;
+            let identified = target.cert.is_some() || target.token.is_some();
             health::run(connect().await?, identified).await
         }
         Command::Claim(asked) => claim::run(asked, &connection).await,
@@ -57,7 +67,11 @@ pub(crate) async fn run(Args { mut connection, json, command }: Args) -> Result<
         Command::Man { folder } => man::run(&folder),
         Command::Diagnose => diagnose::run(connect).await,
         Command::Subject(command) => subject::run(command, connect).await,
-        Command::Station(command) => station::run(command, connect).await,
+        Command::Station(command) => station::run(command, &connection, connect).await,
+        Command::Account(command) => account::run(command, connect).await,
+        Command::Login(asked) => account::login(asked, connection.token_file.clone(), unknown).await,
+        Command::Logout => account::logout(connection.token_file.clone(), connect).await,
+        Command::Token(command) => token::run(command, connect).await,
         Command::Finger(command) => finger::run(command, connect, live).await,
         Command::Verify { subject, probe } => decide::verify(subject, &probe, connect, live).await,
         Command::Identify { probe } => decide::identify(&probe, connect, live).await,

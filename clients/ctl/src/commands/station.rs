@@ -1,20 +1,29 @@
-//! `station add|list|remove`: who holds a certificate of the box.
+//! `station`: who holds a certificate of the box, and who may come to get one.
+
+use std::path::Path;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{confirm, understand};
-use crate::args::StationCommand;
-use crate::client::Client;
+use crate::args::{BOX_ID, Connection, StationCommand};
+use crate::client::{Client, Server};
 use crate::error::CtlError;
-use crate::keys::{keep_key, request, write_new};
+use crate::invitation;
+use crate::keys::{keep_key, replace_private, request, write_new};
 use crate::outcome::Outcome;
+use crate::passphrase;
+use crate::pin::Pinned;
+use crate::profile::{Target, target};
 
 #[derive(Deserialize)]
 struct Station {
     name: String,
     role: String,
     sha256: String,
+    expires: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -29,12 +38,86 @@ struct Added {
     ca: String,
 }
 
+#[derive(Deserialize)]
+struct Invitation {
+    id: String,
+    name: String,
+    role: String,
+    by: String,
+    expires: String,
+    used: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Invitations {
+    invitations: Vec<Invitation>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    invitation: Invitation,
+    code: String,
+}
+
+#[derive(Deserialize)]
+struct Joined {
+    name: String,
+    role: String,
+    certificate: String,
+    ca: String,
+    device_id: Uuid,
+}
+
 /// Runs one of the commands.
 pub(crate) async fn run(
     command: StationCommand,
+    given: &Connection,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
 ) -> Result<Outcome, CtlError> {
     match command {
+        StationCommand::Join { code_file, out } => {
+            let server = given.server.clone().unwrap_or_default();
+            join(code_file.as_deref(), &out, server, given.limit()).await
+        }
+        StationCommand::Renew => renew(target(given)?, connect).await,
+        StationCommand::Invite { name, role, expires } => {
+            let body = json!({"name": name, "role": role.name(), "expires_minutes": expires});
+            let server = target(given)?.server;
+            let answer = connect().await?.post("/v1/invitations", &body).await?;
+            let made: Made = understand(&answer)?;
+            let text = format!(
+                "{}\nThis code is shown once. It gets the {} {} its certificate, once, until {}. On that machine:\n  \
+                 authenteonctl station join --server {server}\nand type or paste the code. To take it back: authenteonctl station \
+                 withdraw {}\n",
+                made.code,
+                made.invitation.role,
+                made.invitation.name,
+                made.invitation.expires,
+                made.invitation.id,
+            );
+            Ok(Outcome::done(text, answer))
+        }
+        StationCommand::Invitations => {
+            let answer = connect().await?.get("/v1/invitations").await?;
+            let all: Invitations = understand(&answer)?;
+            let line = |i: &Invitation| {
+                let end = match &i.used {
+                    Some(used) => format!("used {used}"),
+                    None => format!("until {}", i.expires),
+                };
+                format!("{}  {:<24} {:<14} {end}, by {}\n", i.id, i.name, i.role, i.by)
+            };
+            Ok(Outcome::done(all.invitations.iter().map(line).collect::<String>(), answer))
+        }
+        StationCommand::Withdraw { id } => {
+            connect().await?.delete(&format!("/v1/invitations/{}", plain(&id)?)).await?;
+            Ok(Outcome::done(format!("withdrew {id}"), json!({"withdrawn": id})))
+        }
+        StationCommand::Rename { name, to } => {
+            let answer =
+                connect().await?.patch(&format!("/v1/stations/{name}"), &json!({"name": to})).await?;
+            Ok(Outcome::done(format!("{name} is called {to}"), answer))
+        }
         StationCommand::Add { name, role, out } => {
             let [authority, certificate, key] =
                 ["ca.pem".to_owned(), format!("{name}.pem"), format!("{name}.key")]
@@ -70,7 +153,10 @@ pub(crate) async fn run(
         StationCommand::List => {
             let answer = connect().await?.get("/v1/stations").await?;
             let all: Stations = understand(&answer)?;
-            let line = |s: &Station| format!("{:<24} {:<14} {}\n", s.name, s.role, s.sha256);
+            let line = |s: &Station| {
+                let until = s.expires.as_deref().unwrap_or("unknown").split('T').next().unwrap_or_default();
+                format!("{:<24} {:<14} until {until:<11} {}\n", s.name, s.role, s.sha256)
+            };
             Ok(Outcome::done(all.stations.iter().map(line).collect::<String>(), answer))
         }
         StationCommand::Remove { name, yes } => {
@@ -79,4 +165,101 @@ pub(crate) async fn run(
             Ok(Outcome::done(format!("removed {name}"), json!({"removed": name})))
         }
     }
+}
+
+/// Comes in with a code. Nothing is sent to a box of another authority than the one in the code.
+async fn join(
+    code_file: Option<&Path>,
+    out: &Path,
+    server: Server,
+    limit: Duration,
+) -> Result<Outcome, CtlError> {
+    let code: invitation::Invitation = passphrase::given(code_file, "Code of the invitation: ")?
+        .parse()
+        .map_err(|why: &str| CtlError::Usage(why.to_owned()))?;
+    let name = &code.name;
+    let [authority, id, certificate, key] =
+        ["ca.pem".to_owned(), BOX_ID.to_owned(), format!("{name}.pem"), format!("{name}.key")]
+            .map(|file| out.join(file));
+    for taken in [&authority, &id, &certificate] {
+        if taken.exists() {
+            let why = format!("{} is there already: take another folder with --out", taken.display());
+            return Err(CtlError::Usage(why));
+        }
+    }
+    let pinned = Pinned::new(code.authority);
+    let mut client = pinned.connect(&server, limit).await?;
+    let pair = keep_key(out, &key)?;
+    let body = json!({"ticket": code.ticket, "csr": request(&pair)?});
+    let answer = client.post("/v1/join", &body).await?;
+    let joined: Joined = understand(&answer)?;
+    pinned.check(&joined.ca, &joined.certificate, &pair)?;
+    write_new(&id, format!("{}\n", joined.device_id).as_bytes(), 0o644)?;
+    write_new(&certificate, joined.certificate.as_bytes(), 0o644)?;
+    write_new(&authority, joined.ca.as_bytes(), 0o644)?;
+    // What was written is worth something: the box knows who asks.
+    let mut client = pinned.connect_as(&server, limit, &joined.certificate, &pair).await?;
+    client.get("/v1/health/ready").await?;
+    let text = format!(
+        "joined as {} {}\nwrote {}, {} and {}\nNext:\n  authenteonctl --server {server} --cacert {} --cert {} --key {} \
+         health\n",
+        joined.role,
+        joined.name,
+        authority.display(),
+        certificate.display(),
+        key.display(),
+        authority.display(),
+        certificate.display(),
+        key.display(),
+    );
+    let json = json!({
+        "name": joined.name, "role": joined.role, "cacert": authority, "cert": certificate, "key": key,
+    });
+    Ok(Outcome::done(text, json))
+}
+
+#[derive(Deserialize)]
+struct Renewed {
+    certificate: String,
+    ca: String,
+}
+
+/// Renews our own certificate. The old one is good until the new one is used: whatever is cut in between, one of them is
+/// on the disk with its key.
+async fn renew(
+    ours: Target,
+    connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
+) -> Result<Outcome, CtlError> {
+    let (Some(cert), Some(key), server) = (ours.cert, ours.key, ours.server) else {
+        return Err(CtlError::Missing("--cert and --key are missing: what is to be renewed"));
+    };
+    let mut client = connect().await?;
+    let beside = key.with_extension("key.next");
+    let folder = key.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let pair = keep_key(folder, &beside)?;
+    let answer = client.post("/v1/stations/self/renew", &json!({"csr": request(&pair)?})).await?;
+    let renewed: Renewed = understand(&answer)?;
+    let pinned = Pinned::of(&renewed.ca)?;
+    pinned.check(&renewed.ca, &renewed.certificate, &pair)?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error: std::io::Error| CtlError::File { path, reason: error.to_string() }
+    };
+    replace_private(&key, pair.serialize_pem().as_bytes())?;
+    replace_private(&cert, renewed.certificate.as_bytes())?;
+    std::fs::remove_file(&beside).map_err(failed(&beside))?;
+    let text = format!(
+        "renewed: {} and {} are new\nThe old ones are good for another hour, for programs that have read them. {server} knows \
+         the new ones.\n",
+        cert.display(),
+        key.display()
+    );
+    Ok(Outcome::done(text, json!({"cert": cert, "key": key, "station": answer["station"]})))
+}
+
+/// A part of a path.
+fn plain(id: &str) -> Result<&str, CtlError> {
+    let good = !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit());
+    good.then_some(id)
+        .ok_or_else(|| CtlError::Usage("an invitation is called by eight hexadecimal digits".to_owned()))
 }

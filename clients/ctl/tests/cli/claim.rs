@@ -45,7 +45,7 @@ fn a_claim_keeps_three_files_and_says_what_to_type_next() {
     let (url, sha256, folder) = (url(&cardboard), cardboard.pki.sha256(), out.to_str().unwrap());
     let run = ctl(&["claim", "--url", &url, "--ca-sha256", &sha256, "--code", CODE, "--out", folder]);
     assert_eq!(run.code, 0, "{run:?}");
-    assert_eq!(files(&out), ["administrator.key", "administrator.pem", "ca.pem"]);
+    assert_eq!(files(&out), ["administrator.key", "administrator.pem", "box-id", "ca.pem"]);
     let mode = |name: &str| fs::metadata(out.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("administrator.key"), mode("../box")), (0o600, 0o700));
     let asked = cardboard.asked();

@@ -9,6 +9,8 @@ mod claim;
 mod db;
 #[cfg(feature = "local")]
 mod files;
+mod join;
+mod login;
 mod operation;
 mod profiles;
 mod remote;

@@ -22,6 +22,9 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+/// The id of every box of cardboard.
+pub(crate) const BOX: &str = "0b7a3c52-5a0e-4d8e-9c1a-2f6d7f0e8a11";
+
 /// One request as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -29,6 +32,7 @@ pub(crate) struct Asked {
     pub(crate) content_type: Option<String>,
     pub(crate) body: Value,
     pub(crate) with_certificate: bool,
+    pub(crate) bearer: Option<String>,
 }
 
 type Answer = Arc<dyn Fn(&Asked) -> (u16, Vec<u8>) + Send + Sync>;
@@ -47,7 +51,9 @@ impl Pki {
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let params =
+            CertificateParams::new(vec!["127.0.0.1".to_owned(), format!("{BOX}.box.authenteon.invalid")])
+                .unwrap();
         let server = (params.signed_by(&key, &ca).unwrap(), key);
         let client_key = KeyPair::generate().unwrap();
         let client = CertificateParams::new(Vec::new()).unwrap().signed_by(&client_key, &ca).unwrap();
@@ -169,6 +175,10 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, answer: Answer, ask
                         content_type: header.map(str::to_owned),
                         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
                         with_certificate,
+                        bearer: parts
+                            .headers
+                            .get("authorization")
+                            .map(|value| value.to_str().unwrap().to_owned()),
                     };
                     let (status, body) = answer(&request);
                     asked.lock().unwrap().push(request);
@@ -209,7 +219,7 @@ pub(crate) fn ctl(arguments: &[&str]) -> Run {
 /// The same with profiles below this folder.
 pub(crate) fn ctl_at(home: &Path, arguments: &[&str]) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_authenteonctl"));
-    for name in ["SERVER", "CACERT", "CERT", "KEY"] {
+    for name in ["SERVER", "CACERT", "CERT", "KEY", "TOKEN_FILE", "BOX"] {
         command.env_remove(format!("AUTHENTEONCTL_{name}"));
     }
     command.env_remove("AUTHENTEON_PROFILE").env("XDG_CONFIG_HOME", home);

@@ -35,7 +35,7 @@ pub(crate) struct ClaimedBody {
     pub(crate) certificate: String,
     /// The certificate of the box's authority in PEM: what to trust from now on.
     pub(crate) ca: String,
-    /// The box's own name.
+    /// The box's id: whatever its address, its certificate has the DNS name `ID.box.authenteon.invalid`.
     #[schema(value_type = String)]
     pub(crate) device_id: Uuid,
     /// The administrator's name in the registry of clients.

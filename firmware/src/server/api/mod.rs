@@ -1,5 +1,6 @@
 //! The routes of `/v1`. Handlers parse, call a service on a blocking thread, and put its answer into words.
 
+pub(super) mod accounts;
 pub(super) mod adoption;
 pub(super) mod at_rest;
 pub(super) mod audit;
@@ -9,6 +10,7 @@ pub(super) mod decisions;
 pub(super) mod diagnose;
 pub(super) mod fingers;
 pub(super) mod health;
+pub(super) mod invitations;
 mod presented;
 pub(super) mod rights;
 pub(super) mod sample;
@@ -17,6 +19,7 @@ pub(super) mod stations;
 pub(super) mod subjects;
 pub(super) mod support;
 pub(super) mod system;
+pub(super) mod tokens;
 pub(super) mod upkeep;
 
 use std::sync::Arc;
@@ -69,7 +72,11 @@ pub(super) fn router(state: State) -> Router {
         .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))
         .route("/v1/subjects/{id}/fingers/{position}", delete(fingers::remove))
         .route("/v1/stations", post(stations::add).get(stations::list))
-        .route("/v1/stations/{name}", delete(stations::remove))
+        .route("/v1/stations/{name}", delete(stations::remove).patch(stations::rename))
+        .route("/v1/stations/self/renew", post(stations::renew).layer(DefaultBodyLimit::max(SMALL)))
+        .merge(invitations::routes())
+        .merge(accounts::routes())
+        .merge(tokens::routes())
         .route("/v1/sensors", get(sensors::list))
         .route("/v1/sensors/{id}/capture", post(sensors::capture))
         .route("/v1/sensors/{id}/test", post(sensors::test))

@@ -43,6 +43,9 @@ impl Answer {
 pub(crate) struct Client {
     address: SocketAddr,
     connector: TlsConnector,
+    token: Option<String>,
+    /// The name that the daemon's certificate must have, where that is not its address.
+    name: Option<String>,
 }
 
 impl Client {
@@ -78,14 +81,29 @@ impl Client {
             }
             None => builder.with_no_client_auth(),
         };
-        Self { address, connector: TlsConnector::from(Arc::new(config)) }
+        Self { address, connector: TlsConnector::from(Arc::new(config)), token: None, name: None }
+    }
+
+    /// The same client, which shows this token.
+    pub(crate) fn showing(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same client, which knows the daemon by this name.
+    pub(crate) fn expecting(&self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self.clone() }
+    }
+
+    /// The same client, of a daemon that listens elsewhere now.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
     }
 
     /// The same client, which offers these protocols in its handshake.
     pub(crate) fn offering(&self, alpn: &[&[u8]]) -> Self {
         let mut config = ClientConfig::clone(self.connector.config());
         config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
-        Self { address: self.address, connector: TlsConnector::from(Arc::new(config)) }
+        Self { connector: TlsConnector::from(Arc::new(config)), ..self.clone() }
     }
 
     /// Where its daemon listens.
@@ -106,7 +124,11 @@ impl Client {
     /// A connection after the handshake, as far as the client can tell.
     pub(crate) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await?;
-        self.connector.connect(ServerName::from(self.address.ip()), stream).await
+        let name = match &self.name {
+            Some(name) => ServerName::try_from(name.clone()).unwrap(),
+            None => ServerName::from(self.address.ip()),
+        };
+        self.connector.connect(name, stream).await
     }
 
     /// A connection for requests.
@@ -119,7 +141,11 @@ impl Client {
 
     /// A request to this daemon, ready but for its body.
     pub(crate) fn request(&self, method: &Method, path: &str) -> hyper::http::request::Builder {
-        Request::builder().method(method).uri(path).header("host", self.address.to_string())
+        let request = Request::builder().method(method).uri(path).header("host", self.address.to_string());
+        match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
