@@ -241,7 +241,9 @@ impl Profiles {
         }
         self.save()?;
         let own = self.folder.join(&name.0);
-        for file in [Some(gone.cacert), gone.cert, gone.key].into_iter().flatten() {
+        // With the file that says which box it is, beside the authority.
+        let id = gone.cacert.with_file_name(BOX_ID);
+        for file in [Some(gone.cacert), gone.cert, gone.key, Some(id)].into_iter().flatten() {
             let file = self.folder.join(file);
             if file.parent() == Some(own.as_path()) {
                 remove_file(&file)?;
