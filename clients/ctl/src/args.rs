@@ -43,9 +43,20 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) connection: Connection,
 
-    /// Print one JSON value instead of text
+    /// Print one JSON value instead of text: --output json
     #[arg(long, global = true)]
     pub(crate) json: bool,
+
+    /// How the answer is printed
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORM",
+        default_value = "table",
+        conflicts_with = "json"
+    )]
+    pub(crate) output: Form,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -53,6 +64,17 @@ pub(crate) struct Args {
 
 /// The file with the box's id, beside its CA's certificate.
 pub(crate) const BOX_ID: &str = "box-id";
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people
+    Table,
+    /// One JSON value
+    Json,
+    /// A row for each of a list, with the columns named in the first line
+    Csv,
+}
 
 /// Where the box is, who we are, and how long to wait.
 #[derive(Debug, clap::Args)]

@@ -11,6 +11,7 @@ mod code;
 mod commands;
 #[cfg(test)]
 mod conventions;
+mod csv;
 mod error;
 mod events;
 mod exit;
@@ -31,16 +32,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::Args;
+use crate::args::{Args, Form};
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let json = args.json;
-    let exit = match run(args) {
-        Ok(outcome) => print(&outcome, json),
+    let form = if args.json { Form::Json } else { args.output };
+    let json = form == Form::Json;
+    let exit = match run(Args { json, ..args }) {
+        Ok(outcome) => print(&outcome, form),
         Err(error) => complain(&error, json),
     };
     exit.into()
@@ -52,12 +54,16 @@ fn run(args: Args) -> Result<Outcome, CtlError> {
     runtime.block_on(commands::run(args))
 }
 
-fn print(outcome: &Outcome, json: bool) -> Exit {
+fn print(outcome: &Outcome, form: Form) -> Exit {
     // A command that followed something has said all of it already.
     if outcome.text.is_empty() && outcome.json.is_null() {
         return outcome.exit;
     }
-    let text = if json { outcome.json.to_string() } else { outcome.text.trim_end().to_owned() };
+    let text = match form {
+        Form::Json => outcome.json.to_string(),
+        Form::Csv => csv::of(&outcome.json).trim_end().to_owned(),
+        Form::Table => outcome.text.trim_end().to_owned(),
+    };
     match writeln!(io::stdout().lock(), "{text}") {
         Ok(()) => outcome.exit,
         // Whoever read our output has gone, as `head` does.

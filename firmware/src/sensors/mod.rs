@@ -8,6 +8,7 @@
 //! stops.
 
 mod keeper;
+mod progress;
 mod session;
 mod slot;
 mod steward;
@@ -26,6 +27,7 @@ use authenteon_hal::{
 };
 use tokio::{sync::oneshot, time::timeout};
 
+pub use progress::{Progress, Stage};
 pub use steward::Steward;
 
 use crate::{
@@ -241,13 +243,14 @@ impl Claim {
         self.slot.id()
     }
 
-    /// The next frame of a finger that is laid down from now on. Dropping the future ends the wait.
+    /// The next frame of a finger that is laid down from now on; `progress` hears what the person is to do. Dropping the
+    /// future ends the wait.
     ///
     /// # Errors
     /// [`CaptureError`].
-    pub async fn capture(&self, limit: Duration) -> Result<Frame, CaptureError> {
+    pub async fn capture(&self, limit: Duration, progress: Progress) -> Result<Frame, CaptureError> {
         let (tell, told) = oneshot::channel();
-        let captured = self.ask(limit, Task::Capture(tell), told).await;
+        let captured = self.ask(limit, Task::Capture(tell, progress), told).await;
         if matches!(captured, Err(CaptureError::Failed(_))) {
             self.show(Signal::Retry);
         }

@@ -17,7 +17,10 @@ use authenteon_hal::{
 };
 use tracing::debug;
 
-use super::slot::{Next, Slot, Taken};
+use super::{
+    Stage,
+    slot::{Next, Slot, Taken},
+};
 
 /// How often an idle reader is asked how it is.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -84,11 +87,13 @@ impl Session {
         let mut bare = self.reader.wait_for_lift(&wait(BARE));
         if bare == Err(SensorError::StuckFinger) {
             self.show(Signal::Retry)?;
+            self.slot.tell(Stage::Lift);
             bare = self.reader.wait_for_lift(&wait(Duration::MAX));
         }
         let came = match bare {
             Ok(()) => {
                 self.show(Signal::Ready)?;
+                self.slot.tell(Stage::Place);
                 self.reader.wait_for_finger(&wait(Duration::MAX))
             }
             other => other,
@@ -127,7 +132,10 @@ impl FingerprintSensor for Session {
                     self.shown_until = None;
                     match job.test {
                         Some(finger) => self.test(&job, finger)?,
-                        None if self.finger(&job)? => return self.show(Signal::Busy),
+                        None if self.finger(&job)? => {
+                            self.slot.tell(Stage::Hold);
+                            return self.show(Signal::Busy);
+                        }
                         None => self.slot.missed(),
                     }
                     self.show(Signal::Off)?;

@@ -16,13 +16,13 @@ use authenteon_hal::{
 };
 use tokio::sync::oneshot;
 
-use super::{CaptureError, ReaderState};
+use super::{CaptureError, Progress, ReaderState, Stage};
 use crate::reader::Reader;
 
 /// What is asked of a reader, and who waits for the answer.
 pub(super) enum Task {
     /// A frame of a finger laid down from now on.
-    Capture(oneshot::Sender<Result<Frame, CaptureError>>),
+    Capture(oneshot::Sender<Result<Frame, CaptureError>>, Progress),
     /// A self-test; with a wait for a finger or without.
     Test(Option<Duration>, oneshot::Sender<Result<Vec<Checked>, CaptureError>>),
 }
@@ -31,7 +31,7 @@ impl Task {
     /// That nobody listens any more is no error: who left has been told otherwise.
     fn refuse(self, why: CaptureError) {
         match self {
-            Self::Capture(tell) => drop(tell.send(Err(why))),
+            Self::Capture(tell, _) => drop(tell.send(Err(why))),
             Self::Test(_, tell) => drop(tell.send(Err(why))),
         }
     }
@@ -290,6 +290,15 @@ impl Slot {
         }
     }
 
+    /// Tells who asked what the person is to do.
+    pub(super) fn tell(&self, stage: Stage) {
+        let progress = match &self.state().working {
+            Some(Job { task: Task::Capture(_, progress), .. }) => progress.clone(),
+            _ => return,
+        };
+        progress.tell(stage);
+    }
+
     /// The job that is worked on came to nothing: its time is over, or who asked has left.
     pub(super) fn missed(&self) {
         if let Some(job) = self.state().working.take() {
@@ -302,7 +311,9 @@ impl Slot {
         let mut state = self.state();
         state.frames += 1;
         state.last_error = None;
-        if let Some(Job { task: Task::Capture(tell), .. }) = state.working.take() {
+        if let Some(Job { task: Task::Capture(tell, progress), .. }) = state.working.take() {
+            // Before its end.
+            progress.tell(Stage::Lift);
             state.show = None;
             state.undecided = tell.send(Ok(frame)).is_ok();
         }
@@ -325,7 +336,7 @@ impl Slot {
         }
         let Some(job) = state.waiting.take() else { return Next::Idle };
         let test = match &job.task {
-            Task::Capture(_) => None,
+            Task::Capture(..) => None,
             Task::Test(finger, _) => Some(*finger),
         };
         let taken = Taken { end: job.end, cancel: job.cancel.clone(), test };

@@ -1,6 +1,9 @@
 //! Readers on stands, used as the server uses them.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use authenteon_hal::{
     Dpi, Frame,
@@ -10,7 +13,7 @@ use authenteon_hal::{
     sensor::Signal,
 };
 
-use super::{CaptureError, Sensors, Steward};
+use super::{CaptureError, Progress, Sensors, Stage, Steward};
 use crate::reader::{Reader, Standing};
 
 /// Longer than anything takes.
@@ -67,7 +70,7 @@ async fn touch(stand: &Stand, shade: u8) {
 }
 
 async fn capture(sensors: &Sensors, stand: &Stand) -> Result<Frame, CaptureError> {
-    sensors.claim(stand.id())?.capture(PATIENCE).await
+    sensors.claim(stand.id())?.capture(PATIENCE, Progress::none()).await
 }
 
 #[tokio::test]
@@ -146,7 +149,7 @@ async fn a_reader_has_one_request_at_a_time_and_is_free_after_the_deadline() {
     assert_eq!(sensors.claim(stand.id()).err(), Some(CaptureError::Busy));
     assert!(sensors.list()[0].busy);
     let began = Instant::now();
-    assert_eq!(claim.capture(SOON).await, Err(CaptureError::TimedOut));
+    assert_eq!(claim.capture(SOON, Progress::none()).await, Err(CaptureError::TimedOut));
     assert!(began.elapsed() < SOON * 5, "{:?}", began.elapsed());
     drop(claim);
     // Or the finger would be laid down for the wait before.
@@ -161,7 +164,7 @@ async fn whoever_leaves_takes_the_wait_along_and_the_frame_goes_to_nobody_else()
     let (sensors, [stand]) = plugged(["left"]).await;
     let claim = sensors.claim(stand.id()).unwrap();
     tokio::select! {
-        _ = claim.capture(PATIENCE) => unreachable!("nobody lays a finger down"),
+        _ = claim.capture(PATIENCE, Progress::none()) => unreachable!("nobody lays a finger down"),
         () = until("somebody waits for a finger", || stand.is_waiting()) => {}
     }
     drop(claim);
@@ -203,7 +206,7 @@ async fn the_person_sees_ready_busy_the_decision_and_then_nothing() {
     for (shade, decision) in [(8, Signal::Accepted), (9, Signal::Refused)] {
         let before = stand.signals().len();
         let claim = sensors.claim(stand.id()).unwrap();
-        let (taken, ()) = tokio::join!(claim.capture(PATIENCE), touch(&stand, shade));
+        let (taken, ()) = tokio::join!(claim.capture(PATIENCE, Progress::none()), touch(&stand, shade));
         assert_eq!(taken, Ok(frame(shade)));
         claim.show(decision);
         drop(claim);
@@ -212,6 +215,26 @@ async fn the_person_sees_ready_busy_the_decision_and_then_nothing() {
         until("the light goes out", || stand.signals().last() == Some(&Signal::Off)).await;
         assert_eq!(stand.signals()[before..], [Signal::Ready, Signal::Busy, decision, Signal::Off]);
     }
+    sensors.close();
+}
+
+#[tokio::test]
+async fn whoever_listens_hears_what_the_person_is_to_do() {
+    let (sensors, [stand]) = plugged(["told"]).await;
+    let claim = sensors.claim(stand.id()).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = told.clone();
+    let progress = Progress::to(move |stage| heard.lock().unwrap().push(stage));
+    // A finger that lies there already is to be lifted first.
+    stand.place(frame(1));
+    let hand = async {
+        until("the person is asked to lift", || stand.signals().last() == Some(&Signal::Retry)).await;
+        stand.lift();
+        touch(&stand, 2).await;
+    };
+    let (taken, ()) = tokio::join!(claim.capture(PATIENCE, progress), hand);
+    assert_eq!(taken, Ok(frame(2)));
+    assert_eq!(*told.lock().unwrap(), [Stage::Lift, Stage::Place, Stage::Hold, Stage::Lift]);
     sensors.close();
 }
 
@@ -229,7 +252,7 @@ async fn one_request_takes_several_impressions_with_a_lift_between() {
     };
     let take = async {
         for shade in 1..=3 {
-            assert_eq!(claim.capture(PATIENCE).await, Ok(frame(shade)));
+            assert_eq!(claim.capture(PATIENCE, Progress::none()).await, Ok(frame(shade)));
         }
         claim.show(Signal::Accepted);
     };

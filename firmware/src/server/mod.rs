@@ -15,6 +15,7 @@ mod exchange;
 mod http3;
 mod incoming;
 mod json;
+mod live;
 mod metrics;
 mod openapi;
 mod operation;

@@ -26,6 +26,7 @@ mod http3;
 mod idle;
 mod invitations;
 mod job;
+mod live;
 mod metrics;
 mod other_clients;
 mod readers;

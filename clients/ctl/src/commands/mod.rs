@@ -39,7 +39,7 @@ use crate::profile::{Target, target};
 use crate::tls;
 
 /// Runs the command that was asked for; only those that ask the box connect to it.
-pub(crate) async fn run(Args { mut connection, json, command }: Args) -> Result<Outcome, CtlError> {
+pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Result<Outcome, CtlError> {
     connection.timeout = connection.timeout.max(command.patience());
     let limit = connection.limit();
     let live = Live { json };

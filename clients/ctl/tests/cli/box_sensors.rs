@@ -50,6 +50,20 @@ fn readers_are_listed_one_a_line_with_what_is_wrong() {
 }
 
 #[test]
+fn a_list_is_csv_when_it_is_asked_for() {
+    let cardboard = Cardboard::start(readers);
+    let run = cardboard.ctl(&["sensor", "list", "--output", "csv"]);
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert_eq!((run.code, lines.len()), (0, 3), "{run:?}");
+    assert!(
+        lines[0].split(',').any(|column| column == "sensor") && lines[2].contains("usb-05ba-000a-1-1"),
+        "{run:?}"
+    );
+    assert!(cardboard.ctl(&["sensor", "list", "--output", "json"]).json()["sensors"].is_array());
+    assert_eq!(cardboard.ctl(&["sensor", "list", "--json", "--output", "csv"]).code, 2);
+}
+
+#[test]
 fn a_capture_at_the_only_reader_there_writes_the_frame_and_tells_its_quality() {
     let cardboard = Cardboard::start(readers);
     let folder = tempfile::tempdir().unwrap();
@@ -111,4 +125,44 @@ fn a_reader_is_adopted_as_it_was_shown_and_only_when_somebody_says_yes() {
     let released = cardboard.ctl(&["--json", "sensor", "release", "serial-ttyS1", "--yes"]);
     assert_eq!(released.json(), json!({"released": "serial-ttyS1"}));
     assert_eq!(cardboard.ctl(&["sensor", "resume", "../subjects"]).code, 2, "a name is no path");
+}
+
+/// A box at whose reader somebody lays a finger.
+fn telling(asked: &Asked) -> (u16, Vec<u8>) {
+    let place = json!({"sensor": "usb-1", "impression": 1, "of": 1});
+    let answer = json!({"decision": "refuse", "reason": "not-matched", "request_id": asked.body["request_id"],
+        "nonce": asked.body["nonce"]});
+    let last = match asked.line.as_str() {
+        "POST /v1/verify" => format!("event: result\ndata: {answer}\n\n"),
+        _ => {
+            let kind = "urn:authenteon:problem:sensor-timeout";
+            let problem =
+                json!({"type": kind, "title": "No finger in time", "status": 408, "detail": "none"});
+            format!("event: problem\ndata: {problem}\n\n")
+        }
+    };
+    (200, format!(": still here\n\nevent: place-finger\ndata: {place}\n\n{last}").into_bytes())
+}
+
+#[test]
+fn a_verification_at_a_reader_shows_what_to_do_and_ends_with_the_decision() {
+    let cardboard = Cardboard::start(telling);
+    let id = "0b7a3c52-5a0e-4d8e-9c1a-2f6d7f0e8a11";
+    let verify = ["verify", id, "--sensor", "usb-1", "--wait", "7"];
+    let run = cardboard.ctl(&[&["--json"], &verify[..]].concat());
+    assert_eq!((run.code, &run.json()["reason"]), (4, &json!("not-matched")), "{run:?}");
+    let told: Value = serde_json::from_str(run.err.trim()).unwrap();
+    assert_eq!(told, json!({"event": "place-finger", "sensor": "usb-1", "impression": 1, "of": 1}));
+    let asked = cardboard.asked();
+    assert_eq!(asked[0].body["sample"], json!({"sensor": "usb-1", "timeout_ms": 7000}));
+    // Nothing to look at where no terminal is.
+    let quiet = cardboard.ctl(&verify);
+    assert_eq!((quiet.code, quiet.err.as_str(), quiet.out.trim()), (4, "", "refused: not-matched"));
+    let late = cardboard.ctl(&["finger", "enrol", id, "left-thumb", "--sensor", "usb-1"]);
+    assert!(late.code == 1 && late.err.contains("--wait"), "{late:?}");
+    let asked = cardboard.asked();
+    assert_eq!(asked.last().unwrap().body["samples"].as_array().unwrap().len(), 3);
+    for wrong in [&["verify", id][..], &["verify", id, "a.png", "--sensor", "usb-1"]] {
+        assert_eq!(cardboard.ctl(wrong).code, 2, "{wrong:?}");
+    }
 }

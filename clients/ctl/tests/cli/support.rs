@@ -185,7 +185,12 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, answer: Answer, ask
                     if status == 0 {
                         std::future::pending::<()>().await;
                     }
+                    let events = body.starts_with(b"event:") || body.starts_with(b":");
                     let mut response = Response::new(Full::new(Bytes::from(body)));
+                    if events {
+                        let kind = "text/event-stream".parse().unwrap();
+                        response.headers_mut().insert("content-type", kind);
+                    }
                     *response.status_mut() = status.try_into().unwrap();
                     Ok::<_, hyper::Error>(response)
                 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use axum::{Extension, Json, extract::State as Shared};
+use axum::{Extension, extract::State as Shared, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,7 +18,12 @@ use crate::{
     policy::Decision,
     request::{Caller, Nonce, RequestId},
     sample::Sample,
-    server::{State, json::Body, problem::Problem},
+    server::{
+        State,
+        json::Body,
+        live::{self, Teller, Wanted},
+        problem::Problem,
+    },
     services::DecideError,
     subject::SubjectId,
     verify::VerifyRequest,
@@ -118,7 +123,7 @@ impl DecisionBody {
 
 /// Verifies a finger against one subject (1:1).
 #[utoipa::path(post, path = "/v1/verify", tag = "decisions", request_body = VerifyBody,
-    responses((status = 200, description = "The decision", body = DecisionBody),
+    responses((status = 200, description = "The decision; at a reader, with `Accept: text/event-stream`, told on the way as for a capture", body = DecisionBody),
         (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The request_id was used for another request, or the reader is in use or not adopted", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The sample cannot be used", body = Problem, content_type = "application/problem+json"),
@@ -126,21 +131,23 @@ impl DecisionBody {
 pub(crate) async fn verify(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
+    wanted: Wanted,
     body: Body<VerifyBody>,
-) -> Result<Json<DecisionBody>, Problem> {
+) -> Result<Response, Problem> {
     let (VerifyBody { request_id, nonce, subject_id, sample }, permit) = body.into_parts();
     let asked = Asked { caller, request_id, nonce, claimed: Some(subject_id) };
     let services = state.services()?.clone();
-    asked
-        .decide(&state, sample, permit, move |Asked { caller, request_id, nonce, .. }, sample| {
+    live::answer(wanted, StatusCode::OK, |teller| {
+        asked.decide(state, sample, permit, teller, move |Asked { caller, request_id, nonce, .. }, sample| {
             services.verify(&caller, VerifyRequest { request_id, nonce, subject: subject_id, sample })
         })
-        .await
+    })
+    .await
 }
 
 /// Finds whose finger it is among all enrolled (1:N).
 #[utoipa::path(post, path = "/v1/identify", tag = "decisions", request_body = IdentifyBody,
-    responses((status = 200, description = "The decision", body = DecisionBody),
+    responses((status = 200, description = "The decision; at a reader, with `Accept: text/event-stream`, told on the way as for a capture", body = DecisionBody),
         (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The request_id was used for another request, or the reader is in use or not adopted", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The sample cannot be used", body = Problem, content_type = "application/problem+json"),
@@ -148,16 +155,18 @@ pub(crate) async fn verify(
 pub(crate) async fn identify(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
+    wanted: Wanted,
     body: Body<IdentifyBody>,
-) -> Result<Json<DecisionBody>, Problem> {
+) -> Result<Response, Problem> {
     let (IdentifyBody { request_id, nonce, sample }, permit) = body.into_parts();
     let asked = Asked { caller, request_id, nonce, claimed: None };
     let services = state.services()?.clone();
-    asked
-        .decide(&state, sample, permit, move |Asked { caller, request_id, nonce, .. }, sample| {
+    live::answer(wanted, StatusCode::OK, |teller| {
+        asked.decide(state, sample, permit, teller, move |Asked { caller, request_id, nonce, .. }, sample| {
             services.identify(&caller, IdentifyRequest { request_id, nonce, sample })
         })
-        .await
+    })
+    .await
 }
 
 /// A decision asked for, but for the sample.
@@ -174,11 +183,12 @@ impl Asked {
     /// Gets the sample, decides, and shows the decision where the finger was.
     async fn decide(
         self,
-        state: &State,
+        state: State,
         sample: PresentedBody,
         permit: OwnedSemaphorePermit,
+        teller: Teller,
         service: impl FnOnce(Self, Sample) -> Result<Decision, DecideError> + Send + 'static,
-    ) -> Result<Json<DecisionBody>, Problem> {
+    ) -> Result<DecisionBody, Problem> {
         let at_reader = match &sample {
             PresentedBody::Captured(sample) => Some(self.digest(sample.sensor.as_str())),
             PresentedBody::Sent(_) => None,
@@ -191,15 +201,15 @@ impl Asked {
             // The same request again must not ask for another finger.
             match answers().known(&name, digest, now()) {
                 Known::Answered(decision) => {
-                    return Ok(Json(DecisionBody::new(decision, self.request_id, self.nonce)));
+                    return Ok(DecisionBody::new(decision, self.request_id, self.nonce));
                 }
                 Known::Reused => return Err(DecideError::RequestIdReused.into()),
                 Known::New => {}
             }
         }
-        let (mut samples, readers, permit) = present(state, vec![sample], permit).await?;
+        let (mut samples, readers, permit) = present(&state, vec![sample], permit, &teller).await?;
         let asked = self.clone();
-        let decided = on_core(state, move || -> Result<_, Problem> {
+        let decided = on_core(&state, move || -> Result<_, Problem> {
             // One was asked for, and so one came.
             let sample = samples.pop().ok_or_else(|| Problem::bad_request("a sample is missing"))?;
             let decision = service(asked, Sample::try_from(sample)?)?;
@@ -217,7 +227,7 @@ impl Asked {
         if let Some(digest) = at_reader {
             answers().remember(name, digest, decision.clone(), now());
         }
-        Ok(Json(DecisionBody::new(decision, self.request_id, self.nonce)))
+        Ok(DecisionBody::new(decision, self.request_id, self.nonce))
     }
 
     fn digest(&self, sensor: &str) -> [u8; 32] {

@@ -1,7 +1,7 @@
 //! Fingers of a subject: enrolled from samples, listed and removed by officers.
 
 use authenteon_hal::sensor::Signal;
-use axum::{Extension, Json, extract::State as Shared, http::StatusCode};
+use axum::{Extension, Json, extract::State as Shared, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,7 +13,12 @@ use crate::{
     enrol::{EnrolError, Enrolment},
     request::Caller,
     sample::Sample,
-    server::{State, json::Body, problem::Problem},
+    server::{
+        State,
+        json::Body,
+        live::{self, Teller, Wanted},
+        problem::Problem,
+    },
     subject::{FingerPosition, FingerSummary, SubjectId},
 };
 
@@ -68,15 +73,27 @@ pub(crate) async fn enrol(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
     At(id): At<String>,
+    wanted: Wanted,
     body: Body<EnrolBody>,
-) -> Result<(StatusCode, Json<FingerBody>), Problem> {
+) -> Result<Response, Problem> {
     let subject: SubjectId = parsed(&id)?;
+    live::answer(wanted, StatusCode::CREATED, |teller| enrolled(state, caller, subject, body, teller)).await
+}
+
+/// Takes the samples, and enrols the finger.
+async fn enrolled(
+    state: State,
+    caller: Caller,
+    subject: SubjectId,
+    body: Body<EnrolBody>,
+    teller: Teller,
+) -> Result<FingerBody, Problem> {
     let (EnrolBody { position, samples }, permit) = body.into_parts();
     if samples.iter().any(|sample| matches!(sample, PresentedBody::Captured(_))) {
         // Nobody lays fingers down for what cannot be done anyway.
         worth_the_fingers(&state, subject, position, samples.len()).await?;
     }
-    let (samples, readers, permit) = present(&state, samples, permit).await?;
+    let (samples, readers, permit) = present(&state, samples, permit, &teller).await?;
     let services = state.services()?.clone();
     let enrolled = on_core(&state, move || -> Result<_, Problem> {
         let samples = samples.into_iter().enumerate();
@@ -89,8 +106,7 @@ pub(crate) async fn enrol(
     });
     let enrolled = enrolled.await.and_then(|enrolled| enrolled);
     readers.show(enrolled.as_ref().map_or_else(shown, |_| Signal::Accepted));
-    let finger = enrolled?;
-    Ok((StatusCode::CREATED, Json(finger.into())))
+    Ok(enrolled?.into())
 }
 
 /// The enrolment can succeed, as far as can be known before its samples are taken.

@@ -10,12 +10,19 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
-use super::sample::{SampleBody, SampleFormat, standard_dpi};
+use super::{
+    on_core,
+    sample::{SampleBody, SampleFormat, standard_dpi},
+};
 use crate::{
     policy::Decision,
     sample::Sample,
-    sensors::Claim,
-    server::{State, problem::Problem},
+    sensors::{Claim, Progress},
+    server::{
+        State,
+        live::{Impression, Teller},
+        problem::Problem,
+    },
 };
 
 /// One impression of a finger: `format` and `data`, or `sensor` for the next finger that is laid on that
@@ -130,13 +137,18 @@ pub(super) struct Readers(Vec<Claim>);
 
 impl Readers {
     /// The next finger at a reader.
-    async fn take(&mut self, state: &State, sample: &SensorSample) -> Result<Frame, Problem> {
+    async fn take(
+        &mut self,
+        state: &State,
+        sample: &SensorSample,
+        progress: Progress,
+    ) -> Result<Frame, Problem> {
         let limit = sample.timeout_ms.into();
         if let Some(claim) = self.0.iter().find(|claim| *claim.id() == sample.sensor) {
-            return Ok(claim.capture(limit).await?);
+            return Ok(claim.capture(limit, progress).await?);
         }
         let claim = state.sensors.claim(&sample.sensor)?;
-        let taken = claim.capture(limit).await;
+        let taken = claim.capture(limit, progress).await;
         self.0.push(claim);
         Ok(taken?)
     }
@@ -166,7 +178,7 @@ pub(super) fn shown(problem: &Problem) -> Signal {
 }
 
 /// Gets what a request presents: what was sent as it is, with its place in memory, and what is to be
-/// taken from the readers, one finger after the other.
+/// taken from the readers, one finger after the other, which the teller tells of.
 ///
 /// # Errors
 /// A problem of the sample that could not be taken.
@@ -174,6 +186,7 @@ pub(super) async fn present(
     state: &State,
     samples: Vec<PresentedBody>,
     permit: OwnedSemaphorePermit,
+    teller: &Teller,
 ) -> Result<(Vec<Presented>, Readers, Option<OwnedSemaphorePermit>), Problem> {
     let mut readers = Readers::default();
     let captured = samples.iter().filter(|sample| matches!(sample, PresentedBody::Captured(_))).count();
@@ -193,11 +206,32 @@ pub(super) async fn present(
     let mut taken = Vec::new();
     for (index, sample) in samples.iter().enumerate() {
         let PresentedBody::Captured(sample) = sample else { continue };
-        let frame = readers.take(state, sample).await;
+        let impression = Impression { sensor: sample.sensor.clone(), number: index + 1, of: samples.len() };
+        let frame = readers.take(state, sample, teller.progress(&impression)).await;
         let frame = frame.map_err(|problem| if single { problem } else { problem.of_sample(index) })?;
+        if teller.is_heard() {
+            judge(state, &frame, &impression, teller).await?;
+        }
         taken.push(Presented::Frame(frame));
     }
     Ok((taken, readers, None))
+}
+
+/// Tells what a frame is worth while there is still somebody to do better.
+async fn judge(
+    state: &State,
+    frame: &Frame,
+    impression: &Impression,
+    teller: &Teller,
+) -> Result<(), Problem> {
+    let frame = frame.clone();
+    let (quality, hint) = on_core(state, move || match Sample::Frame(frame).examine() {
+        Ok(examined) => (examined.extraction.quality, None),
+        Err(why) => (0, Some(why.to_string())),
+    })
+    .await?;
+    teller.quality(impression, quality, hint);
+    Ok(())
 }
 
 #[cfg(test)]

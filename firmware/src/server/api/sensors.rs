@@ -8,7 +8,7 @@ use authenteon_hal::{
     selftest::{self, Checked, Verdict},
     sensor::Signal,
 };
-use axum::{Json, extract::State as Shared};
+use axum::{Json, extract::State as Shared, http::StatusCode, response::Response};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,7 +24,12 @@ use crate::{
     reader::{Adoption, Adoptions, Standing},
     sample::Sample,
     sensors::ReaderState,
-    server::{State, json::Body, problem::Problem},
+    server::{
+        State,
+        json::Body,
+        live::{self, Impression, Teller, Wanted},
+        problem::Problem,
+    },
     services::Services,
 };
 
@@ -280,7 +285,7 @@ pub(crate) async fn list(Shared(state): Shared<State>) -> Json<SensorsBody> {
 /// Takes the next finger that is laid on a reader.
 #[utoipa::path(post, path = "/v1/sensors/{id}/capture", tag = "sensors", request_body = CaptureBody,
     params(("id" = String, Path, description = "The reader")),
-    responses((status = 200, description = "The frame", body = CapturedBody),
+    responses((status = 200, description = "The frame. With `Accept: text/event-stream` on the way `place-finger`, `hold`, `lift` and `quality`, and this as `result` (or a problem as `problem`) at the end", body = CapturedBody),
         (status = 404, description = "There is no such reader", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "No finger was laid down in time", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The reader is in use, or no administrator has adopted it", body = Problem, content_type = "application/problem+json"),
@@ -288,14 +293,26 @@ pub(crate) async fn list(Shared(state): Shared<State>) -> Json<SensorsBody> {
 pub(crate) async fn capture(
     Shared(state): Shared<State>,
     At(id): At<String>,
+    wanted: Wanted,
     body: Body<CaptureBody>,
-) -> Result<Json<CapturedBody>, Problem> {
+) -> Result<Response, Problem> {
     let sensor: ReaderId = parsed(&id)?;
     let limit = body.timeout_ms.into();
     // Nobody else's body waits for this finger.
     drop(body);
+    live::answer(wanted, StatusCode::OK, |teller| taken(state, sensor, limit, teller)).await
+}
+
+/// The next finger.
+async fn taken(
+    state: State,
+    sensor: ReaderId,
+    limit: Duration,
+    teller: Teller,
+) -> Result<CapturedBody, Problem> {
+    let impression = Impression { sensor: sensor.clone(), number: 1, of: 1 };
     let claim = state.sensors.claim(&sensor)?;
-    let frame = claim.capture(limit).await?;
+    let frame = claim.capture(limit, teller.progress(&impression)).await?;
     let captured = on_core(&state, move || -> Result<_, Problem> {
         let png = encode::png(&frame).map_err(|why| Problem::internal(&why))?;
         let (width, height, dpi) = (frame.width(), frame.height(), u32::from(frame.dpi().get()));
@@ -307,12 +324,15 @@ pub(crate) async fn capture(
         Ok(CapturedBody { sensor, format, data, width, height, dpi, quality, hint })
     });
     let captured = captured.await.and_then(|captured| captured);
+    if let Ok(captured) = &captured {
+        teller.quality(&impression, captured.quality, captured.hint.clone());
+    }
     claim.show(match &captured {
         Ok(CapturedBody { hint: None, .. }) => Signal::Accepted,
         Ok(_) => Signal::Retry,
         Err(problem) => shown(problem),
     });
-    captured.map(Json)
+    captured
 }
 
 /// Tests a reader: that it answers, shows its lights, sees nothing where nothing is, and takes a frame.
