@@ -1,3 +1,5 @@
+//! Accounts: signing in, in every way that fails, and what an account leaves behind.
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},

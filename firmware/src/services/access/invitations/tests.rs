@@ -1,3 +1,5 @@
+//! Invitations: a code is good once, for a while, and for who knows all of it.
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
