@@ -2,9 +2,11 @@
 
 use std::{
     fmt,
+    sync::LazyLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use authenteon_hal::clock::{Clock as _, SystemClock as MonotonicClock};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -83,10 +85,18 @@ impl TryFrom<String> for Timestamp {
     }
 }
 
+/// When this process first asked.
+static STARTED: LazyLock<MonotonicClock> = LazyLock::new(MonotonicClock::new);
+
 /// Where services get the time from.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// Now. It can be set, forward and back: what must not end early does not run on it.
     fn now(&self) -> Timestamp;
+
+    /// Time since some moment of this process, which nobody can set.
+    fn running(&self) -> Duration {
+        STARTED.now()
+    }
 }
 
 /// The clock of the machine, from [`FLOOR`] on.

@@ -10,6 +10,7 @@ mod clock;
 mod load;
 mod metrics;
 mod panel;
+mod policy;
 mod sensors;
 mod tpm;
 mod update;
@@ -18,7 +19,6 @@ mod watchdog;
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use authenteon_hal::{discovery::SerialReader, panel::Wire};
-use authenteon_matcher::Fmr;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
@@ -29,12 +29,13 @@ pub use clock::ClockSection;
 pub use load::{Loaded, load};
 pub use metrics::Metrics;
 pub use panel::{FrontPanel, PanelPart};
+pub use policy::PolicyValues;
 pub use sensors::{Sensors, SerialModel, SerialPort};
 pub use tpm::TpmSection;
 pub use update::Update;
 pub use watchdog::Watchdog;
 
-use crate::policy::{Fpir, Policy};
+use crate::policy::Policy;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -164,32 +165,6 @@ pub struct StoreSection {
     pub hold_format: bool,
 }
 
-/// Thresholds as people write them.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct PolicyValues {
-    /// One false match in so many verifications.
-    pub verify_one_in: f64,
-    /// One false identification in so many searches.
-    pub identify_one_in: f64,
-    /// Impressions of an enrolment.
-    pub impressions: usize,
-    /// Least quality at enrolment.
-    pub enrol_quality: u8,
-}
-
-impl Default for PolicyValues {
-    fn default() -> Self {
-        let policy = Policy::default();
-        Self {
-            verify_one_in: 1.0 / policy.verify.get(),
-            identify_one_in: 1.0 / policy.identify.get(),
-            impressions: policy.impressions,
-            enrol_quality: policy.enrol_quality,
-        }
-    }
-}
-
 /// Bounds on what clients may use.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -289,11 +264,8 @@ impl Loaded {
             return error("", "version", "this program reads version 1");
         }
         self.policy()?;
-        if c.policy.impressions == 0 || c.policy.impressions > Policy::default().most_impressions {
-            return error("policy", "impressions", "an enrolment takes 1 to 10 impressions");
-        }
-        if c.policy.enrol_quality > 100 {
-            return error("policy", "enrol-quality", "qualities go from 0 to 100");
+        if let Err((key, why)) = c.policy.lockout.check() {
+            return error("policy.lockout", key, why);
         }
         for (key, value) in [
             ("connections", c.limits.connections as u64),
@@ -339,18 +311,9 @@ impl Loaded {
                 warnings.push(Warning { place: self.place(section, key), why: why.to_owned() });
             }
         };
-        warn(
-            c.policy.verify_one_in < 1000.0,
-            "policy",
-            "verify-one-in",
-            "one stranger in fewer than 1000 is let in",
-        );
-        warn(
-            c.policy.impressions < 3,
-            "policy",
-            "impressions",
-            "three impressions miss four times less often than one",
-        );
+        for (section, key, why) in c.policy.doubts() {
+            warn(true, section, key, why);
+        }
         warn(c.server.listen.port() != PORT, "server", "listen", "clients look for port 3411");
         warn(c.server.listen.ip().is_loopback(), "server", "listen", "only this machine can connect");
         warn(
@@ -373,21 +336,9 @@ impl Loaded {
     /// # Errors
     /// [`ConfigError::Value`].
     pub fn policy(&self) -> Result<Policy, ConfigError> {
-        let values = &self.config.policy;
-        let error = |key: &str| ConfigError::Value {
+        self.config.policy.policy().map_err(|(key, why)| ConfigError::Value {
             place: self.place("policy", key),
-            why: "one in how many, from 1 to 1000000".to_owned(),
-        };
-        let sane = |one_in: f64| (1.0..=1e6).contains(&one_in).then(|| 1.0 / one_in);
-        let verify = sane(values.verify_one_in).and_then(Fmr::new).ok_or_else(|| error("verify-one-in"))?;
-        let identify =
-            sane(values.identify_one_in).and_then(Fpir::new).ok_or_else(|| error("identify-one-in"))?;
-        Ok(Policy {
-            verify,
-            identify,
-            impressions: values.impressions,
-            enrol_quality: values.enrol_quality,
-            ..Policy::default()
+            why: why.to_owned(),
         })
     }
 

@@ -9,7 +9,9 @@ use crate::{
     policy::Policy,
     request::Caller,
     sample::{Sample, SampleError},
-    services::{FingerKey, FingerRecord, Services, encode_views, finger_key, put_subject},
+    services::{
+        Factors, FingerKey, FingerRecord, Services, encode_views, finger_key, put_factors, put_subject,
+    },
     store::{Change, StoreError, Table},
     subject::{FingerPosition, FingerSummary, SubjectId},
 };
@@ -158,11 +160,20 @@ impl Services {
             return Err(EnrolError::UnknownFinger);
         }
         let key: FingerKey = (subject, position);
-        let changes = vec![
+        let mut changes = vec![
             put_subject(subject, &record)?,
             Change::Delete { table: Table::Fingers, key: finger_key(&key) },
         ];
+        // Another finger that is enrolled there one day raises no alarm.
+        let mut factors = Factors::clone(&self.inner.factors_of(subject));
+        let marked = factors.duress.remove(&position);
+        if marked {
+            changes.push(put_factors(subject, &factors)?);
+        }
         self.inner.commit(by, &changes, &Event::FingerRemoved { subject, position })?;
+        if marked {
+            self.inner.keep_factors(subject, factors);
+        }
         self.inner.gallery.change(|gallery| {
             gallery.remove(&key);
         });

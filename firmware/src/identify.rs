@@ -1,16 +1,18 @@
 //! Identification: whose finger is this, among everybody's?
 
+use authenteon_hal::discovery::ReaderId;
 use authenteon_matcher::Score;
 use sha2::{Digest, Sha256};
 
 use crate::{
     audit::Event,
-    policy::{Decision, Evidence, decide},
+    factor::Pin,
+    policy::{Decision, Evidence, Operation, Presented, Verdict, judge},
     request::{Caller, Nonce, RequestId},
     sample::Sample,
-    services::{DecideError, Services},
+    services::{DecideError, Services, lockout::Attempt},
     subject::{FingerPosition, SubjectId},
-    verify::name,
+    verify::{Asked, Judged, name, pin_digest, wrong_pin},
 };
 
 /// An identification asked for.
@@ -21,6 +23,10 @@ pub struct IdentifyRequest {
     pub nonce: Nonce,
     /// The probe.
     pub sample: Sample,
+    /// What the person knows.
+    pub pin: Option<Pin>,
+    /// The box's own reader that took it, if one did.
+    pub sensor: Option<ReaderId>,
 }
 
 impl Services {
@@ -29,41 +35,64 @@ impl Services {
     /// # Errors
     /// [`DecideError`].
     pub fn identify(&self, by: &Caller, request: IdentifyRequest) -> Result<Decision, DecideError> {
-        let IdentifyRequest { request_id, nonce, sample } = request;
-        let asked = Sha256::new().chain_update(b"identify").chain_update(nonce.as_ref());
-        self.answered(by, request_id.clone(), asked, sample, |examined| {
-            let gallery = self.inner.gallery();
-            let impressions = gallery.impressions();
-            let evidence = match examined {
-                Ok(probe) => {
-                    // Enough for all fingers of the best, and one of the runner-up.
-                    let found = gallery.search(&probe, FingerPosition::ALL.len() + 1);
-                    let mut candidates: Vec<(SubjectId, Score)> = Vec::new();
-                    for candidate in found {
-                        if candidates.iter().all(|(subject, _)| *subject != candidate.key.0) {
-                            candidates.push((candidate.key.0, candidate.score));
+        let IdentifyRequest { request_id, nonce, sample, pin, sensor } = request;
+        let body = Sha256::new()
+            .chain_update(b"identify")
+            .chain_update(nonce.as_ref())
+            .chain_update(pin_digest(pin.as_ref()));
+        let asked = Asked {
+            attempt: Attempt { by, claimed: None, sensor: sensor.as_ref() },
+            told: self.policy_for(by, Operation::Identify),
+            presented: Presented { fingers: 1, pin: pin.is_some(), wrong_pin: false },
+        };
+        let answer =
+            self.answered(asked, request_id.clone(), body, vec![sample], |examined, mut circumstances| {
+                let gallery = self.inner.gallery();
+                let impressions = gallery.impressions();
+                let (mut best, mut duress) = (None, false);
+                let evidence = match examined {
+                    Ok(probes) => {
+                        // Enough for all fingers of the best, and one of the runner-up. One was presented.
+                        let search = |probe| gallery.search(probe, FingerPosition::ALL.len() + 1);
+                        let found = probes.first().map(search).unwrap_or_default();
+                        let mut candidates: Vec<(SubjectId, Score)> = Vec::new();
+                        for candidate in found {
+                            if candidates.is_empty() {
+                                best = Some(candidate.key);
+                            }
+                            if candidates.iter().all(|(subject, _)| *subject != candidate.key.0) {
+                                candidates.push((candidate.key.0, candidate.score));
+                            }
                         }
+                        let factors =
+                            best.map(|(subject, _)| self.inner.factors_of(subject)).unwrap_or_default();
+                        circumstances.presented.wrong_pin = wrong_pin(pin.as_ref(), factors.pin.as_ref());
+                        duress = best.is_some_and(|(_, position)| factors.duress.contains(&position));
+                        Evidence::Identification { impressions, candidates }
                     }
-                    Evidence::Identification { impressions, candidates }
-                }
-                Err(evidence) => evidence,
-            };
-            let verdict = decide(&self.inner.policy, &evidence);
-            let subject = match &verdict.decision {
-                Decision::Accept { subject } => Some(*subject),
-                Decision::Refuse { .. } | Decision::Retry { .. } => None,
-            };
-            let event = Event::Identified {
-                request: request_id.into(),
-                subject,
-                decision: name(&verdict.decision).to_owned(),
-                why: verdict.why.to_owned(),
-                score: verdict.score.map(Score::get),
-                needed: verdict.needed.map(Score::get),
-                impressions,
-                basis: None,
-            };
-            (verdict, event)
-        })
+                    Err(evidence) => evidence,
+                };
+                let event = move |verdict: &Verdict| Event::Identified {
+                    request: request_id.into(),
+                    subject: match &verdict.decision {
+                        Decision::Accept { subject } => Some(*subject),
+                        Decision::Refuse { .. } | Decision::Retry { .. } => None,
+                    },
+                    decision: name(&verdict.decision).to_owned(),
+                    why: verdict.why.to_owned(),
+                    score: verdict.score.map(Score::get),
+                    needed: verdict.needed.map(Score::get),
+                    impressions,
+                    basis: None,
+                    duress: duress && matches!(verdict.decision, Decision::Accept { .. }),
+                };
+                Judged { verdict: judge(&circumstances, &evidence), event, also: Vec::new() }
+            })?;
+        if let (true, Decision::Accept { subject }) = (answer.is_new, &answer.decision) {
+            let told = self.policy_for(by, Operation::Verify);
+            let grace = self.policy_with(&told, &self.inner.factors_of(*subject).groups).grace_seconds;
+            self.note_grace(by, *subject, grace, &answer.decision);
+        }
+        Ok(answer.decision)
     }
 }

@@ -16,6 +16,7 @@ pub mod console;
 pub mod credential;
 mod demo;
 mod enrol;
+pub mod factor;
 pub mod forward;
 pub mod gallery;
 pub mod heartbeat;

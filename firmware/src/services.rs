@@ -10,28 +10,32 @@ use std::{
 };
 
 use authenteon_matcher::{
-    Minutia, MinutiaKind, Template, TemplateError,
+    TemplateError,
     search::{Finger, Gallery},
 };
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     audit::{ChainError, Event, Head},
-    clock::{Clock, Timestamp},
+    clock::Clock,
     gallery::{self, SharedGallery},
     memory::{Answers, InProgress, SeenSamples},
     observe::{Observer, Step, timed},
     policy::Policy,
     request::{Caller, ClientId, Role},
     sample::SampleError,
-    store::{Change, Room, Store, Table},
-    subject::{FingerPosition, FingerSummary, NewSubject, Subject, SubjectId, SubjectName},
+    store::{Change, Room, Store, Table, Ticket},
+    subject::{FingerPosition, NewSubject, Subject, SubjectId},
 };
 
 /// What the server reads of the store, and nothing else: how it fails, how it is protected, and how large it is.
 pub(crate) use crate::store::{
     AtRest, Extent, KeyError, Master, NoPassphrase, Passphrase, Stats, StoreError,
+};
+
+pub(crate) use self::{
+    factors::{Factors, put_factors},
+    record::{FingerRecord, SubjectRecord, put_subject},
 };
 
 pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
@@ -41,11 +45,18 @@ mod at_rest;
 mod audit;
 mod backup;
 mod clients;
+mod decoy;
+mod factors;
+mod grace;
+pub(crate) mod lockout;
 mod lost;
 mod policy;
 mod readers;
+mod record;
 mod restore;
+mod restrictions;
 mod rights;
+mod second_factors;
 mod upkeep;
 
 pub(crate) use self::access::{Admission, Bearer};
@@ -57,13 +68,20 @@ pub use self::{
     audit::{
         AuditError, AuditPage, AuditSettings, Batch, Check, CheckState, Cursor, Finding, Verdict, Wanted,
     },
+    factors::SubjectChange,
+    lockout::Failed,
     readers::ReaderError,
     restore::{RestoreOptions, RestoreReport},
+    restrictions::RestrictionError,
     rights::{Proof, RightsError},
+    second_factors::PinError,
     upkeep::{Job, Task, TaskState, UpkeepError},
 };
 
-use self::{clients::Known, lost::Lost, readers::Readers};
+use self::{
+    clients::Known, factors::EverybodysFactors, grace::Graces, lockout::Lockouts, lost::Lost,
+    readers::Readers, record::parse_subject, restrictions::Restrictions,
+};
 
 /// Samples remembered against replay.
 const SAMPLES_REMEMBERED: usize = 65_536;
@@ -72,12 +90,14 @@ const ANSWERS_REMEMBERED: usize = 4096;
 const ANSWERS_LIVE: Duration = Duration::from_secs(600);
 
 /// What is read at the start, in one go.
-const READ_AT_START: [Table; 9] = [
+const READ_AT_START: [Table; 11] = [
     Table::Fingers,
     Table::About,
     Table::Clients,
     Table::Revocations,
     Table::Policy,
+    Table::Counters,
+    Table::Factors,
     Table::Readers,
     Table::Invitations,
     Table::Accounts,
@@ -112,6 +132,14 @@ pub(crate) struct Inner {
     rebuilding: Mutex<Option<(u64, u64)>>,
     /// Who holds a certificate of the box, as the store has it.
     known: Mutex<Known>,
+    /// Who failed, and has to wait. Taken before the end of the chain.
+    lockouts: Mutex<Lockouts>,
+    /// What is kept of people beside names and fingers.
+    factors: EverybodysFactors,
+    /// What holds for some beyond the policy.
+    restrictions: Restrictions,
+    /// Who was accepted by a finger a moment ago.
+    graces: Graces,
     /// Which readers were adopted.
     readers: Mutex<Readers>,
     /// What was given out beside.
@@ -175,37 +203,6 @@ pub struct Counts {
     pub impressions: usize,
 }
 
-/// A subject as it is stored.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SubjectRecord {
-    name: SubjectName,
-    created: Timestamp,
-    pub(crate) fingers: Vec<FingerRecord>,
-}
-
-/// A finger's summary as it is stored with its subject.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FingerRecord {
-    pub(crate) position: FingerPosition,
-    pub(crate) impressions: usize,
-    pub(crate) quality: u8,
-}
-
-impl From<FingerRecord> for FingerSummary {
-    fn from(record: FingerRecord) -> Self {
-        Self { position: record.position, impressions: record.impressions, quality: record.quality }
-    }
-}
-
-impl SubjectRecord {
-    fn subject(&self, id: SubjectId) -> Subject {
-        let fingers = self.fingers.iter().map(|f| (*f).into()).collect();
-        Subject { id, name: self.name.clone(), created: self.created, fingers }
-    }
-}
-
 impl Services {
     /// Opens the services on a store and fills the gallery from it.
     ///
@@ -214,7 +211,8 @@ impl Services {
     pub fn open(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let epoch = store.epoch();
         let (mut restoring, mut known, mut rules) = (None, Known::default(), None);
-        let mut lost = Lost::default();
+        let (mut lost, mut lockouts, started) = (Lost::default(), Lockouts::default(), clock.running());
+        let (factors, restrictions) = (EverybodysFactors::default(), Restrictions::default());
         let mut readers = Readers::default();
         let mut given = access::Found::default();
         let mut gallery = gallery::fill(None, |page| {
@@ -225,7 +223,10 @@ impl Services {
                     match fact.table {
                         Table::About if lost.read(fact) => {}
                         _ if given.read(fact) => {}
-                        Table::Policy => rules = policy::read(fact).or(rules),
+                        Table::Policy if restrictions.read(fact)? => {}
+                        Table::Policy => rules = policy::read(fact).or(rules.take()),
+                        Table::Factors => factors.read(fact)?,
+                        Table::Counters => lockouts.read(fact, started)?,
                         Table::Readers => readers.read(fact)?,
                         Table::About => restoring = Inner::was_restoring(fact).or(restoring),
                         _ => known.read(fact)?,
@@ -236,7 +237,9 @@ impl Services {
         })?;
         if restoring.is_some() {
             gallery = Gallery::new();
+            factors.clear();
         }
+        lockouts.settle_strays(|id| FingerPosition::ALL.iter().any(|p| gallery.get(&(id, *p)).is_some()));
         let gallery = Arc::new(SharedGallery::new(gallery));
         let head = Head::of(store.as_ref())?;
         let seen = SeenSamples::new(*Uuid::new_v4().as_bytes(), SAMPLES_REMEMBERED);
@@ -253,15 +256,20 @@ impl Services {
             answers: Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE)),
             rebuilding: Mutex::default(),
             known: Mutex::new(known),
+            lockouts: Mutex::new(lockouts),
+            factors,
+            restrictions,
+            graces: Graces::default(),
             readers: Mutex::new(readers),
             in_progress: InProgress::default(),
             auditing: audit::Auditing::default(),
             tasks: upkeep::Tasks::default(),
-            decoy: decoy()?,
+            decoy: decoy::decoy()?,
             observer: OnceLock::new(),
         };
         gallery::warm_up(&inner.gallery);
         let inner = Arc::new(inner);
+        lockout::keep_waits(&inner);
         inner.keep_rules(rules);
         inner.keep_lost(&lost)?;
         if let Some(store) = restoring {
@@ -312,8 +320,14 @@ impl Services {
         self.inner.room_for_people()?;
         let id = SubjectId::random();
         let record = SubjectRecord { name: new.name, created: self.inner.clock.now(), fingers: Vec::new() };
-        self.inner.commit(by, &[put_subject(id, &record)?], &Event::SubjectCreated { subject: id })?;
-        Ok(record.subject(id))
+        let mut changes = vec![put_subject(id, &record)?];
+        let factors = Factors { groups: new.groups, ..Factors::default() };
+        if factors != Factors::default() {
+            changes.push(put_factors(id, &factors)?);
+        }
+        self.inner.commit(by, &changes, &Event::SubjectCreated { subject: id })?;
+        self.inner.keep_factors(id, factors.clone());
+        Ok(record.subject(id, &factors))
     }
 
     /// One subject.
@@ -322,7 +336,8 @@ impl Services {
     /// [`SubjectError`].
     pub fn subject(&self, id: SubjectId) -> Result<Subject, SubjectError> {
         self.inner.people_may_change()?;
-        Ok(self.inner.subject(id)?.ok_or(SubjectError::Unknown)?.subject(id))
+        let record = self.inner.subject(id)?.ok_or(SubjectError::Unknown)?;
+        Ok(record.subject(id, &self.inner.factors.of(id)))
     }
 
     /// Up to `limit` subjects in the order of their ids, from the first after `after`.
@@ -335,7 +350,7 @@ impl Services {
         let page = self.inner.store.scan(Table::Subjects, after, limit)?;
         let subjects = page.iter().map(|(key, value)| {
             let id = subject_of(key)?;
-            Ok(parse_subject(id, value)?.subject(id))
+            Ok(parse_subject(id, value)?.subject(id, &self.inner.factors.of(id)))
         });
         subjects.collect()
     }
@@ -353,7 +368,11 @@ impl Services {
         // All that there could be: nothing of the person stays because a record does not list it.
         let fingers = FingerPosition::ALL.map(|position| (id, position));
         changes.extend(fingers.iter().map(|f| Change::Delete { table: Table::Fingers, key: finger_key(f) }));
+        changes.push(Change::Delete { table: Table::Factors, key: id.as_bytes().to_vec() });
+        changes.push(self.inner.lockout_of(id));
         self.inner.commit(by, &changes, &Event::SubjectDeleted { subject: id })?;
+        self.inner.forget_lockout(id);
+        self.inner.forget_factors(id);
         self.inner.gallery.change(|gallery| {
             for finger in &fingers {
                 gallery.remove(finger);
@@ -427,18 +446,21 @@ impl Inner {
     }
 
     fn commit_once(&self, by: &Caller, changes: &[Change], event: &Event) -> Result<(), StoreError> {
-        let ticket = {
-            let mut chain = self.chain_now()?;
-            let epoch = chain.epoch;
-            let now = self.clock.now();
-            let (record, next) = chain.head.append(now, by, event.clone())?;
-            let tombstone = self.tombstone(event, now, next.number());
-            let changes = changes.iter().cloned().chain(tombstone).chain([record]).collect();
-            let ticket = self.store.submit(changes, epoch)?;
-            chain.head = next;
-            ticket
-        };
+        let ticket = self.submit(by, changes, event)?;
         self.store.wait(&ticket)
+    }
+
+    /// Submits changes with the record that tells of them, without waiting until they are durable.
+    fn submit(&self, by: &Caller, changes: &[Change], event: &Event) -> Result<Ticket, StoreError> {
+        let mut chain = self.chain_now()?;
+        let epoch = chain.epoch;
+        let now = self.clock.now();
+        let (record, next) = chain.head.append(now, by, event.clone())?;
+        let tombstone = self.tombstone(event, now, next.number());
+        let changes = changes.iter().cloned().chain(tombstone).chain([record]).collect();
+        let ticket = self.store.submit(changes, epoch)?;
+        chain.head = next;
+        Ok(ticket)
     }
 }
 
@@ -452,11 +474,6 @@ fn this_box() -> Caller {
     the_box("this box")
 }
 
-pub(crate) fn put_subject(id: SubjectId, record: &SubjectRecord) -> Result<Change, StoreError> {
-    let value = serde_json::to_vec(record).map_err(|why| StoreError::Io(why.to_string()))?;
-    Ok(Change::Put { table: Table::Subjects, key: id.as_bytes().to_vec(), value })
-}
-
 fn damaged(place: String) -> StoreError {
     StoreError::Damaged { place }
 }
@@ -464,28 +481,6 @@ fn damaged(place: String) -> StoreError {
 fn subject_of(key: &[u8]) -> Result<SubjectId, StoreError> {
     let bytes = key.try_into().map_err(|_| damaged("a subject's key".to_owned()))?;
     Ok(SubjectId::from_bytes(bytes))
-}
-
-fn parse_subject(id: SubjectId, value: &[u8]) -> Result<SubjectRecord, StoreError> {
-    serde_json::from_slice(value).map_err(|_| damaged(format!("subjects/{id}")))
-}
-
-/// Three views of a finger that nobody has, as large as real ones.
-fn decoy() -> Result<Finger, TemplateError> {
-    let view = |seed: u32| {
-        let minutiae = (0..40_u32).map(|n| {
-            let spread = |step: u32, range: u32| ((n + 1) * step * (seed + 3) % range) as u16;
-            Minutia {
-                x: 500 + spread(977, 2800),
-                y: 500 + spread(1409, 3000),
-                angle: (spread(89, 256) & 0xFF) as u8,
-                kind: if n % 2 == 0 { MinutiaKind::Ending } else { MinutiaKind::Bifurcation },
-                quality: 80,
-            }
-        });
-        Template::from_minutiae(400, 400, minutiae.collect())
-    };
-    Ok(Finger::new(&(0..3).map(view).collect::<Result<Vec<_>, _>>()?))
 }
 
 #[cfg(test)]

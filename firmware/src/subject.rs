@@ -2,7 +2,7 @@
 //!
 //! Names are parsed once: what carries these types needs no further check.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -89,6 +89,38 @@ impl AsRef<str> for SubjectName {
     }
 }
 
+/// A group of subjects, whose restrictions hold for them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GroupName(String);
+
+/// A text that is no name of a group.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a group has 1 to 64 characters of a-z, 0-9, '.', '_' and '-'")]
+pub struct NotAGroup;
+
+impl TryFrom<String> for GroupName {
+    type Error = NotAGroup;
+
+    fn try_from(text: String) -> Result<Self, NotAGroup> {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(plain);
+        if fits { Ok(Self(text)) } else { Err(NotAGroup) }
+    }
+}
+
+impl From<GroupName> for String {
+    fn from(name: GroupName) -> Self {
+        name.0
+    }
+}
+
+impl AsRef<str> for GroupName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Which finger, by the codes of ISO/IEC 19794-2 table 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -169,6 +201,8 @@ impl FromStr for FingerPosition {
 pub struct NewSubject {
     /// For people.
     pub name: SubjectName,
+    /// Groups whose restrictions hold.
+    pub groups: BTreeSet<GroupName>,
 }
 
 /// A person and the fingers enrolled.
@@ -180,8 +214,14 @@ pub struct Subject {
     pub name: SubjectName,
     /// When the subject was made.
     pub created: Timestamp,
+    /// Groups whose restrictions hold.
+    pub groups: BTreeSet<GroupName>,
     /// Enrolled fingers, by position.
     pub fingers: Vec<FingerSummary>,
+    /// Whether there is a PIN.
+    pub pin: bool,
+    /// Until when a recovery code that was given is good.
+    pub recovery_code: Option<Timestamp>,
 }
 
 /// An enrolled finger, without its biometrics.
@@ -193,6 +233,8 @@ pub struct FingerSummary {
     pub impressions: usize,
     /// The worst of their qualities, 0 to 100.
     pub quality: u8,
+    /// Whether it raises a silent alarm.
+    pub duress: bool,
 }
 
 #[cfg(test)]

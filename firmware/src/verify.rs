@@ -1,18 +1,22 @@
-//! Verification: is this the finger of that subject?
+//! Verification: is this the finger of that subject, and does he know what he should?
 //!
-//! Somebody who is not enrolled is refused as a wrong finger is, after the same work.
+//! Somebody who is not enrolled is refused as a wrong finger is, after the same work; and a wrong PIN as a wrong finger,
+//! so that nobody learns which of them was wrong.
 
+use authenteon_hal::discovery::ReaderId;
 use authenteon_matcher::{Prepared, Score, search::Finger};
 use sha2::{Digest, Sha256};
 
 use crate::{
     audit::{Basis, Event},
+    factor::{Pin, PinHash, RecoveryCode},
     memory::Known,
     observe::Step,
-    policy::{Decision, Evidence, Verdict, decide},
+    policy::{Bar, Circumstances, Decision, Evidence, Operation, Policy, Presented, Verdict, judge},
     request::{Caller, Nonce, RequestId},
-    sample::{Examined, Sample},
-    services::{DecideError, Services},
+    sample::{Decoded, Examined, Sample},
+    services::{DecideError, Factors, Services, lockout::Attempt, put_factors},
+    store::Change,
     subject::{FingerPosition, SubjectId},
 };
 
@@ -24,15 +28,58 @@ pub struct VerifyRequest {
     pub nonce: Nonce,
     /// Who is claimed.
     pub subject: SubjectId,
-    /// The probe.
-    pub sample: Sample,
+    /// What the person presents.
+    pub proof: Proof,
+    /// And knows.
+    pub pin: Option<Pin>,
+    /// The box's own reader that took the first impression, if one did.
+    pub sensor: Option<ReaderId>,
+}
+
+/// What a person presents.
+pub enum Proof {
+    /// Impressions of as many different fingers.
+    Fingers(Vec<Sample>),
+    /// The code that an officer gave for a hurt finger.
+    Recovery(RecoveryCode),
+    /// Nothing: he was accepted here a moment ago.
+    Grace,
+}
+
+impl From<Sample> for Proof {
+    fn from(sample: Sample) -> Self {
+        Self::Fingers(vec![sample])
+    }
 }
 
 /// What comparing with a subject came to.
-struct Best {
+struct Compared {
     enrolled: bool,
     impressions: usize,
+    /// The worst of the probes' best scores: each of them has to pass.
     score: Score,
+    /// The fingers that they are most like.
+    fingers: Vec<FingerPosition>,
+}
+
+/// What holds whoever asks for whom, and for whom.
+pub(crate) struct Asked<'a> {
+    pub(crate) attempt: Attempt<'a>,
+    pub(crate) told: Policy,
+    pub(crate) presented: Presented,
+}
+
+/// A verdict, the record of the decision that it becomes, and what is changed with it when that is an accept.
+pub(crate) struct Judged<E> {
+    pub(crate) verdict: Verdict,
+    pub(crate) event: E,
+    pub(crate) also: Vec<Change>,
+}
+
+/// A decision, and whether it was made now.
+pub(crate) struct Answer {
+    pub(crate) decision: Decision,
+    pub(crate) is_new: bool,
 }
 
 impl Services {
@@ -41,83 +88,218 @@ impl Services {
     /// # Errors
     /// [`DecideError`].
     pub fn verify(&self, by: &Caller, request: VerifyRequest) -> Result<Decision, DecideError> {
-        let VerifyRequest { request_id, nonce, subject, sample } = request;
-        let asked = Sha256::new()
+        let VerifyRequest { request_id, nonce, subject, proof, pin, sensor } = request;
+        let body = Sha256::new()
             .chain_update(b"verify")
             .chain_update(nonce.as_ref())
-            .chain_update(subject.as_bytes());
-        self.answered(by, request_id.clone(), asked, sample, |examined| {
-            let evidence = match examined {
-                Ok(probe) => {
-                    let Best { enrolled, impressions, score } = self.best_score(subject, &probe);
-                    Evidence::Verification { claimed: subject, enrolled, impressions, score }
-                }
-                Err(evidence) => evidence,
-            };
-            let verdict = decide(&self.inner.policy, &evidence);
-            let event = Event::Verified {
-                request: request_id.into(),
+            .chain_update(subject.as_bytes())
+            .chain_update(pin_digest(pin.as_ref()));
+        let attempt = Attempt { by, claimed: Some(subject), sensor: sensor.as_ref() };
+        let told = self.policy_for(by, Operation::Verify);
+        let factors = self.inner.factors_of(subject);
+        let grace = self.policy_with(&told, &factors.groups).grace_seconds;
+        let asked = |fingers| {
+            let presented = Presented { fingers, pin: pin.is_some(), wrong_pin: false };
+            Asked { attempt, told, presented }
+        };
+        let request = request_id.clone();
+        let event = |duress: bool| {
+            move |verdict: &Verdict| Event::Verified {
+                request: request.into(),
                 claimed: subject,
                 decision: name(&verdict.decision).to_owned(),
                 why: verdict.why.to_owned(),
                 score: verdict.score.map(Score::get),
                 needed: verdict.needed.map(Score::get),
                 basis: None,
-            };
-            (verdict, event)
-        })
+                duress: duress && verdict.decision == Decision::Accept { subject },
+            }
+        };
+        let samples = match proof {
+            Proof::Fingers(samples) => samples,
+            Proof::Grace => {
+                let (asked, body) = (asked(Presented::WHATEVER_FINGERS), body.chain_update(b"grace"));
+                let answer =
+                    self.answered(asked, request_id, body, Vec::new(), |examined, mut circumstances| {
+                        circumstances.presented.wrong_pin = wrong_pin(pin.as_ref(), factors.pin.as_ref());
+                        let over = grace == 0 || !self.within_grace(by, subject);
+                        let evidence = examined.err().unwrap_or(Evidence::Grace { claimed: subject, over });
+                        Judged {
+                            verdict: judge(&circumstances, &evidence),
+                            event: event(false),
+                            also: Vec::new(),
+                        }
+                    })?;
+                return Ok(answer.decision);
+            }
+            Proof::Recovery(code) => {
+                let body = body.chain_update(b"recovery").chain_update(code.as_bytes());
+                return self.recovered(
+                    asked(Presented::WHATEVER_FINGERS),
+                    (subject, request_id),
+                    body,
+                    (&code, pin.as_ref()),
+                    event(false),
+                );
+            }
+        };
+        let answer =
+            self.answered(asked(samples.len()), request_id, body, samples, |examined, mut circumstances| {
+                let mut duress = false;
+                let evidence = match examined {
+                    Ok(probes) => {
+                        let Compared { enrolled, impressions, score, fingers } =
+                            self.compared(subject, &probes);
+                        duress = fingers.iter().any(|finger| factors.duress.contains(finger));
+                        circumstances.presented.wrong_pin = wrong_pin(pin.as_ref(), factors.pin.as_ref());
+                        Evidence::Verification { claimed: subject, enrolled, impressions, score }
+                    }
+                    Err(evidence) => evidence,
+                };
+                Judged { verdict: judge(&circumstances, &evidence), event: event(duress), also: Vec::new() }
+            })?;
+        if answer.is_new {
+            self.note_grace(by, subject, grace, &answer.decision);
+        }
+        Ok(answer.decision)
     }
 
-    /// The best score among all fingers of a subject; a decoy's when there are none.
-    fn best_score(&self, subject: SubjectId, probe: &Prepared) -> Best {
+    /// Compares probes with all fingers of a subject; with a decoy when there are none.
+    fn compared(&self, subject: SubjectId, probes: &[Prepared]) -> Compared {
         let gallery = self.inner.gallery();
-        let fingers: Vec<_> =
-            FingerPosition::ALL.iter().filter_map(|p| gallery.get(&(subject, *p))).collect();
-        let best = |enrolled, fingers: &[&Finger]| {
-            let scores = fingers.iter().map(|finger| finger.compare(probe));
-            let score = scores.fold(Score::ZERO, |best, score| if score > best { score } else { best });
-            Best { enrolled, impressions: fingers.iter().map(|finger| finger.impressions()).sum(), score }
+        let fingers: Vec<(FingerPosition, &Finger)> =
+            FingerPosition::ALL.iter().filter_map(|p| Some((*p, gallery.get(&(subject, *p))?))).collect();
+        let enrolled = !fingers.is_empty();
+        let fingers = if enrolled { fingers } else { vec![(FingerPosition::RightThumb, &self.inner.decoy)] };
+        let mut found: Vec<(FingerPosition, Score)> = Vec::with_capacity(probes.len());
+        for probe in probes {
+            let scores = fingers.iter().map(|(position, finger)| (*position, finger.compare(probe)));
+            let none = (FingerPosition::RightThumb, Score::ZERO);
+            let best = scores.fold(none, |best, one| if one.1 > best.1 { one } else { best });
+            // A finger proves itself once.
+            let again = found.iter().any(|(position, _)| *position == best.0);
+            found.push(if again { (best.0, Score::ZERO) } else { best });
+        }
+        let worst = found.iter().map(|(_, score)| *score).reduce(|a, b| if b < a { b } else { a });
+        Compared {
+            enrolled,
+            impressions: fingers.iter().map(|(_, finger)| finger.impressions()).sum(),
+            score: worst.unwrap_or(Score::ZERO),
+            fingers: found.into_iter().map(|(position, _)| position).collect(),
+        }
+    }
+
+    /// Verifies by a recovery code, which is used up with the accept.
+    fn recovered<E: FnOnce(&Verdict) -> Event>(
+        &self,
+        asked: Asked<'_>,
+        (subject, request_id): (SubjectId, RequestId),
+        body: Sha256,
+        (code, pin): (&RecoveryCode, Option<&Pin>),
+        event: E,
+    ) -> Result<Decision, DecideError> {
+        // Two who bring the same code come one after the other.
+        let _people = self.inner.people();
+        let factors = self.inner.factors_of(subject);
+        let used = Factors { recovery: None, ..Factors::clone(&factors) };
+        let also = match &factors.recovery {
+            Some(_) => vec![put_factors(subject, &used)?],
+            None => Vec::new(),
         };
-        if fingers.is_empty() { best(false, &[&self.inner.decoy]) } else { best(true, &fingers) }
+        let answer = self.answered(asked, request_id, body, Vec::new(), |examined, mut circumstances| {
+            circumstances.presented.wrong_pin = wrong_pin(pin, factors.pin.as_ref());
+            let right = factors.recovery.as_ref().is_some_and(|issued| issued.is(code, circumstances.now));
+            let evidence = examined.err().unwrap_or(Evidence::Recovery { claimed: subject, right });
+            Judged { verdict: judge(&circumstances, &evidence), event, also }
+        })?;
+        if answer.is_new && answer.decision == (Decision::Accept { subject }) {
+            self.inner.keep_factors(subject, used);
+        }
+        Ok(answer.decision)
     }
 
     /// The frame of verification and identification alike: a repeated request gets its answer again, a
-    /// replayed or unusable sample its refusal, and every new decision is in the audit before it is given.
-    pub(crate) fn answered(
+    /// replayed or unusable sample its refusal, who is barred is not looked at, and every new decision is in the
+    /// audit before it is given.
+    pub(crate) fn answered<E: FnOnce(&Verdict) -> Event>(
         &self,
-        by: &Caller,
+        asked: Asked<'_>,
         request_id: RequestId,
-        asked: Sha256,
-        sample: Sample,
-        decided: impl FnOnce(Result<Prepared, Evidence>) -> (Verdict, Event),
-    ) -> Result<Decision, DecideError> {
-        let sample = sample.decode()?;
-        let body: [u8; 32] = asked.chain_update(sample.digest).finalize().into();
-        let name = (by.id.clone(), request_id);
+        body: Sha256,
+        samples: Vec<Sample>,
+        judged: impl FnOnce(Result<Vec<Prepared>, Evidence>, Circumstances<'_>) -> Judged<E>,
+    ) -> Result<Answer, DecideError> {
+        let Asked { attempt, told, presented } = asked;
+        let samples: Vec<Decoded> = samples.into_iter().map(Sample::decode).collect::<Result<_, _>>()?;
+        let body = samples.iter().fold(body, |body, sample| body.chain_update(sample.digest));
+        let body: [u8; 32] = body.finalize().into();
+        let name = (attempt.by.id.clone(), request_id);
         let _turn = self.inner.in_progress.begin(&name);
-        let known = self.inner.answers().known(&name, &body, self.inner.clock.now());
+        let now = self.inner.clock.now();
+        let known = self.inner.answers().known(&name, &body, now);
         match known {
-            Known::Answered(decision) => return Ok(decision),
+            Known::Answered(decision) => return Ok(Answer { decision, is_new: false }),
             Known::Reused => return Err(DecideError::RequestIdReused),
             Known::New => {}
         }
-        let examined = match self.inner.timed(Step::Extraction, || sample.examine()) {
-            Ok(Examined { extraction, digest }) if !self.inner.seen_before(&digest) => {
-                Ok(Prepared::new(&extraction.template))
-            }
-            Ok(_) => Err(Evidence::Replay),
-            Err(why) => match why.retry_hint() {
-                Some(hint) => Err(Evidence::Unusable { hint }),
-                None => return Err(why.into()),
-            },
+        let of = |subject| self.policy_with(&told, &self.inner.factors_of(subject).groups);
+        // The numbers of a lockout are those of who is claimed: they are not told.
+        let rules = attempt.claimed.map_or(told.lockout, |subject| of(subject).lockout);
+        let bar = self.wait(&attempt, &rules).map(Bar::LockedOut).or_else(|| Bar::of(&told, now, &presented));
+        let examined = match bar {
+            Some(bar) => Err(Evidence::Barred(bar)),
+            None => self.inner.timed(Step::Extraction, || self.examined(samples))?,
         };
-        let (verdict, event) = self.inner.timed(Step::Comparison, || decided(examined));
-        let event = event.resting_on(Basis::new(&self.inner.policy, None));
-        self.inner.commit(by, &[], &event)?;
-        let decision = verdict.decision;
+        let circumstances = Circumstances { told: &told, of: &of, now, presented };
+        let Judged { verdict, event, also } =
+            self.inner.timed(Step::Comparison, || judged(examined, circumstances));
+        let who = match verdict.decision {
+            Decision::Accept { subject } => Some(subject),
+            _ => attempt.claimed,
+        };
+        let in_force = who.map_or_else(|| told.clone(), of);
+        let basis = Basis::new(&in_force, attempt.sensor.map(|sensor| sensor.as_str().to_owned()));
+        let event = |verdict: &Verdict| event(verdict).resting_on(basis);
+        let decision = self.settle(&attempt, &rules, (verdict, &also), event)?;
         self.inner.answers().remember(name, body, decision.clone(), self.inner.clock.now());
-        Ok(decision)
+        Ok(Answer { decision, is_new: true })
     }
+
+    /// What comes of samples: probes, or evidence without any.
+    fn examined(&self, samples: Vec<Decoded>) -> Result<Result<Vec<Prepared>, Evidence>, DecideError> {
+        let mut probes = Vec::with_capacity(samples.len());
+        for sample in samples {
+            match sample.examine() {
+                Ok(Examined { extraction, digest }) if !self.inner.seen_before(&digest) => {
+                    probes.push(Prepared::new(&extraction.template));
+                }
+                Ok(_) => return Ok(Err(Evidence::Replay)),
+                Err(why) => match why.retry_hint() {
+                    Some(hint) => return Ok(Err(Evidence::Unusable { hint })),
+                    None => return Err(why.into()),
+                },
+            }
+        }
+        Ok(Ok(probes))
+    }
+}
+
+/// Whether a PIN was presented, and is not the one that is kept. It takes as long when none is kept.
+pub(crate) fn wrong_pin(presented: Option<&Pin>, kept: Option<&PinHash>) -> bool {
+    match (presented, kept) {
+        (None, _) => false,
+        (Some(pin), Some(kept)) => !kept.is(pin),
+        (Some(pin), None) => {
+            PinHash::work_for_nobody(pin);
+            true
+        }
+    }
+}
+
+/// What a PIN adds to the digest of a request.
+pub(crate) fn pin_digest(pin: Option<&Pin>) -> [u8; 32] {
+    let digest = Sha256::new().chain_update([u8::from(pin.is_some())]);
+    digest.chain_update(pin.map(Pin::as_bytes).unwrap_or_default()).finalize().into()
 }
 
 /// The decision's name in the audit.

@@ -5,16 +5,24 @@ mod at_rest;
 mod audit;
 mod backup;
 mod db;
+mod finger;
+mod lockout;
+mod policy;
 mod profile;
 mod samples;
 mod sensor;
 mod station;
+mod subject;
+mod verify;
 
 pub(crate) use account::{AccountCommand, Login, TokenCommand};
 pub(crate) use at_rest::AtRestCommand;
 pub(crate) use audit::{AuditCommand, AuditFilter, AuditVerify};
 pub(crate) use backup::{Backup, Restore};
 pub(crate) use db::DbCommand;
+pub(crate) use finger::FingerCommand;
+pub(crate) use lockout::LockoutCommand;
+pub(crate) use policy::PolicyCommand;
 pub(crate) use profile::ProfileCommand;
 #[cfg(feature = "local")]
 pub(crate) use samples::OneImage;
@@ -23,6 +31,8 @@ pub(crate) use sensor::{OneReader, SensorCommand};
 #[cfg(feature = "local")]
 pub(crate) use sensor::{Place, Recording};
 pub(crate) use station::{StationCommand, client_name};
+pub(crate) use subject::SubjectCommand;
+pub(crate) use verify::{Known, Verify};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -157,20 +167,23 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Finger(FingerCommand),
     /// Is this the finger of that subject? (role station)
-    Verify {
-        /// The subject's id
-        subject: Uuid,
-        #[command(flatten)]
-        probe: Probe,
-    },
+    Verify(Verify),
     /// Whose finger is this? (role station)
     Identify {
         #[command(flatten)]
         probe: Probe,
+        #[command(flatten)]
+        known: Known,
     },
     /// What was decided and changed, by whom and why: read it, verify it, take it away (role auditor or administrator)
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// What a decision needs: rates, hours, waits; for everybody and for some (role administrator)
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Who failed too often, and has to wait
+    #[command(subcommand)]
+    Lockout(LockoutCommand),
     /// Fingerprint readers: the box's, or this machine's
     #[command(subcommand)]
     Sensor(SensorCommand),
@@ -231,7 +244,8 @@ impl Command {
         const UPLOAD: u64 = 600;
         match self {
             Self::Sensor(command) => command.patience(),
-            Self::Verify { probe, .. } | Self::Identify { probe } => probe.place.patience(1),
+            Self::Verify(asked) => asked.place.patience(asked.fingers),
+            Self::Identify { probe, .. } => probe.place.patience(1),
             Self::Finger(FingerCommand::Enrol { prints, .. }) => prints.place.patience(prints.impressions),
             Self::Update(_) | Self::Backup(_) | Self::Restore(_) => UPLOAD,
             _ => 0,
@@ -276,85 +290,6 @@ pub(crate) enum UpdateCommand {
     Trial,
     /// Give up the version that waits
     Discard,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SubjectCommand {
-    /// Create a subject and print its id
-    Create {
-        /// A name for people to read
-        name: String,
-    },
-    /// List all subjects
-    List,
-    /// Show one subject with its fingers
-    Show {
-        /// The subject's id
-        subject: Uuid,
-    },
-    /// Delete a subject and all its fingers
-    Delete {
-        /// The subject's id
-        subject: Uuid,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Write all that the box keeps about a subject to a file (role administrator)
-    Export {
-        /// The subject's id
-        subject: Uuid,
-        /// Where to write it
-        file: PathBuf,
-        /// The templates too (ISO/IEC 19794-2): keep the file as you would a password that cannot be changed
-        #[arg(long)]
-        templates: bool,
-        /// Replace FILE when it is there
-        #[arg(long)]
-        force: bool,
-    },
-    /// Delete a subject as delete does, and write the proof of it that the box signs
-    Erase {
-        /// The subject's id
-        subject: Uuid,
-        /// Where to write the proof; authenteonctl audit verify --proof checks it
-        #[arg(long, value_name = "FILE")]
-        proof: PathBuf,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-        /// Replace FILE when it is there
-        #[arg(long)]
-        force: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum FingerCommand {
-    /// Enrol a finger from several impressions, at least three
-    Enrol {
-        /// The subject's id
-        subject: Uuid,
-        /// Which finger
-        position: Position,
-        #[command(flatten)]
-        prints: Prints,
-    },
-    /// List a subject's fingers
-    List {
-        /// The subject's id
-        subject: Uuid,
-    },
-    /// Delete one finger of a subject
-    Delete {
-        /// The subject's id
-        subject: Uuid,
-        /// Which finger
-        position: Position,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
 }
 
 /// What to read, and what to write.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
-    policy::Rules,
+    policy::{Restriction, Rules, Scope},
     reader::{Reader, Standing},
     request::{Caller, ClientId, Role},
     store::AtRest,
@@ -66,6 +66,9 @@ pub enum Event {
         why: String,
         score: Option<f64>,
         needed: Option<f64>,
+        /// It was a finger for duress: somebody forces this person. Nobody at the station learns it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        duress: bool,
         /// Absent in records of before there was any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         basis: Option<Basis>,
@@ -78,6 +81,9 @@ pub enum Event {
         score: Option<f64>,
         needed: Option<f64>,
         impressions: usize,
+        /// As in a verification.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        duress: bool,
         /// The same.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         basis: Option<Basis>,
@@ -248,6 +254,47 @@ pub enum Event {
     },
     /// The case was closed.
     CaseClosed,
+    /// A subject has another name, or these groups.
+    SubjectChanged {
+        subject: SubjectId,
+        renamed: bool,
+        groups: Option<Vec<String>>,
+    },
+    /// A group, a station or an operation is restricted, and by nothing else any more.
+    Restricted {
+        whom: String,
+        restriction: Restriction,
+    },
+    /// It is not any more.
+    Unrestricted {
+        whom: String,
+    },
+    /// A subject has a PIN, another one than before.
+    PinSet {
+        subject: SubjectId,
+    },
+    PinRemoved {
+        subject: SubjectId,
+    },
+    /// A finger is the one for duress, or is not any more.
+    DuressMarked {
+        subject: SubjectId,
+        position: FingerPosition,
+        duress: bool,
+    },
+    /// An officer gave a code that is good once in the place of a finger.
+    RecoveryCodeIssued {
+        subject: SubjectId,
+        expires: Timestamp,
+    },
+    RecoveryCodeRevoked {
+        subject: SubjectId,
+    },
+    /// Somebody's failures were taken away, and with them what was still to be waited.
+    LockoutCleared {
+        scope: Scope,
+        id: String,
+    },
 }
 
 impl Event {

@@ -50,6 +50,8 @@ mod tests {
     fn an_alarm_is_urgent_a_replay_warns_and_an_accept_is_a_day_as_any_other() {
         for (what, expected) in [
             (json!({"event": "duress-alarm"}), Severity::Alert),
+            (json!({"event": "verified", "decision": "accept", "duress": true}), Severity::Alert),
+            (json!({"event": "duress-marked", "duress": true}), Severity::Notice),
             (json!({"event": "panel-alarm"}), Severity::Alert),
             (json!({"event": "verified", "decision": "accept", "duress": true}), Severity::Alert),
             (json!({"event": "verified", "decision": "accept", "duress": false}), Severity::Info),

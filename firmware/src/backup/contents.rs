@@ -20,9 +20,10 @@ use crate::{
 
 /// The tables that a backup holds. Not what is true of the box alone: facts about its store, and how far its own audit
 /// was forwarded.
-pub(crate) const KEPT: [Table; 13] = [
+pub(crate) const KEPT: [Table; 14] = [
     Table::Subjects,
     Table::Fingers,
+    Table::Factors,
     Table::Audit,
     Table::Policy,
     Table::Clients,
@@ -178,6 +179,11 @@ impl Contents {
                 let code = value.key.get(16).copied().and_then(FingerPosition::from_code);
                 let position = code.ok_or_else(|| unreadable(&value))?;
                 Ok(self.stays(&(id, position), erased).then_some(value))
+            }
+            Table::Factors => {
+                let key = value.key.as_slice().try_into().map_err(|_| unreadable(&value))?;
+                let id = SubjectId::from_bytes(key);
+                Ok((self.people.contains_key(&id) && !erased.person(id)).then_some(value))
             }
             _ => Ok(Some(value)),
         }

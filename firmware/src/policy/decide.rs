@@ -2,7 +2,7 @@
 
 use authenteon_matcher::Score;
 
-use super::Policy;
+use super::{Bar, Policy};
 use crate::subject::SubjectId;
 
 /// What is known when it is time to decide.
@@ -25,6 +25,22 @@ pub enum Evidence {
         impressions: usize,
         /// Best score of the best subjects, best first.
         candidates: Vec<(SubjectId, Score)>,
+    },
+    /// Nothing was looked at.
+    Barred(Bar),
+    /// A code that an officer gave stands for the finger.
+    Recovery {
+        /// Who is claimed.
+        claimed: SubjectId,
+        /// Whether it is his, and good now.
+        right: bool,
+    },
+    /// Nothing, but an accept a moment ago.
+    Grace {
+        /// Who is claimed.
+        claimed: SubjectId,
+        /// Whether it was long ago, or never.
+        over: bool,
     },
     /// The same pixels came before.
     Replay,
@@ -64,6 +80,22 @@ pub enum RefuseReason {
     GalleryTooLarge,
     /// The same sample was presented before.
     Replay,
+    /// There were too many failures before: whatever is presented is refused for so long.
+    LockedOut {
+        /// Whole seconds.
+        retry_after_s: u32,
+    },
+    /// Nobody is accepted at this hour, or this one is not.
+    OutsideHours,
+    /// Impressions of so many different fingers are needed.
+    FingersRequired {
+        /// How many.
+        fingers: u8,
+    },
+    /// A PIN is needed too.
+    PinRequired,
+    /// The grace period is over, or there is none.
+    FingerRequired,
 }
 
 impl RefuseReason {
@@ -74,6 +106,11 @@ impl RefuseReason {
             Self::NotMatched => "not-matched",
             Self::GalleryTooLarge => "gallery-too-large",
             Self::Replay => "replay",
+            Self::LockedOut { .. } => "locked-out",
+            Self::OutsideHours => "outside-hours",
+            Self::FingersRequired { .. } => "fingers-required",
+            Self::PinRequired => "pin-required",
+            Self::FingerRequired => "finger-required",
         }
     }
 }
@@ -91,12 +128,66 @@ pub struct Verdict {
     pub needed: Option<Score>,
 }
 
+/// Why there was an accept without anything new.
+const WITHIN_GRACE: &str = "within the grace period";
+
+impl Verdict {
+    /// The refusal that a bar makes of any verdict. What the verdict rests on stays, for the audit.
+    #[must_use]
+    pub fn barred(self, bar: &Bar) -> Self {
+        Self { decision: Decision::Refuse { reason: bar.reason() }, why: bar.why(), ..self }
+    }
+
+    /// Whether the person has proved himself anew, which takes failures away.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self.decision, Decision::Accept { .. }) && self.why != WITHIN_GRACE
+    }
+
+    /// Whether it counts against who tried. What bars an attempt after a match does: it tells that the finger was right,
+    /// and whoever tries copies of fingers is not to learn that for nothing.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self.decision {
+            Decision::Accept { .. } | Decision::Retry { .. } => false,
+            Decision::Refuse { reason } => match reason {
+                RefuseReason::GalleryTooLarge
+                | RefuseReason::LockedOut { .. }
+                | RefuseReason::FingerRequired => false,
+                RefuseReason::OutsideHours
+                | RefuseReason::FingersRequired { .. }
+                | RefuseReason::PinRequired => self.score.is_some(),
+                RefuseReason::NotMatched | RefuseReason::Replay => true,
+            },
+        }
+    }
+}
+
 /// Decides.
 #[must_use]
 pub fn decide(policy: &Policy, evidence: &Evidence) -> Verdict {
     let refuse =
         |reason, why, score, needed| Verdict { decision: Decision::Refuse { reason }, why, score, needed };
     match evidence {
+        Evidence::Recovery { claimed, right: true } => Verdict {
+            decision: Decision::Accept { subject: *claimed },
+            why: "recovery code",
+            score: None,
+            needed: None,
+        },
+        Evidence::Recovery { right: false, .. } => {
+            refuse(RefuseReason::NotMatched, "wrong recovery code", None, None)
+        }
+        Evidence::Grace { claimed, over: false } => Verdict {
+            decision: Decision::Accept { subject: *claimed },
+            why: WITHIN_GRACE,
+            score: None,
+            needed: None,
+        },
+        Evidence::Grace { over: true, .. } => {
+            refuse(RefuseReason::FingerRequired, "no grace period", None, None)
+        }
+        Evidence::Barred(bar) => refuse(bar.reason(), bar.why(), None, None),
         Evidence::Replay => refuse(RefuseReason::Replay, "replay", None, None),
         Evidence::Unusable { hint } => {
             Verdict { decision: Decision::Retry { hint }, why: "unusable sample", score: None, needed: None }

@@ -7,12 +7,21 @@
 //! needs is FPIR / N. When that lies below what the matcher is calibrated for, one finger does not
 //! identify anybody: the answer says so instead of guessing.
 
+mod bar;
 mod decide;
+mod hours;
+mod lockout;
+mod restriction;
 mod rules;
 
 use authenteon_matcher::{CALIBRATED_FMR_FLOOR, Fmr};
 
+pub use bar::{Bar, Circumstances, Presented, judge};
 pub use decide::{Decision, Evidence, RefuseReason, Verdict, decide};
+pub use hours::{Hours, NotHours};
+pub use lockout::{Lockout, Scope, Tally, Wait};
+pub(crate) use restriction::{LONGEST_GRACE, MOST_FINGERS};
+pub use restriction::{NotARestriction, NotWhom, Operation, Restriction, Whom};
 pub use rules::Rules;
 
 /// False positive identification rate: the share of searches by someone not enrolled that find
@@ -49,6 +58,16 @@ pub struct Policy {
     pub most_impressions: usize,
     /// Least quality of an impression at enrolment, 0 to 100.
     pub enrol_quality: u8,
+    /// How many failures are let pass.
+    pub lockout: Lockout,
+    /// Only then is anybody accepted: each list has to admit the moment, by any of its hours. None: at any time.
+    pub hours: Vec<Vec<Hours>>,
+    /// Different fingers of which one impression each is needed in a verification; at least 1.
+    pub fingers: u8,
+    /// Whether a PIN is needed too.
+    pub pin: bool,
+    /// Seconds after an accept in which the same station needs no finger of the same subject again; 0: none.
+    pub grace_seconds: u32,
 }
 
 impl Default for Policy {
@@ -60,6 +79,11 @@ impl Default for Policy {
             impressions: 3,
             most_impressions: 10,
             enrol_quality: 20,
+            lockout: Lockout::default(),
+            hours: Vec::new(),
+            fingers: 1,
+            pin: false,
+            grace_seconds: 0,
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Policy;
+use super::{Hours, Lockout, Policy};
 
 /// The rules as they are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rules {
     /// False match rate of a verification.
@@ -20,6 +20,21 @@ pub struct Rules {
     pub most_impressions: usize,
     /// Least quality of an impression at enrolment.
     pub enrol_quality: u8,
+    /// How many failures are let pass; absent in what was kept before there was a lockout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lockout: Option<Lockout>,
+    /// Hours in which anybody is accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hours: Vec<Vec<Hours>>,
+    /// Different fingers that a verification needs; absent: one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingers: Option<u8>,
+    /// Whether a PIN is needed too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<bool>,
+    /// Seconds after an accept in which no finger is needed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_seconds: Option<u32>,
 }
 
 impl From<&Policy> for Rules {
@@ -31,6 +46,11 @@ impl From<&Policy> for Rules {
             impressions: policy.impressions,
             most_impressions: policy.most_impressions,
             enrol_quality: policy.enrol_quality,
+            lockout: Some(policy.lockout),
+            hours: policy.hours.clone(),
+            fingers: (policy.fingers > 1).then_some(policy.fingers),
+            pin: policy.pin.then_some(true),
+            grace_seconds: (policy.grace_seconds > 0).then_some(policy.grace_seconds),
         }
     }
 }

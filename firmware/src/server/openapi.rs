@@ -7,8 +7,8 @@ use utoipa::OpenApi;
 use super::{
     access::{Access, ROUTES, credentials},
     api::{
-        accounts, adoption, at_rest, audit, backup, claim, decisions, diagnose, fingers, health, invitations,
-        rights, sensors, stations, subjects, support, system, tokens, upkeep,
+        accounts, adoption, at_rest, audit, backup, claim, decisions, diagnose, factors, fingers, health,
+        invitations, lockouts, policy, rights, sensors, stations, subjects, support, system, tokens, upkeep,
     },
 };
 
@@ -28,6 +28,7 @@ use super::{
         subjects::create,
         subjects::list,
         subjects::read,
+        subjects::change,
         subjects::remove,
         rights::export,
         rights::proof,
@@ -41,6 +42,19 @@ use super::{
         audit::anchor,
         audit::key,
         audit::forwarding,
+        factors::mark_duress,
+        factors::set_pin,
+        factors::remove_pin,
+        factors::give_recovery_code,
+        factors::revoke_recovery_code,
+        policy::read_policy,
+        policy::read_restriction,
+        policy::restrict,
+        policy::unrestrict,
+        lockouts::list_lockouts,
+        lockouts::unlock_subject,
+        lockouts::unlock_station,
+        lockouts::unlock_sensor,
         stations::add,
         stations::list,
         stations::rename,

@@ -28,7 +28,7 @@ impl Inner {
     /// Keeps which rules are in force, when they are others than before. A box whose disk is full decides all the same.
     pub(super) fn keep_rules(&self, before: Option<Rules>) {
         let rules = Rules::from(&self.policy);
-        if before == Some(rules) || self.store.is_earlier() {
+        if before.as_ref() == Some(&rules) || self.store.is_earlier() {
             return;
         }
         let kept =

@@ -82,8 +82,15 @@ struct Marker {
 }
 
 /// Tables that a backup fills. Of the archive and of the signed heads, what is of the store that the backup is of.
-const FILLED: [Table; 6] =
-    [Table::Fingers, Table::Subjects, Table::Counters, Table::Cookies, Table::Archive, Table::Heads];
+const FILLED: [Table; 7] = [
+    Table::Fingers,
+    Table::Subjects,
+    Table::Factors,
+    Table::Counters,
+    Table::Cookies,
+    Table::Archive,
+    Table::Heads,
+];
 
 impl Services {
     /// Reads a whole backup and says what a restore would do. The box need not be empty.
@@ -220,6 +227,9 @@ impl Services {
         let event = Event::BackupRestored { store, taken, people, fingers, erasures: erased.len() as u64 };
         Inner::commit(inner, by, &last, &event)?;
         inner.gallery.change(|gallery| *gallery = filled);
+        inner.read_lockouts()?;
+        inner.read_factors()?;
+        inner.read_restrictions()?;
         gallery::warm_up(&inner.gallery);
         Ok(())
     }
@@ -267,6 +277,7 @@ fn placed(value: Value, of: Uuid, here: Uuid) -> Option<Change> {
         Table::Heads if key.starts_with(here.as_bytes()) => None,
         Table::Subjects
         | Table::Fingers
+        | Table::Factors
         | Table::Policy
         | Table::Counters
         | Table::Cookies

@@ -1,6 +1,6 @@
 //! The services on real extractions: synthetic prints from the fixtures, through the whole way.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use authenteon_hal::Dpi;
 
@@ -14,6 +14,7 @@ use crate::{
     request::{ClientId, Nonce, RequestId, Role},
     sample::Sample,
     store::{DiskStore, MemoryStore},
+    subject::{FingerSummary, SubjectName},
     verify::VerifyRequest,
 };
 
@@ -36,7 +37,7 @@ fn services(store: Arc<dyn Store>) -> Services {
 
 fn subject(services: &Services, name: &str) -> SubjectId {
     let name = SubjectName::try_from(name.to_owned()).unwrap();
-    services.create_subject(&caller(), NewSubject { name }).unwrap().id
+    services.create_subject(&caller(), NewSubject { name, groups: BTreeSet::new() }).unwrap().id
 }
 
 fn enrol(services: &Services, subject: SubjectId, finger: u32) -> Result<FingerSummary, EnrolError> {
@@ -61,13 +62,16 @@ fn verify_as(
 ) -> Result<Decision, DecideError> {
     let request_id = RequestId::try_from(id.to_owned()).unwrap();
     let nonce = Nonce::try_from(nonce.to_owned()).unwrap();
-    services.verify(&caller(), VerifyRequest { request_id, nonce, subject, sample })
+    services.verify(
+        &caller(),
+        VerifyRequest { request_id, nonce, subject, proof: sample.into(), pin: None, sensor: None },
+    )
 }
 
 fn identify(services: &Services, sample: Sample) -> Result<Decision, DecideError> {
     let request_id = RequestId::try_from(token()).unwrap();
     let nonce = Nonce::try_from(token()).unwrap();
-    services.identify(&caller(), IdentifyRequest { request_id, nonce, sample })
+    services.identify(&caller(), IdentifyRequest { request_id, nonce, sample, pin: None, sensor: None })
 }
 
 #[test]
@@ -239,7 +243,7 @@ fn on_a_full_disk_nobody_is_enrolled_those_enrolled_are_decided_on_and_subjects_
     store.set_room(Room::Decisions);
     let full = StoreError::Full;
     let name = SubjectName::try_from("Eve".to_owned()).unwrap();
-    let created = services.create_subject(&caller(), NewSubject { name });
+    let created = services.create_subject(&caller(), NewSubject { name, groups: BTreeSet::new() });
     assert_eq!(created, Err(SubjectError::Store(full.clone())));
     assert_eq!(enrol(&services, bob, 126), Err(EnrolError::Store(full.clone())));
     assert_eq!(verify(&services, ada, print(125, 4)).unwrap(), ACCEPTED(ada));

@@ -331,7 +331,7 @@ mod tests {
         let services = services(store.clone());
         for number in 0..20 {
             let name = SubjectName::try_from(format!("Ada {number}")).unwrap();
-            services.create_subject(&boss(), NewSubject { name }).unwrap();
+            services.create_subject(&boss(), NewSubject { name, groups: Default::default() }).unwrap();
         }
         store.wait_until_indexed();
         let stats = services.store_stats().unwrap();

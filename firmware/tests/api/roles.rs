@@ -27,6 +27,7 @@ async fn operations(anybody: &Client) -> Vec<Operation> {
         let path = path
             .replace("{id}", "0b7a3c52-5a0e-4d8e-9c1a-2f6d7f0e8a11")
             .replace("{position}", "left-thumb")
+            .replace("{kind}", "group")
             .replace("{name}", "nobody");
         for (method, operation) in methods.as_object().unwrap() {
             let list = |key: &str| -> Vec<String> {

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::understand;
-use crate::args::Probe;
+use crate::args::{Known, Probe, Verify};
 use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::live::Live;
 use crate::outcome::Outcome;
+use crate::passphrase;
 use crate::sample;
 
 #[derive(Deserialize)]
@@ -24,6 +25,8 @@ struct Answer {
     decision: Decision,
     subject_id: Option<String>,
     reason: Option<String>,
+    /// On a lockout.
+    retry_after_s: Option<u64>,
     hint: Option<String>,
     request_id: String,
     nonce: String,
@@ -39,43 +42,65 @@ enum Decision {
 
 /// Is this the finger of that subject?
 pub(crate) async fn verify(
-    subject: Uuid,
-    probe: &Probe,
+    asked: &Verify,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
     live: Live,
 ) -> Result<Outcome, CtlError> {
-    ask("/v1/verify", json!({"subject_id": subject}), probe, connect, live).await
+    let mut body = json!({"subject_id": asked.subject});
+    with_pin(&mut body, &asked.known)?;
+    let place = &asked.place;
+    match (&place.sensor, &asked.recovery_code_file, asked.files.as_slice()) {
+        (Some(sensor), ..) if asked.fingers == 1 => body["sample"] = place.sample(sensor),
+        (Some(sensor), ..) => {
+            body["samples"] = (0..asked.fingers).map(|_| place.sample(sensor)).collect();
+        }
+        (None, Some(file), _) => body["recovery_code"] = json!(passphrase::given(Some(file), "")?),
+        (None, None, _) if asked.grace => body["grace"] = json!(true),
+        (None, None, [file]) => body["sample"] = sample::read(file, asked.dpi)?,
+        (None, None, files) => body["samples"] = json!(sample::read_all(files, asked.dpi)?),
+    }
+    ask("/v1/verify", body, connect, place.sensor.as_ref().map(|_| live)).await
+}
+
+/// With what the person knows.
+fn with_pin(body: &mut Value, known: &Known) -> Result<(), CtlError> {
+    if let Some(file) = &known.pin_file {
+        body["pin"] = json!(passphrase::given(Some(file), "")?);
+    }
+    Ok(())
 }
 
 /// Whose finger is this?
 pub(crate) async fn identify(
     probe: &Probe,
+    known: &Known,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
     live: Live,
 ) -> Result<Outcome, CtlError> {
-    ask("/v1/identify", json!({}), probe, connect, live).await
+    let sample = match (&probe.place.sensor, &probe.file) {
+        (Some(sensor), _) => probe.place.sample(sensor),
+        (None, Some(file)) => sample::read(file, probe.dpi)?,
+        (None, None) => return Err(CtlError::Usage("an IMAGE, or --sensor READER".to_owned())),
+    };
+    let mut body = json!({"sample": sample});
+    with_pin(&mut body, known)?;
+    ask("/v1/identify", body, connect, probe.place.sensor.as_ref().map(|_| live)).await
 }
 
+/// Asks, and where a finger is waited for shows how far it is.
 async fn ask(
     path: &str,
     mut body: Value,
-    probe: &Probe,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
-    live: Live,
+    live: Option<Live>,
 ) -> Result<Outcome, CtlError> {
     let (request_id, nonce) = (Uuid::new_v4().to_string(), nonce()?);
     body["request_id"] = json!(request_id);
     body["nonce"] = json!(nonce);
-    let json = match (&probe.place.sensor, &probe.file) {
-        (Some(sensor), _) => {
-            body["sample"] = probe.place.sample(sensor);
-            live.ask(&mut connect().await?, path, &body).await?
-        }
-        (None, Some(file)) => {
-            body["sample"] = sample::read(file, probe.dpi)?;
-            connect().await?.post(path, &body).await?
-        }
-        (None, None) => return Err(CtlError::Usage("an IMAGE, or --sensor READER".to_owned())),
+    let mut client = connect().await?;
+    let json = match live {
+        Some(live) => live.ask(&mut client, path, &body).await?,
+        None => client.post(path, &body).await?,
     };
     let answer: Answer = understand(&json)?;
     if answer.request_id != request_id || answer.nonce != nonce {
@@ -91,7 +116,10 @@ fn judge(answer: &Answer, json: Value) -> Result<Outcome, CtlError> {
             let subject = subject.ok_or_else(|| CtlError::Answer("accepted, but nobody".to_owned()))?;
             (Exit::Ok, format!("accepted: {subject}"))
         }
-        Decision::Refuse => (Exit::NoMatch, with("refused", answer.reason.as_deref())),
+        Decision::Refuse => {
+            let wait = answer.retry_after_s.map(|s| format!(", wait {s} seconds")).unwrap_or_default();
+            (Exit::NoMatch, with("refused", answer.reason.as_deref()) + &wait)
+        }
         Decision::Retry => (Exit::Failure, with("try again", answer.hint.as_deref())),
     };
     Ok(Outcome { exit, text, json })
@@ -128,6 +156,8 @@ mod tests {
         assert_eq!(accepted, (Exit::Ok, "accepted: s".to_owned()));
         let refused = ids(json!({"decision": "refuse", "reason": "not-matched"})).unwrap();
         assert_eq!(refused, (Exit::NoMatch, "refused: not-matched".to_owned()));
+        let locked = ids(json!({"decision": "refuse", "reason": "locked-out", "retry_after_s": 30})).unwrap();
+        assert_eq!(locked, (Exit::NoMatch, "refused: locked-out, wait 30 seconds".to_owned()));
         let retry = ids(json!({"decision": "retry", "hint": "press harder"})).unwrap();
         assert_eq!(retry, (Exit::Failure, "try again: press harder".to_owned()));
         assert!(ids(json!({"decision": "accept"})).is_err());

@@ -1,4 +1,4 @@
-//! `finger enrol|list|delete`.
+//! `finger enrol|duress|list|delete`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -39,6 +39,14 @@ pub(crate) async fn run(
             };
             let finger: Finger = understand(&answer)?;
             Ok(Outcome::done(format!("enrolled {}", table(&[finger])), answer))
+        }
+        FingerCommand::Duress { subject, position, off } => {
+            let position = position.name();
+            let path = format!("/v1/subjects/{subject}/fingers/{position}/duress");
+            connect().await?.put(&path, &json!({"duress": !off})).await?;
+            let json = json!({"duress": {"subject": subject, "position": position, "on": !off}});
+            let what = if off { "no finger" } else { "a finger" };
+            Ok(Outcome::done(format!("{position} of {subject} is {what} for duress"), json))
         }
         FingerCommand::List { subject } => {
             let answer: Value = connect().await?.get(&format!("/v1/subjects/{subject}/fingers")).await?;

@@ -15,7 +15,9 @@ mod finger;
 mod health;
 #[cfg(feature = "local")]
 mod inspect;
+mod lockout;
 mod man;
+mod policy;
 mod profile;
 mod sensor;
 mod station;
@@ -73,8 +75,10 @@ pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Res
         Command::Logout => account::logout(connection.token_file.clone(), connect).await,
         Command::Token(command) => token::run(command, connect).await,
         Command::Finger(command) => finger::run(command, connect, live).await,
-        Command::Verify { subject, probe } => decide::verify(subject, &probe, connect, live).await,
-        Command::Identify { probe } => decide::identify(&probe, connect, live).await,
+        Command::Verify(asked) => decide::verify(&asked, connect, live).await,
+        Command::Identify { probe, known } => decide::identify(&probe, &known, connect, live).await,
+        Command::Policy(command) => policy::run(command, connect).await,
+        Command::Lockout(command) => lockout::run(command, connect).await,
         Command::Sensor(command) => sensor::run(command, connect, live).await,
         Command::Unlock { passphrase_file } => at_rest::unlock(passphrase_file.as_deref(), connect).await,
         Command::AtRest(command) => at_rest::run(command, connect).await,

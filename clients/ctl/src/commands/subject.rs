@@ -1,14 +1,16 @@
-//! `subject create|list|show|delete|export|erase`.
+//! `subject create|list|show|rename|groups|pin|recovery-code|delete|export|erase|unlock`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::{confirm, understand};
+use super::{confirm, lockout, understand};
 use crate::args::SubjectCommand;
 use crate::chain;
 use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
+use crate::passphrase;
 use crate::transfer::{Download, bar};
 
 /// How many subjects are asked for at once.
@@ -21,6 +23,8 @@ struct Subject {
     #[serde(default)]
     created: Value,
     #[serde(default)]
+    groups: Vec<String>,
+    #[serde(default)]
     fingers: Vec<Finger>,
 }
 
@@ -30,6 +34,14 @@ pub(crate) struct Finger {
     position: String,
     impressions: u64,
     quality: u64,
+    #[serde(default)]
+    duress: bool,
+}
+
+#[derive(Deserialize)]
+struct Given {
+    recovery_code: String,
+    expires: String,
 }
 
 #[derive(Deserialize)]
@@ -45,8 +57,12 @@ pub(crate) async fn run(
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
 ) -> Result<Outcome, CtlError> {
     match command {
-        SubjectCommand::Create { name } => {
-            let answer = connect().await?.post("/v1/subjects", &json!({"name": name})).await?;
+        SubjectCommand::Create { name, groups } => {
+            let mut body = json!({"name": name});
+            if !groups.is_empty() {
+                body["groups"] = json!(groups);
+            }
+            let answer = connect().await?.post("/v1/subjects", &body).await?;
             let subject: Subject = understand(&answer)?;
             Ok(Outcome::done(subject.subject_id, answer))
         }
@@ -54,6 +70,36 @@ pub(crate) async fn run(
         SubjectCommand::Show { subject } => {
             let answer = connect().await?.get(&format!("/v1/subjects/{subject}")).await?;
             Ok(Outcome::done(details(&understand(&answer)?), answer))
+        }
+        SubjectCommand::Rename { subject, name } => changed(subject, json!({"name": name}), connect).await,
+        SubjectCommand::Groups { subject, groups } => {
+            changed(subject, json!({"groups": groups}), connect).await
+        }
+        SubjectCommand::Pin { subject, remove: true, .. } => {
+            connect().await?.delete(&format!("/v1/subjects/{subject}/pin")).await?;
+            Ok(Outcome::done(
+                format!("{subject} has no PIN"),
+                json!({"pin": {"subject": subject, "set": false}}),
+            ))
+        }
+        SubjectCommand::Pin { subject, file, .. } => {
+            let pin = passphrase::chosen(file.as_deref(), "PIN: ")?;
+            connect().await?.put(&format!("/v1/subjects/{subject}/pin"), &json!({"pin": pin})).await?;
+            Ok(Outcome::done(
+                format!("{subject} has a PIN"),
+                json!({"pin": {"subject": subject, "set": true}}),
+            ))
+        }
+        SubjectCommand::RecoveryCode { subject, revoke: true, .. } => {
+            connect().await?.delete(&format!("/v1/subjects/{subject}/recovery-code")).await?;
+            let json = json!({"revoked": {"subject": subject}});
+            Ok(Outcome::done(format!("no recovery code of {subject} is good"), json))
+        }
+        SubjectCommand::RecoveryCode { subject, valid_hours, .. } => {
+            let path = format!("/v1/subjects/{subject}/recovery-code");
+            let answer = connect().await?.post(&path, &json!({"valid_hours": valid_hours})).await?;
+            let given: Given = understand(&answer)?;
+            Ok(Outcome::done(format!("{}\ngood once, until {}", given.recovery_code, given.expires), answer))
         }
         SubjectCommand::Delete { subject, yes } => {
             confirm(&format!("Delete subject {subject} and all its fingers"), yes)?;
@@ -99,7 +145,17 @@ pub(crate) async fn run(
             let text = format!("erased {subject}: record {number} of the audit; the proof is in {file}\n");
             Ok(Outcome::done(text, json!({"erased": subject, "record": number, "proof": proof})))
         }
+        SubjectCommand::Unlock { subject } => lockout::subject_unlocked(subject, connect).await,
     }
+}
+
+async fn changed(
+    subject: Uuid,
+    change: Value,
+    connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
+) -> Result<Outcome, CtlError> {
+    let answer = connect().await?.patch(&format!("/v1/subjects/{subject}"), &change).await?;
+    Ok(Outcome::done(details(&understand(&answer)?), answer))
 }
 
 async fn list(mut client: Client) -> Result<Outcome, CtlError> {
@@ -130,8 +186,12 @@ async fn list(mut client: Client) -> Result<Outcome, CtlError> {
 
 fn details(subject: &Subject) -> String {
     let created = subject.created.as_str().map_or_else(|| subject.created.to_string(), str::to_owned);
+    let groups = match subject.groups.as_slice() {
+        [] => String::new(),
+        groups => format!("groups:  {}\n", groups.join(", ")),
+    };
     format!(
-        "id:      {}\nname:    {}\ncreated: {created}\n{}",
+        "id:      {}\nname:    {}\ncreated: {created}\n{groups}{}",
         subject.subject_id,
         subject.name,
         table(&subject.fingers)
@@ -143,7 +203,9 @@ pub(crate) fn table(fingers: &[Finger]) -> String {
     if fingers.is_empty() {
         return "no fingers enrolled\n".to_owned();
     }
-    let line =
-        |f: &Finger| format!("{:<13} {} impressions, quality {}\n", f.position, f.impressions, f.quality);
+    let line = |f: &Finger| {
+        let duress = if f.duress { ", for duress" } else { "" };
+        format!("{:<13} {} impressions, quality {}{duress}\n", f.position, f.impressions, f.quality)
+    };
     fingers.iter().map(line).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use authenteon_hal::discovery::ReaderId;
 use axum::{Extension, extract::State as Shared, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,11 +14,12 @@ use super::{
     presented::{PresentedBody, present},
 };
 use crate::{
+    factor::{Pin, RecoveryCode},
     identify::IdentifyRequest,
     memory::Known,
-    policy::Decision,
+    policy::{Decision, MOST_FINGERS, RefuseReason},
     request::{Caller, Nonce, RequestId},
-    sample::Sample,
+    sample::{Sample, SampleError},
     server::{
         State,
         json::Body,
@@ -26,7 +28,7 @@ use crate::{
     },
     services::DecideError,
     subject::SubjectId,
-    verify::VerifyRequest,
+    verify::{Proof, VerifyRequest, pin_digest},
 };
 
 /// Is this the finger of that subject?
@@ -42,8 +44,23 @@ pub(crate) struct VerifyBody {
     /// Who is claimed.
     #[schema(value_type = String, format = "uuid")]
     pub(crate) subject_id: SubjectId,
-    /// The probe.
-    pub(crate) sample: PresentedBody,
+    /// An impression of one finger; or else `samples` or `recovery_code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sample: Option<PresentedBody>,
+    /// Impressions of up to four different fingers, one each: all have to match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) samples: Option<Vec<PresentedBody>>,
+    /// The code that an officer gave for a hurt finger: good once.
+    #[serde(default, skip_serializing)]
+    #[schema(value_type = Option<String>)]
+    pub(crate) recovery_code: Option<RecoveryCode>,
+    /// Nothing is presented: the person was accepted here a moment ago, and the policy has a grace period.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) grace: bool,
+    /// The person's PIN.
+    #[serde(default, skip_serializing)]
+    #[schema(value_type = Option<String>, format = Password)]
+    pub(crate) pin: Option<Pin>,
 }
 
 /// Whose finger is this?
@@ -58,6 +75,10 @@ pub(crate) struct IdentifyBody {
     pub(crate) nonce: Nonce,
     /// The probe.
     pub(crate) sample: PresentedBody,
+    /// The person's PIN.
+    #[serde(default, skip_serializing)]
+    #[schema(value_type = Option<String>, format = Password)]
+    pub(crate) pin: Option<Pin>,
 }
 
 /// The decision.
@@ -70,18 +91,36 @@ pub(crate) struct DecisionBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = "uuid")]
     pub(crate) subject_id: Option<SubjectId>,
-    /// On `refuse`: `not-matched`, `gallery-too-large` (ask for an identity too) or `replay`.
+    /// On `refuse`: `not-matched`, `gallery-too-large` (ask for an identity too), `replay`, `locked-out` (after too
+    /// many failures), `outside-hours`, `fingers-required` (see `fingers`), `pin-required` or
+    /// `finger-required` (the grace period is over).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// On `fingers-required`: how many different fingers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fingers: Option<u8>,
+    /// On `locked-out`: seconds after which it may be tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_s: Option<u32>,
     /// On `retry`: what the person can do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
+    /// Whether the finger was found to be alive: that is not assessed.
+    pub(crate) liveness: Liveness,
     /// As asked.
     #[schema(value_type = String)]
     pub(crate) request_id: RequestId,
     /// As asked.
     #[schema(value_type = String)]
     pub(crate) nonce: Nonce,
+}
+
+/// What is known of the finger being alive, and no copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Liveness {
+    /// Nothing.
+    NotAssessed,
 }
 
 /// The decision in a word.
@@ -102,7 +141,10 @@ impl DecisionBody {
             decision: DecisionWord::Refuse,
             subject_id: None,
             reason: None,
+            fingers: None,
+            retry_after_s: None,
             hint: None,
+            liveness: Liveness::NotAssessed,
             request_id,
             nonce,
         };
@@ -111,7 +153,14 @@ impl DecisionBody {
                 body.decision = DecisionWord::Accept;
                 body.subject_id = Some(subject);
             }
-            Decision::Refuse { reason } => body.reason = Some(reason.name().to_owned()),
+            Decision::Refuse { reason } => {
+                body.reason = Some(reason.name().to_owned());
+                match reason {
+                    RefuseReason::LockedOut { retry_after_s } => body.retry_after_s = Some(retry_after_s),
+                    RefuseReason::FingersRequired { fingers } => body.fingers = Some(fingers),
+                    _ => {}
+                }
+            }
             Decision::Retry { hint } => {
                 body.decision = DecisionWord::Retry;
                 body.hint = Some(hint.to_owned());
@@ -134,12 +183,30 @@ pub(crate) async fn verify(
     wanted: Wanted,
     body: Body<VerifyBody>,
 ) -> Result<Response, Problem> {
-    let (VerifyBody { request_id, nonce, subject_id, sample }, permit) = body.into_parts();
-    let asked = Asked { caller, request_id, nonce, claimed: Some(subject_id) };
+    let (body, permit) = body.into_parts();
+    let VerifyBody { request_id, nonce, subject_id, sample, samples, recovery_code, grace, pin } = body;
+    let asked = Asked { caller, request_id, nonce, claimed: Some(subject_id), pin: pin_digest(pin.as_ref()) };
     let services = state.services()?.clone();
+    let samples = match (sample, samples, &recovery_code) {
+        (None, None, None) if grace => Vec::new(),
+        _ if grace => return Err(Problem::bad_request("with grace nothing is presented")),
+        (Some(sample), None, None) => vec![sample],
+        (None, Some(samples), None) if (1..=MOST_FINGERS.into()).contains(&samples.len()) => samples,
+        (None, None, Some(_)) => Vec::new(),
+        (None, Some(_), None) => return Err(Problem::bad_request("samples are 1 to 4")),
+        _ => {
+            return Err(Problem::bad_request(
+                "one of sample, samples, recovery_code and grace is needed, and only one",
+            ));
+        }
+    };
     live::answer(wanted, StatusCode::OK, |teller| {
-        asked.decide(state, sample, permit, teller, move |Asked { caller, request_id, nonce, .. }, sample| {
-            services.verify(&caller, VerifyRequest { request_id, nonce, subject: subject_id, sample })
+        asked.decide(state, samples, permit, teller, move |asked, samples, sensor| {
+            let Asked { caller, request_id, nonce, .. } = asked;
+            let fingers = if grace { Proof::Grace } else { Proof::Fingers(samples) };
+            let proof = recovery_code.map_or(fingers, Proof::Recovery);
+            let request = VerifyRequest { request_id, nonce, subject: subject_id, proof, pin, sensor };
+            services.verify(&caller, request)
         })
     })
     .await
@@ -158,12 +225,15 @@ pub(crate) async fn identify(
     wanted: Wanted,
     body: Body<IdentifyBody>,
 ) -> Result<Response, Problem> {
-    let (IdentifyBody { request_id, nonce, sample }, permit) = body.into_parts();
-    let asked = Asked { caller, request_id, nonce, claimed: None };
+    let (IdentifyBody { request_id, nonce, sample, pin }, permit) = body.into_parts();
+    let asked = Asked { caller, request_id, nonce, claimed: None, pin: pin_digest(pin.as_ref()) };
     let services = state.services()?.clone();
     live::answer(wanted, StatusCode::OK, |teller| {
-        asked.decide(state, sample, permit, teller, move |Asked { caller, request_id, nonce, .. }, sample| {
-            services.identify(&caller, IdentifyRequest { request_id, nonce, sample })
+        asked.decide(state, vec![sample], permit, teller, move |asked, mut samples, sensor| {
+            let Asked { caller, request_id, nonce, .. } = asked;
+            // One was asked for, and so one came.
+            let sample = samples.pop().ok_or(SampleError::Impressions { got: 0 })?;
+            services.identify(&caller, IdentifyRequest { request_id, nonce, sample, pin, sensor })
         })
     })
     .await
@@ -177,6 +247,8 @@ struct Asked {
     nonce: Nonce,
     /// Who, in a verification.
     claimed: Option<SubjectId>,
+    /// Of the PIN, if one came.
+    pin: [u8; 32],
 }
 
 impl Asked {
@@ -184,15 +256,20 @@ impl Asked {
     async fn decide(
         self,
         state: State,
-        sample: PresentedBody,
+        samples: Vec<PresentedBody>,
         permit: OwnedSemaphorePermit,
         teller: Teller,
-        service: impl FnOnce(Self, Sample) -> Result<Decision, DecideError> + Send + 'static,
+        service: impl FnOnce(Self, Vec<Sample>, Option<ReaderId>) -> Result<Decision, DecideError>
+        + Send
+        + 'static,
     ) -> Result<DecisionBody, Problem> {
-        let at_reader = match &sample {
-            PresentedBody::Captured(sample) => Some(self.digest(sample.sensor.as_str())),
+        let sensors = samples.iter().filter_map(|sample| match sample {
+            PresentedBody::Captured(sample) => Some(sample.sensor.clone()),
             PresentedBody::Sent(_) => None,
-        };
+        });
+        let sensors: Vec<ReaderId> = sensors.collect();
+        let sensor = sensors.first().cloned();
+        let at_reader = sensor.is_some().then(|| self.digest(&sensors));
         let name = (self.caller.id.clone(), self.request_id.clone());
         let answers = || state.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let clock = Arc::clone(&state.services()?.inner.clock);
@@ -207,12 +284,11 @@ impl Asked {
                 Known::New => {}
             }
         }
-        let (mut samples, readers, permit) = present(&state, vec![sample], permit, &teller).await?;
+        let (samples, readers, permit) = present(&state, samples, permit, &teller).await?;
         let asked = self.clone();
         let decided = on_core(&state, move || -> Result<_, Problem> {
-            // One was asked for, and so one came.
-            let sample = samples.pop().ok_or_else(|| Problem::bad_request("a sample is missing"))?;
-            let decision = service(asked, Sample::try_from(sample)?)?;
+            let samples = samples.into_iter().map(Sample::try_from).collect::<Result<_, _>>()?;
+            let decision = service(asked, samples, sensor)?;
             drop(permit);
             Ok(decision)
         });
@@ -230,15 +306,15 @@ impl Asked {
         Ok(DecisionBody::new(decision, self.request_id, self.nonce))
     }
 
-    fn digest(&self, sensor: &str) -> [u8; 32] {
+    fn digest(&self, sensors: &[ReaderId]) -> [u8; 32] {
         let claimed = self.claimed.as_ref().map(|id| id.as_bytes().as_slice()).unwrap_or_default();
-        Sha256::new()
+        let asked = Sha256::new()
             .chain_update(self.nonce.as_ref())
             .chain_update([0])
             .chain_update(claimed)
             .chain_update([0])
-            .chain_update(sensor)
-            .finalize()
-            .into()
+            .chain_update(self.pin);
+        let asked = sensors.iter().fold(asked, |asked, id| asked.chain_update(id.as_str()).chain_update([0]));
+        asked.finalize().into()
     }
 }

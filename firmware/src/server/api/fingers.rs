@@ -44,11 +44,15 @@ pub(crate) struct FingerBody {
     pub(crate) impressions: usize,
     /// The worst of their qualities, 0 to 100.
     pub(crate) quality: u8,
+    /// Whether it is the one for duress: accepted as any other, with a silent alarm.
+    #[serde(default)]
+    pub(crate) duress: bool,
 }
 
 impl From<FingerSummary> for FingerBody {
     fn from(finger: FingerSummary) -> Self {
-        Self { position: finger.position, impressions: finger.impressions, quality: finger.quality }
+        let FingerSummary { position, impressions, quality, duress } = finger;
+        Self { position, impressions, quality, duress }
     }
 }
 

@@ -8,9 +8,12 @@ pub(super) mod backup;
 pub(super) mod claim;
 pub(super) mod decisions;
 pub(super) mod diagnose;
+pub(super) mod factors;
 pub(super) mod fingers;
 pub(super) mod health;
 pub(super) mod invitations;
+pub(super) mod lockouts;
+pub(super) mod policy;
 mod presented;
 pub(super) mod rights;
 pub(super) mod sample;
@@ -66,11 +69,26 @@ pub(super) fn router(state: State) -> Router {
         .merge(upkeep::routes())
         .merge(audit::routes())
         .route("/v1/subjects", post(subjects::create).get(subjects::list))
-        .route("/v1/subjects/{id}", get(subjects::read).delete(subjects::remove))
+        .route("/v1/subjects/{id}", get(subjects::read).patch(subjects::change).delete(subjects::remove))
         .route("/v1/subjects/{id}/export", get(rights::export))
         .route("/v1/system/erasures/{id}", get(rights::proof))
         .route("/v1/subjects/{id}/fingers", post(fingers::enrol).get(fingers::list))
         .route("/v1/subjects/{id}/fingers/{position}", delete(fingers::remove))
+        .route("/v1/subjects/{id}/fingers/{position}/duress", put(factors::mark_duress))
+        .route("/v1/subjects/{id}/pin", put(factors::set_pin).delete(factors::remove_pin))
+        .route(
+            "/v1/subjects/{id}/recovery-code",
+            post(factors::give_recovery_code).delete(factors::revoke_recovery_code),
+        )
+        .route("/v1/policy", get(policy::read_policy))
+        .route(
+            "/v1/policy/{kind}/{name}",
+            get(policy::read_restriction).put(policy::restrict).delete(policy::unrestrict),
+        )
+        .route("/v1/lockouts", get(lockouts::list_lockouts))
+        .route("/v1/subjects/{id}/lockout", delete(lockouts::unlock_subject))
+        .route("/v1/stations/{name}/lockout", delete(lockouts::unlock_station))
+        .route("/v1/sensors/{id}/lockout", delete(lockouts::unlock_sensor))
         .route("/v1/stations", post(stations::add).get(stations::list))
         .route("/v1/stations/{name}", delete(stations::remove).patch(stations::rename))
         .route("/v1/stations/self/renew", post(stations::renew).layer(DefaultBodyLimit::max(SMALL)))

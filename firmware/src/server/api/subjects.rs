@@ -1,5 +1,7 @@
 //! Subjects: made, listed, read and deleted by officers.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Extension, Json,
     extract::{Query, State as Shared, rejection::QueryRejection},
@@ -13,7 +15,8 @@ use super::{At, fingers::FingerBody, on_core, parsed};
 use crate::{
     request::Caller,
     server::{State, json::Body, problem::Problem},
-    subject::{NewSubject, Subject, SubjectId, SubjectName},
+    services::SubjectChange,
+    subject::{GroupName, NewSubject, Subject, SubjectId, SubjectName},
 };
 
 /// A subject to be made.
@@ -23,6 +26,24 @@ pub(crate) struct NewSubjectBody {
     /// For people: 1 to 128 characters.
     #[schema(value_type = String, min_length = 1, max_length = 128)]
     pub(crate) name: SubjectName,
+    /// Groups whose restrictions hold.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub(crate) groups: BTreeSet<GroupName>,
+}
+
+/// What is to be changed; what is absent stays.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SubjectChangeBody {
+    /// Another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 128)]
+    pub(crate) name: Option<SubjectName>,
+    /// Other groups, in place of all of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub(crate) groups: Option<BTreeSet<GroupName>>,
 }
 
 /// A subject.
@@ -38,8 +59,19 @@ pub(crate) struct SubjectBody {
     /// When it was made (RFC 3339).
     #[schema(format = DateTime)]
     pub(crate) created: String,
+    /// Groups whose restrictions hold.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub(crate) groups: BTreeSet<GroupName>,
     /// Enrolled fingers.
     pub(crate) fingers: Vec<FingerBody>,
+    /// Whether there is a PIN.
+    #[serde(default)]
+    pub(crate) pin: bool,
+    /// Until when a recovery code that was given is good (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub(crate) recovery_code_expires: Option<String>,
 }
 
 impl From<Subject> for SubjectBody {
@@ -48,7 +80,10 @@ impl From<Subject> for SubjectBody {
             subject_id: subject.id,
             name: subject.name,
             created: subject.created.to_string(),
+            groups: subject.groups,
             fingers: subject.fingers.into_iter().map(FingerBody::from).collect(),
+            pin: subject.pin,
+            recovery_code_expires: subject.recovery_code.map(|expires| expires.to_string()),
         }
     }
 }
@@ -91,7 +126,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let (body, permit) = body.into_parts();
     let services = state.services()?.clone();
-    let new = NewSubject { name: body.name };
+    let new = NewSubject { name: body.name, groups: body.groups };
     let subject = on_core(&state, move || services.create_subject(&caller, new)).await??;
     drop(permit);
     let location = HeaderValue::from_str(&format!("/v1/subjects/{}", subject.id))
@@ -128,6 +163,24 @@ pub(crate) async fn read(
 ) -> Result<Json<SubjectBody>, Problem> {
     let (id, services) = (parsed(&id)?, state.services()?.clone());
     let subject = on_core(&state, move || services.subject(id)).await??;
+    Ok(Json(subject.into()))
+}
+
+/// Changes a subject's name or groups.
+#[utoipa::path(patch, path = "/v1/subjects/{id}", operation_id = "change_subject", tag = "subjects", request_body = SubjectChangeBody, params(("id" = String, Path, description = "The subject")),
+    responses((status = 200, description = "As it is now", body = SubjectBody), (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn change(
+    Shared(state): Shared<State>,
+    Extension(caller): Extension<Caller>,
+    At(id): At<String>,
+    body: Body<SubjectChangeBody>,
+) -> Result<Json<SubjectBody>, Problem> {
+    let (id, services) = (parsed(&id)?, state.services()?.clone());
+    let (SubjectChangeBody { name, groups }, permit) = body.into_parts();
+    drop(permit);
+    let change = SubjectChange { name, groups };
+    let subject = on_core(&state, move || services.change_subject(&caller, id, change)).await??;
     Ok(Json(subject.into()))
 }
 

@@ -43,7 +43,7 @@ fn signing(store: Arc<dyn Store>) -> Services {
 
 fn person(services: &Services, name: &str) -> SubjectId {
     let name = SubjectName::try_from(name.to_owned()).unwrap();
-    services.create_subject(&boss(), NewSubject { name }).unwrap().id
+    services.create_subject(&boss(), NewSubject { name, groups: Default::default() }).unwrap().id
 }
 
 /// A box with so many records, the first of which is of its policy.

@@ -68,7 +68,7 @@ fn enrol(services: &Services, subject: SubjectId, position: FingerPosition, seed
 
 fn person(services: &Services, name: &str, fingers: &[FingerPosition]) -> SubjectId {
     let name = SubjectName::try_from(name.to_owned()).unwrap();
-    let id = services.create_subject(&caller(), NewSubject { name }).unwrap().id;
+    let id = services.create_subject(&caller(), NewSubject { name, groups: Default::default() }).unwrap().id;
     for (seed, position) in (id.as_bytes()[0].into()..).zip(fingers) {
         enrol(services, id, *position, seed);
     }

@@ -43,7 +43,8 @@ fn print(finger: u32, impression: u32) -> Sample {
 
 fn enrolled(services: &Services) -> SubjectId {
     let name = SubjectName::try_from("Ada".to_owned()).unwrap();
-    let subject = services.create_subject(&boss(), NewSubject { name }).unwrap().id;
+    let subject =
+        services.create_subject(&boss(), NewSubject { name, groups: Default::default() }).unwrap().id;
     let samples = (1..=3).map(|n| print(125, n)).collect();
     services.enrol(&boss(), Enrolment { subject, position: FingerPosition::RightIndex, samples }).unwrap();
     subject

@@ -1,0 +1,45 @@
+//! `verify` and `identify` on the command line.
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use super::samples::AtReader;
+
+/// What a person presents and knows.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// The subject's id
+    pub(crate) subject: Uuid,
+    /// Image of the print: PNG, TIFF, BMP or WSQ; or a template. Of up to four different fingers, one each
+    #[arg(value_name = "IMAGE", num_args = 1..=4)]
+    #[arg(required_unless_present_any = ["sensor", "recovery_code_file", "grace"])]
+    #[arg(conflicts_with_all = ["sensor", "recovery_code_file", "grace"])]
+    pub(crate) files: Vec<PathBuf>,
+    /// Resolution of the images
+    #[arg(long, default_value = "500", value_parser = clap::value_parser!(u32).range(125..=2000))]
+    pub(crate) dpi: u32,
+    #[command(flatten)]
+    pub(crate) place: AtReader,
+    /// How many different fingers to take at the reader
+    #[arg(long, value_name = "N", default_value = "1", requires = "sensor")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=4))]
+    pub(crate) fingers: u64,
+    #[command(flatten)]
+    pub(crate) known: Known,
+    /// A file whose first line is the recovery code that an officer gave, in the place of a finger; - reads standard
+    /// input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sensor", "grace"])]
+    pub(crate) recovery_code_file: Option<PathBuf>,
+    /// Nothing is presented: the person was accepted here a moment ago, and the policy has a grace period
+    #[arg(long, conflicts_with = "sensor")]
+    pub(crate) grace: bool,
+}
+
+/// What a person knows.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Known {
+    /// A file whose first line is the PIN; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pin_file: Option<PathBuf>,
+}

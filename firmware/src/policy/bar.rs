@@ -1,0 +1,210 @@
+//! What bars an attempt whatever the finger is, and the judgement of evidence under the policy that is in force.
+//!
+//! Invariant: what bars only the subjects of a group is told after a match and not before: to whoever brings the wrong
+//! finger, a subject with a restriction and one who does not exist are the same.
+
+use super::{Decision, Evidence, Policy, RefuseReason, Verdict, Wait, decide};
+use crate::{clock::Timestamp, subject::SubjectId};
+
+/// What bars an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bar {
+    /// There were too many failures before.
+    LockedOut(Wait),
+    /// Nobody is accepted at this hour.
+    OutsideHours,
+    /// Impressions of so many different fingers are needed.
+    FingersRequired(u8),
+    /// A PIN is needed too.
+    PinRequired,
+}
+
+/// What an attempt brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Presented {
+    /// Impressions, each of another finger.
+    pub fingers: usize,
+    /// Whether a PIN came too.
+    pub pin: bool,
+    /// And is known to be wrong.
+    pub wrong_pin: bool,
+}
+
+impl Presented {
+    /// What stands for as many fingers as are needed.
+    pub const WHATEVER_FINGERS: usize = usize::MAX;
+}
+
+/// Under what evidence is judged.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// The policy that holds whoever it is about: it may be told to anybody.
+    pub told: &'a Policy,
+    /// The one that holds for a subject.
+    pub of: &'a dyn Fn(SubjectId) -> Policy,
+    /// When.
+    pub now: Timestamp,
+    /// What is brought.
+    pub presented: Presented,
+}
+
+impl Bar {
+    /// What bars an attempt at a moment, if anything does.
+    #[must_use]
+    pub fn of(policy: &Policy, now: Timestamp, presented: &Presented) -> Option<Self> {
+        let open = policy.hours.iter().all(|any| any.iter().any(|hours| hours.contain(now)));
+        if !open {
+            Some(Self::OutsideHours)
+        } else if presented.fingers < usize::from(policy.fingers) {
+            Some(Self::FingersRequired(policy.fingers))
+        } else if policy.pin && !presented.pin {
+            Some(Self::PinRequired)
+        } else {
+            None
+        }
+    }
+
+    /// What the caller learns.
+    #[must_use]
+    pub fn reason(&self) -> RefuseReason {
+        match self {
+            Self::LockedOut(wait) => RefuseReason::LockedOut { retry_after_s: wait.seconds() },
+            Self::OutsideHours => RefuseReason::OutsideHours,
+            Self::FingersRequired(fingers) => RefuseReason::FingersRequired { fingers: *fingers },
+            Self::PinRequired => RefuseReason::PinRequired,
+        }
+    }
+
+    /// What the audit says.
+    #[must_use]
+    pub fn why(&self) -> &'static str {
+        match self {
+            Self::LockedOut(wait) => wait.why(),
+            Self::OutsideHours => "outside the hours",
+            Self::FingersRequired(_) => "more fingers are needed",
+            Self::PinRequired => "a PIN is needed",
+        }
+    }
+}
+
+/// Judges evidence.
+#[must_use]
+pub fn judge(circumstances: &Circumstances<'_>, evidence: &Evidence) -> Verdict {
+    let Circumstances { told, of, .. } = circumstances;
+    let verdict = match evidence {
+        Evidence::Verification { claimed, .. } => return judged(&of(*claimed), circumstances, evidence),
+        _ => decide(told, evidence),
+    };
+    match verdict.decision {
+        // Somebody's own policy may ask for more.
+        Decision::Accept { subject } => judged(&of(subject), circumstances, evidence),
+        _ => verdict,
+    }
+}
+
+fn judged(policy: &Policy, circumstances: &Circumstances<'_>, evidence: &Evidence) -> Verdict {
+    let verdict = decide(policy, evidence);
+    let Circumstances { now, presented, .. } = circumstances;
+    if !matches!(verdict.decision, Decision::Accept { .. }) {
+        return verdict;
+    }
+    if presented.wrong_pin {
+        // As a wrong finger: who tries learns nothing of either.
+        let reason = RefuseReason::NotMatched;
+        return Verdict { decision: Decision::Refuse { reason }, why: "wrong PIN", ..verdict };
+    }
+    match Bar::of(policy, *now, presented) {
+        Some(bar) => verdict.barred(&bar),
+        None => verdict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authenteon_matcher::Fmr;
+
+    use super::*;
+    use crate::policy::Restriction;
+
+    fn evidence(claimed: SubjectId, one_in: f64) -> Evidence {
+        let score = Fmr::new(1.0 / one_in).unwrap().score();
+        Evidence::Verification { claimed, enrolled: true, impressions: 1, score }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::try_from(text.to_owned()).unwrap()
+    }
+
+    fn office() -> Policy {
+        let hours = vec!["mon-fri 07:00-19:00 +00:00".parse().unwrap()];
+        Policy::default().restricted(&Restriction { hours, ..Restriction::default() })
+    }
+
+    const ONE: Presented = Presented { fingers: 1, pin: false, wrong_pin: false };
+
+    fn judged_as(policy: Policy, moment: &str, presented: Presented, evidence: &Evidence) -> Decision {
+        let of = |_| policy.clone();
+        let now = at(moment);
+        judge(&Circumstances { told: &Policy::default(), of: &of, now, presented }, evidence).decision
+    }
+
+    #[test]
+    fn who_needs_two_fingers_or_a_pin_is_told_after_a_match_only_and_a_wrong_pin_is_a_wrong_finger() {
+        let ada = SubjectId::random();
+        let more = Restriction { fingers: Some(2), ..Restriction::default() };
+        let pin = Restriction { pin: Some(true), ..Restriction::default() };
+        let decided =
+            |policy, presented, one_in| judged_as(policy, MONDAY, presented, &evidence(ada, one_in));
+        let refused = |reason| Decision::Refuse { reason };
+        let two = Policy::default().restricted(&more);
+        assert_eq!(decided(two.clone(), ONE, 1e5), refused(RefuseReason::FingersRequired { fingers: 2 }));
+        assert_eq!(decided(two.clone(), ONE, 10.0), refused(RefuseReason::NotMatched));
+        let both = Presented { fingers: 2, ..ONE };
+        assert_eq!(decided(two, both, 1e5), Decision::Accept { subject: ada });
+
+        let known = Policy::default().restricted(&pin);
+        let typed = |wrong_pin| Presented { fingers: 1, pin: true, wrong_pin };
+        assert_eq!(decided(known.clone(), ONE, 1e5), refused(RefuseReason::PinRequired));
+        assert_eq!(decided(known.clone(), ONE, 10.0), refused(RefuseReason::NotMatched));
+        assert_eq!(decided(known.clone(), typed(true), 1e5), refused(RefuseReason::NotMatched));
+        assert_eq!(decided(known.clone(), typed(false), 10.0), refused(RefuseReason::NotMatched));
+        assert_eq!(decided(known, typed(false), 1e5), Decision::Accept { subject: ada });
+        // Also where none is needed: what is said has to be right.
+        assert_eq!(decided(Policy::default(), typed(true), 1e5), refused(RefuseReason::NotMatched));
+    }
+
+    const MONDAY: &str = "2026-11-23T12:00:00Z";
+    const SUNDAY: &str = "2026-11-22T12:00:00Z";
+
+    #[test]
+    fn outside_its_hours_a_right_finger_is_told_so_and_a_wrong_one_learns_nothing() {
+        let ada = SubjectId::random();
+        let judged = |one_in, moment| judged_as(office(), moment, ONE, &evidence(ada, one_in));
+        assert_eq!(judged(1e5, MONDAY), Decision::Accept { subject: ada });
+        assert_eq!(judged(1e5, SUNDAY), Decision::Refuse { reason: RefuseReason::OutsideHours });
+        assert_eq!(judged(10.0, SUNDAY), Decision::Refuse { reason: RefuseReason::NotMatched });
+    }
+
+    #[test]
+    fn every_restriction_has_to_admit_the_hour() {
+        let evening = vec!["mon-fri 17:00-23:00 +00:00".parse().unwrap()];
+        let both = office().restricted(&Restriction { hours: evening, ..Restriction::default() });
+        assert_eq!(Bar::of(&both, at("2026-11-23T18:00:00Z"), &ONE), None);
+        for moment in ["2026-11-23T12:00:00Z", "2026-11-23T20:00:00Z"] {
+            assert_eq!(Bar::of(&both, at(moment), &ONE), Some(Bar::OutsideHours), "{moment}");
+        }
+    }
+
+    #[test]
+    fn who_is_identified_is_held_to_his_own_policy() {
+        let ada = SubjectId::random();
+        let score = Fmr::new(1e-5).unwrap().score();
+        let evidence = Evidence::Identification { impressions: 1, candidates: vec![(ada, score)] };
+        let strict =
+            Policy::default().restricted(&Restriction { verify_one_in: Some(1e6), ..Restriction::default() });
+        let judged = |policy: Policy, moment| judged_as(policy, moment, ONE, &evidence);
+        assert_eq!(judged(Policy::default(), SUNDAY), Decision::Accept { subject: ada });
+        assert!(matches!(judged(strict, SUNDAY), Decision::Refuse { .. }));
+        assert_eq!(judged(office(), SUNDAY), Decision::Refuse { reason: RefuseReason::OutsideHours });
+    }
+}
