@@ -164,6 +164,12 @@ impl Services {
             put_subject(subject, &record)?,
             Change::Delete { table: Table::Fingers, key: finger_key(&key) },
         ];
+        if record.fingers.is_empty() {
+            let (table, key) = (Table::Probes, subject.as_bytes().to_vec());
+            changes.push(Change::Delete { table, key });
+        }
+        // No accept that is under way keeps a probe of it after this.
+        let _turn = self.inner.accepting.begin(&subject);
         // Another finger that is enrolled there one day raises no alarm.
         let mut factors = Factors::clone(&self.inner.factors_of(subject));
         let marked = factors.duress.remove(&position);

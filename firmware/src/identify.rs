@@ -8,6 +8,7 @@ use crate::{
     audit::Event,
     factor::Pin,
     policy::{Decision, Evidence, Operation, Presented, Verdict, judge},
+    replay::Probe,
     request::{Caller, Nonce, RequestId},
     sample::Sample,
     services::{DecideError, Services, lockout::Attempt},
@@ -53,7 +54,8 @@ impl Services {
                 let evidence = match examined {
                     Ok(probes) => {
                         // Enough for all fingers of the best, and one of the runner-up. One was presented.
-                        let search = |probe| gallery.search(probe, FingerPosition::ALL.len() + 1);
+                        let search =
+                            |probe: &Probe| gallery.search(&probe.prepared, FingerPosition::ALL.len() + 1);
                         let found = probes.first().map(search).unwrap_or_default();
                         let mut candidates: Vec<(SubjectId, Score)> = Vec::new();
                         for candidate in found {

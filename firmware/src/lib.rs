@@ -30,6 +30,7 @@ mod observe;
 pub mod panel;
 pub mod policy;
 pub mod reader;
+mod replay;
 pub mod request;
 pub mod sample;
 pub mod sensors;

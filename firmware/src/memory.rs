@@ -58,23 +58,28 @@ struct Answer {
     decision: Decision,
 }
 
-/// Requests being worked on: the same one, sent again meanwhile, waits for its answer. Otherwise the
-/// repetition would be taken for a replay of its own sample.
-#[derive(Default)]
-pub(crate) struct InProgress {
-    names: Mutex<BTreeSet<Name>>,
+/// What is worked on, by name: who wants to work on the same waits. A request that is sent again meanwhile waits for its
+/// answer; otherwise the repetition would be taken for a replay of its own sample.
+pub(crate) struct InProgress<N: Ord + Clone = Name> {
+    names: Mutex<BTreeSet<N>>,
     ended: Condvar,
 }
 
-/// The right to work on a request, until it is dropped.
-pub(crate) struct Turn<'a> {
-    of: &'a InProgress,
-    name: Name,
+impl<N: Ord + Clone> Default for InProgress<N> {
+    fn default() -> Self {
+        Self { names: Mutex::default(), ended: Condvar::new() }
+    }
 }
 
-impl InProgress {
-    /// Waits until nobody works on this request.
-    pub(crate) fn begin(&self, name: &Name) -> Turn<'_> {
+/// The right to work on something, until it is dropped.
+pub(crate) struct Turn<'a, N: Ord + Clone = Name> {
+    of: &'a InProgress<N>,
+    name: N,
+}
+
+impl<N: Ord + Clone> InProgress<N> {
+    /// Waits until nobody works on this.
+    pub(crate) fn begin(&self, name: &N) -> Turn<'_, N> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         while !names.insert(name.clone()) {
             names = self.ended.wait(names).unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +88,7 @@ impl InProgress {
     }
 }
 
-impl Drop for Turn<'_> {
+impl<N: Ord + Clone> Drop for Turn<'_, N> {
     fn drop(&mut self) {
         self.of.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
         self.of.ended.notify_all();
@@ -156,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_request_waits_for_its_own_like_and_for_no_other() {
-        let (working, done) = (InProgress::default(), std::sync::atomic::AtomicBool::new(false));
+        let (working, done) = (InProgress::<Name>::default(), std::sync::atomic::AtomicBool::new(false));
         let turn = working.begin(&name("a"));
         drop(working.begin(&name("b")));
         std::thread::scope(|scope| {

@@ -51,6 +51,7 @@ mod grace;
 pub(crate) mod lockout;
 mod lost;
 mod policy;
+mod probes;
 mod readers;
 mod record;
 mod restore;
@@ -145,6 +146,8 @@ pub(crate) struct Inner {
     /// What was given out beside.
     access: access::Access,
     pub(crate) in_progress: InProgress,
+    /// Whose accept, or erasure, is not durable yet.
+    pub(crate) accepting: InProgress<SubjectId>,
     /// What signs and verifies the audit.
     auditing: audit::Auditing,
     /// The last task of the store's upkeep.
@@ -262,6 +265,7 @@ impl Services {
             graces: Graces::default(),
             readers: Mutex::new(readers),
             in_progress: InProgress::default(),
+            accepting: InProgress::default(),
             auditing: audit::Auditing::default(),
             tasks: upkeep::Tasks::default(),
             decoy: decoy::decoy()?,
@@ -368,7 +372,9 @@ impl Services {
         // All that there could be: nothing of the person stays because a record does not list it.
         let fingers = FingerPosition::ALL.map(|position| (id, position));
         changes.extend(fingers.iter().map(|f| Change::Delete { table: Table::Fingers, key: finger_key(f) }));
-        changes.push(Change::Delete { table: Table::Factors, key: id.as_bytes().to_vec() });
+        let rest = [Table::Factors, Table::Probes];
+        changes.extend(rest.map(|table| Change::Delete { table, key: id.as_bytes().to_vec() }));
+        let _turn = self.inner.accepting.begin(&id);
         changes.push(self.inner.lockout_of(id));
         self.inner.commit(by, &changes, &Event::SubjectDeleted { subject: id })?;
         self.inner.forget_lockout(id);
@@ -390,10 +396,6 @@ impl Inner {
 
     pub(crate) fn people(&self) -> MutexGuard<'_, ()> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn seen_before(&self, digest: &[u8; 32]) -> bool {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).seen_before(digest)
     }
 
     pub(crate) fn answers(&self) -> MutexGuard<'_, Answers> {

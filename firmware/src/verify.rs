@@ -4,7 +4,7 @@
 //! so that nobody learns which of them was wrong.
 
 use authenteon_hal::discovery::ReaderId;
-use authenteon_matcher::{Prepared, Score, search::Finger};
+use authenteon_matcher::{Score, search::Finger};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -12,7 +12,8 @@ use crate::{
     factor::{Pin, PinHash, RecoveryCode},
     memory::Known,
     observe::Step,
-    policy::{Bar, Circumstances, Decision, Evidence, Operation, Policy, Presented, Verdict, judge},
+    policy::{Bar, Circumstances, Decision, Evidence, Operation, Policy, Presented, Replay, Verdict, judge},
+    replay::Probe,
     request::{Caller, Nonce, RequestId},
     sample::{Decoded, Examined, Sample},
     services::{DecideError, Factors, Services, lockout::Attempt, put_factors},
@@ -149,7 +150,7 @@ impl Services {
                 let evidence = match examined {
                     Ok(probes) => {
                         let Compared { enrolled, impressions, score, fingers } =
-                            self.compared(subject, &probes);
+                            self.compared(subject, probes);
                         duress = fingers.iter().any(|finger| factors.duress.contains(finger));
                         circumstances.presented.wrong_pin = wrong_pin(pin.as_ref(), factors.pin.as_ref());
                         Evidence::Verification { claimed: subject, enrolled, impressions, score }
@@ -165,7 +166,7 @@ impl Services {
     }
 
     /// Compares probes with all fingers of a subject; with a decoy when there are none.
-    fn compared(&self, subject: SubjectId, probes: &[Prepared]) -> Compared {
+    fn compared(&self, subject: SubjectId, probes: &[Probe]) -> Compared {
         let gallery = self.inner.gallery();
         let fingers: Vec<(FingerPosition, &Finger)> =
             FingerPosition::ALL.iter().filter_map(|p| Some((*p, gallery.get(&(subject, *p))?))).collect();
@@ -173,7 +174,8 @@ impl Services {
         let fingers = if enrolled { fingers } else { vec![(FingerPosition::RightThumb, &self.inner.decoy)] };
         let mut found: Vec<(FingerPosition, Score)> = Vec::with_capacity(probes.len());
         for probe in probes {
-            let scores = fingers.iter().map(|(position, finger)| (*position, finger.compare(probe)));
+            let scores =
+                fingers.iter().map(|(position, finger)| (*position, finger.compare(&probe.prepared)));
             let none = (FingerPosition::RightThumb, Score::ZERO);
             let best = scores.fold(none, |best, one| if one.1 > best.1 { one } else { best });
             // A finger proves itself once.
@@ -227,7 +229,7 @@ impl Services {
         request_id: RequestId,
         body: Sha256,
         samples: Vec<Sample>,
-        judged: impl FnOnce(Result<Vec<Prepared>, Evidence>, Circumstances<'_>) -> Judged<E>,
+        judged: impl FnOnce(Result<&[Probe], Evidence>, Circumstances<'_>) -> Judged<E>,
     ) -> Result<Answer, DecideError> {
         let Asked { attempt, told, presented } = asked;
         let samples: Vec<Decoded> = samples.into_iter().map(Sample::decode).collect::<Result<_, _>>()?;
@@ -251,8 +253,17 @@ impl Services {
             None => self.inner.timed(Step::Extraction, || self.examined(samples))?,
         };
         let circumstances = Circumstances { told: &told, of: &of, now, presented };
-        let Judged { verdict, event, also } =
-            self.inner.timed(Step::Comparison, || judged(examined, circumstances));
+        let (probes, examined) = match examined {
+            Ok(probes) => (probes, None),
+            Err(evidence) => (Vec::new(), Some(evidence)),
+        };
+        let (judged, _accepting) = self.inner.timed(Step::Comparison, || {
+            let Judged { verdict, event, mut also } =
+                judged(examined.map_or(Ok(&probes), Err), circumstances);
+            let (verdict, accepting) = self.without_replay(verdict, &probes, &mut also)?;
+            Ok::<_, DecideError>((Judged { verdict, event, also }, accepting))
+        })?;
+        let Judged { verdict, event, also } = judged;
         let who = match verdict.decision {
             Decision::Accept { subject } => Some(subject),
             _ => attempt.claimed,
@@ -266,14 +277,14 @@ impl Services {
     }
 
     /// What comes of samples: probes, or evidence without any.
-    fn examined(&self, samples: Vec<Decoded>) -> Result<Result<Vec<Prepared>, Evidence>, DecideError> {
+    fn examined(&self, samples: Vec<Decoded>) -> Result<Result<Vec<Probe>, Evidence>, DecideError> {
         let mut probes = Vec::with_capacity(samples.len());
         for sample in samples {
             match sample.examine() {
                 Ok(Examined { extraction, digest }) if !self.inner.seen_before(&digest) => {
-                    probes.push(Prepared::new(&extraction.template));
+                    probes.push(Probe::new(extraction.template, digest));
                 }
-                Ok(_) => return Ok(Err(Evidence::Replay)),
+                Ok(_) => return Ok(Err(Evidence::Replay(Replay::Same))),
                 Err(why) => match why.retry_hint() {
                     Some(hint) => return Ok(Err(Evidence::Unusable { hint })),
                     None => return Err(why.into()),

@@ -20,10 +20,11 @@ use crate::{
 
 /// The tables that a backup holds. Not what is true of the box alone: facts about its store, and how far its own audit
 /// was forwarded.
-pub(crate) const KEPT: [Table; 14] = [
+pub(crate) const KEPT: [Table; 15] = [
     Table::Subjects,
     Table::Fingers,
     Table::Factors,
+    Table::Probes,
     Table::Audit,
     Table::Policy,
     Table::Clients,
@@ -180,7 +181,7 @@ impl Contents {
                 let position = code.ok_or_else(|| unreadable(&value))?;
                 Ok(self.stays(&(id, position), erased).then_some(value))
             }
-            Table::Factors => {
+            Table::Factors | Table::Probes => {
                 let key = value.key.as_slice().try_into().map_err(|_| unreadable(&value))?;
                 let id = SubjectId::from_bytes(key);
                 Ok((self.people.contains_key(&id) && !erased.person(id)).then_some(value))

@@ -3,7 +3,7 @@
 use authenteon_matcher::Fmr;
 use serde::Deserialize;
 
-use crate::policy::{Fpir, Hours, LONGEST_GRACE, Lockout, MOST_FINGERS, Policy};
+use crate::policy::{Bound, Fpir, Hours, LONGEST_GRACE, Lockout, MOST_FINGERS, Policy, ReplayRule};
 
 /// Thresholds as people write them.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,6 +27,10 @@ pub struct PolicyValues {
     pub pin: bool,
     /// Seconds after an accept in which the same station needs no finger of the same subject again; 0: none.
     pub grace_seconds: u32,
+    /// Which samples are taken for replays.
+    pub replay: ReplayRule,
+    /// The false match rate that an identification rests on.
+    pub identify_bound: Bound,
 }
 
 impl Default for PolicyValues {
@@ -42,6 +46,8 @@ impl Default for PolicyValues {
             fingers: policy.fingers,
             pin: policy.pin,
             grace_seconds: policy.grace_seconds,
+            replay: policy.replay,
+            identify_bound: policy.bound,
         }
     }
 }
@@ -78,6 +84,8 @@ impl PolicyValues {
             fingers: self.fingers,
             pin: self.pin,
             grace_seconds: self.grace_seconds,
+            replay: self.replay,
+            bound: self.identify_bound,
             ..Policy::default()
         })
     }
@@ -108,6 +116,18 @@ impl PolicyValues {
                 "policy.lockout",
                 "station-failures",
                 "a station that guesses through many subjects is never made to wait",
+            ),
+            (
+                !self.replay.is_on(),
+                "policy",
+                "replay",
+                "whoever recorded a sample can present it again: for measurements only",
+            ),
+            (
+                self.identify_bound == Bound::Point,
+                "policy",
+                "identify-bound",
+                "more strangers than said may be taken for somebody: the estimate may be too good",
             ),
         ];
         all.into_iter()

@@ -2,7 +2,7 @@
 
 use authenteon_matcher::Score;
 
-use super::{Bar, Policy};
+use super::{Bar, Policy, Replay};
 use crate::subject::SubjectId;
 
 /// What is known when it is time to decide.
@@ -42,8 +42,8 @@ pub enum Evidence {
         /// Whether it was long ago, or never.
         over: bool,
     },
-    /// The same pixels came before.
-    Replay,
+    /// It came before.
+    Replay(Replay),
     /// The finger was not usable.
     Unusable {
         /// What the person can do.
@@ -188,7 +188,7 @@ pub fn decide(policy: &Policy, evidence: &Evidence) -> Verdict {
             refuse(RefuseReason::FingerRequired, "no grace period", None, None)
         }
         Evidence::Barred(bar) => refuse(bar.reason(), bar.why(), None, None),
-        Evidence::Replay => refuse(RefuseReason::Replay, "replay", None, None),
+        Evidence::Replay(replay) => refuse(RefuseReason::Replay, replay.why(), None, None),
         Evidence::Unusable { hint } => {
             Verdict { decision: Decision::Retry { hint }, why: "unusable sample", score: None, needed: None }
         }

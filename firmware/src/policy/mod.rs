@@ -8,18 +8,22 @@
 //! identify anybody: the answer says so instead of guessing.
 
 mod bar;
+mod bound;
 mod decide;
 mod hours;
 mod lockout;
+mod replay;
 mod restriction;
 mod rules;
 
 use authenteon_matcher::{CALIBRATED_FMR_FLOOR, Fmr};
 
 pub use bar::{Bar, Circumstances, Presented, judge};
+pub use bound::Bound;
 pub use decide::{Decision, Evidence, RefuseReason, Verdict, decide};
 pub use hours::{Hours, NotHours};
 pub use lockout::{Lockout, Scope, Tally, Wait};
+pub use replay::{Replay, ReplayRule};
 pub(crate) use restriction::{LONGEST_GRACE, MOST_FINGERS};
 pub use restriction::{NotARestriction, NotWhom, Operation, Restriction, Whom};
 pub use rules::Rules;
@@ -68,6 +72,10 @@ pub struct Policy {
     pub pin: bool,
     /// Seconds after an accept in which the same station needs no finger of the same subject again; 0: none.
     pub grace_seconds: u32,
+    /// Which samples are taken for replays.
+    pub replay: ReplayRule,
+    /// The false match rate that an identification rests on.
+    pub bound: Bound,
 }
 
 impl Default for Policy {
@@ -84,6 +92,8 @@ impl Default for Policy {
             fingers: 1,
             pin: false,
             grace_seconds: 0,
+            replay: ReplayRule::default(),
+            bound: Bound::default(),
         }
     }
 }
@@ -106,7 +116,7 @@ impl Policy {
     /// matcher is not calibrated that far.
     #[must_use]
     pub fn identification_fmr(&self, impressions: usize) -> Option<Fmr> {
-        let needed = Fmr::new(self.identify.get() / impressions.max(1) as f64)?;
+        let needed = self.bound.claimed(Fmr::new(self.identify.get() / impressions.max(1) as f64)?);
         // No laxer than verification, however small the gallery.
         let needed = if needed > self.verify { self.verify } else { needed };
         (needed >= CALIBRATED_FMR_FLOOR).then_some(needed)
@@ -115,7 +125,14 @@ impl Policy {
     /// The largest number of enrolled impressions that one finger may be searched among.
     #[must_use]
     pub fn largest_gallery(&self) -> usize {
-        (self.identify.get() / CALIBRATED_FMR_FLOOR.get() + 0.5) as usize
+        self.largest_gallery_of(1)
+    }
+
+    /// The same for an identification that asked for so many fingers of everybody, did fingers err independently.
+    #[must_use]
+    pub fn largest_gallery_of(&self, fingers: i32) -> usize {
+        // What divides without a rest may come out a hair below.
+        (self.identify.get() / self.bound.floor().get().powi(fingers) * (1.0 + 1e-9)) as usize
     }
 }
 
@@ -128,10 +145,43 @@ mod tests {
         let policy = Policy::default();
         assert_eq!(policy.identification_fmr(0), Some(policy.verify));
         assert_eq!(policy.identification_fmr(10), Some(policy.verify), "no laxer than verification");
-        let strict = Policy { verify: share(0.1), ..Policy::default() };
+        let strict = Policy { verify: share(0.1), bound: Bound::Point, ..Policy::default() };
         let fifty = strict.identification_fmr(50).unwrap().get();
         assert!((fifty - 2e-4).abs() < 1e-12, "one in a hundred among fifty");
-        assert!(policy.identification_fmr(policy.largest_gallery()).is_some());
-        assert_eq!(policy.identification_fmr(policy.largest_gallery() + 1), None);
+        let sure = Policy { bound: Bound::Upper, ..strict };
+        let fifty = sure.identification_fmr(50).unwrap();
+        assert!((fifty.upper().get() - 2e-4).abs() < 1e-12, "what holds with confidence is that");
+        for bound in [Bound::Upper, Bound::Point] {
+            let policy = Policy { bound, ..Policy::default() };
+            assert!(policy.identification_fmr(policy.largest_gallery()).is_some());
+            assert_eq!(policy.identification_fmr(policy.largest_gallery() + 1), None);
+        }
+    }
+
+    /// Two digits of a large number, rounded down, in groups of three.
+    fn shown(number: usize) -> String {
+        let mut unit = 1;
+        while number >= 1000 && number / unit >= 100 {
+            unit *= 10;
+        }
+        let digits = (number / unit * unit).to_string();
+        let groups: Vec<&str> =
+            digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
+        groups.join(",")
+    }
+
+    #[test]
+    fn the_docs_print_the_largest_galleries_that_the_policy_allows() {
+        let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/matching/calibration.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        for (rate, one_in) in [(1e-2, "100"), (1e-3, "1,000")] {
+            for (bound, name) in [(Bound::Upper, "upper bound"), (Bound::Point, "point estimate")] {
+                let policy = Policy { identify: Fpir(rate), bound, ..Policy::default() };
+                let with_pin = (rate / bound.floor().get() * 1e4 * (1.0 + 1e-9)) as usize;
+                let (one, two) = (shown(policy.largest_gallery()), shown(policy.largest_gallery_of(2)));
+                let row = format!("| one in {one_in}, {name} | {one} | {two} | {} |", shown(with_pin));
+                assert!(docs.contains(&row), "{row}");
+            }
+        }
     }
 }

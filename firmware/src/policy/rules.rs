@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hours, Lockout, Policy};
+use super::{Bound, Hours, Lockout, Policy, ReplayRule};
 
 /// The rules as they are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,12 @@ pub struct Rules {
     /// Seconds after an accept in which no finger is needed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_seconds: Option<u32>,
+    /// Which samples are taken for replays; absent in what was kept before copies were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayRule>,
+    /// The false match rate that an identification rests on; absent: the estimate itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identify_bound: Option<Bound>,
 }
 
 impl From<&Policy> for Rules {
@@ -51,6 +57,8 @@ impl From<&Policy> for Rules {
             fingers: (policy.fingers > 1).then_some(policy.fingers),
             pin: policy.pin.then_some(true),
             grace_seconds: (policy.grace_seconds > 0).then_some(policy.grace_seconds),
+            replay: Some(policy.replay),
+            identify_bound: Some(policy.bound),
         }
     }
 }

@@ -82,10 +82,11 @@ struct Marker {
 }
 
 /// Tables that a backup fills. Of the archive and of the signed heads, what is of the store that the backup is of.
-const FILLED: [Table; 7] = [
+const FILLED: [Table; 8] = [
     Table::Fingers,
     Table::Subjects,
     Table::Factors,
+    Table::Probes,
     Table::Counters,
     Table::Cookies,
     Table::Archive,
@@ -278,6 +279,7 @@ fn placed(value: Value, of: Uuid, here: Uuid) -> Option<Change> {
         Table::Subjects
         | Table::Fingers
         | Table::Factors
+        | Table::Probes
         | Table::Policy
         | Table::Counters
         | Table::Cookies

@@ -105,6 +105,10 @@ pub(crate) struct DecisionBody {
     /// On `retry`: what the person can do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
+    /// `point-estimate` in every answer of an identification that rests on the estimated false match rate, and not on the
+    /// one that holds with 95 % confidence: an administrator accepted that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bound: Option<String>,
     /// Whether the finger was found to be alive: that is not assessed.
     pub(crate) liveness: Liveness,
     /// As asked.
@@ -144,6 +148,7 @@ impl DecisionBody {
             fingers: None,
             retry_after_s: None,
             hint: None,
+            bound: None,
             liveness: Liveness::NotAssessed,
             request_id,
             nonce,
@@ -228,13 +233,15 @@ pub(crate) async fn identify(
     let (IdentifyBody { request_id, nonce, sample, pin }, permit) = body.into_parts();
     let asked = Asked { caller, request_id, nonce, claimed: None, pin: pin_digest(pin.as_ref()) };
     let services = state.services()?.clone();
-    live::answer(wanted, StatusCode::OK, |teller| {
-        asked.decide(state, vec![sample], permit, teller, move |asked, mut samples, sensor| {
+    let bound = services.inner.policy.bound.told().map(str::to_owned);
+    live::answer(wanted, StatusCode::OK, |teller| async move {
+        let decided = asked.decide(state, vec![sample], permit, teller, move |asked, mut samples, sensor| {
             let Asked { caller, request_id, nonce, .. } = asked;
             // One was asked for, and so one came.
             let sample = samples.pop().ok_or(SampleError::Impressions { got: 0 })?;
             services.identify(&caller, IdentifyRequest { request_id, nonce, sample, pin, sensor })
-        })
+        });
+        Ok(DecisionBody { bound, ..decided.await? })
     })
     .await
 }

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{At, on_core};
 use crate::{
-    policy::{Lockout, Policy, Restriction, Whom},
+    policy::{Bound, Lockout, Policy, ReplayRule, Restriction, Whom},
     request::Caller,
     server::{State, json::Body, problem::Problem},
     services::RestrictionError,
@@ -43,6 +43,14 @@ pub(crate) struct InForceBody {
     pub(crate) pin: bool,
     /// Seconds after an accept in which the same station needs no finger of the same subject again.
     pub(crate) grace_seconds: u32,
+    /// Impressions that may be enrolled at most for one finger to be identified by.
+    pub(crate) largest_gallery: usize,
+    /// The false match rate that this rests on: `upper`, which holds with 95 % confidence, or `point`, the estimate.
+    #[schema(value_type = String)]
+    pub(crate) identify_bound: Bound,
+    /// What is refused as a replay: `on` the same again and copies, `exact` the same again, `off` nothing.
+    #[schema(value_type = String)]
+    pub(crate) replay: ReplayRule,
     /// Failures for one subject before the first wait; 0: never.
     pub(crate) subject_failures: u32,
     /// Failures of one station before the first wait; 0: never.
@@ -76,6 +84,9 @@ impl From<&Policy> for InForceBody {
             fingers: policy.fingers,
             pin: policy.pin,
             grace_seconds: policy.grace_seconds,
+            largest_gallery: policy.largest_gallery(),
+            identify_bound: policy.bound,
+            replay: policy.replay,
             subject_failures,
             station_failures,
             sensor_failures,
