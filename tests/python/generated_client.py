@@ -103,7 +103,7 @@ officer, station, stranger = client("officer"), client("station"), client(None)
 first, second, third = sorted({path.stem.split("_")[0] for path in pathlib.Path(PRINTS).glob("*_*.png")})[:3]
 
 live.sync_detailed(client=stranger)
-expect(ready.sync_detailed(client=station), 200, models.ReadyBody)
+expect(ready.sync_detailed(client=station), 200, models.Ready)
 expect(ready.sync_detailed(client=stranger), 401, models.Problem)
 
 

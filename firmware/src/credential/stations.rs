@@ -441,7 +441,7 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        assert_eq!(gone, [old.sha256.clone()]);
+        assert_eq!(gone, std::slice::from_ref(&old.sha256));
         assert_eq!((caller(&old), caller(&new)), (None, Some("one".into())));
         assert_eq!(Clients::load(&stations.folder).unwrap().all(), stations.all());
         // Both go with their name, and two certificates are one administrator.

@@ -21,6 +21,7 @@ use tracing::warn;
 use super::{Inner, Services, SubjectError};
 use crate::{
     audit::Event,
+    observe::Step,
     policy::{Bar, Decision, Lockout, Scope, Tally, Verdict, Wait},
     request::Caller,
     store::{Change, StoreError, Table, Value},
@@ -304,7 +305,7 @@ impl Services {
             }
             let submitted = inner.submit(attempt.by, &changes, &event);
             drop(lockouts);
-            match submitted.and_then(|ticket| inner.store.wait(&ticket)) {
+            match submitted.and_then(|ticket| inner.timed(Step::Commit, || inner.store.wait(&ticket))) {
                 // With what is counted by then.
                 Err(StoreError::Superseded) => lockouts = inner.lockouts(),
                 done => break done?,
@@ -351,7 +352,7 @@ impl Services {
             let changes = inner.kept(&mut lockouts, std::slice::from_ref(about))?;
             let submitted = inner.submit(by, &changes, &event);
             drop(lockouts);
-            match submitted.and_then(|ticket| inner.store.wait(&ticket)) {
+            match submitted.and_then(|ticket| inner.timed(Step::Commit, || inner.store.wait(&ticket))) {
                 Err(StoreError::Superseded) => lockouts = inner.lockouts(),
                 Ok(()) => return Ok(()),
                 Err(why) => {

@@ -173,12 +173,12 @@ impl Services {
             let event = Event::ReaderFound { reader: reader.clone(), standing };
             match Inner::commit(inner, &this_box(), &[], &event) {
                 Ok(()) => {
-                    warn!(reader = %reader.id, ?standing, "a reader that is not used: an administrator adopts it")
+                    warn!(reader = %reader.id, ?standing, "a reader that is not used: an administrator adopts it");
                 }
                 // Tried again at the next look, and logged once.
                 Err(StoreError::Full | StoreError::Degraded { .. }) => return,
                 Err(why) => {
-                    error!(%why, reader = %reader.id, "a reader that is not used; the audit does not have it")
+                    error!(%why, reader = %reader.id, "a reader that is not used; the audit does not have it");
                 }
             }
             readers.told.insert(news);

@@ -28,6 +28,9 @@ async fn unlock(client: &Client, passphrase: &str) -> Answer {
     client.post("/v1/system/unlock", &json!({ "passphrase": passphrase })).await
 }
 
+/// The same impression is presented after each start.
+const REPLAYS: &str = "policy.replay = \"off\"\n";
+
 async fn accepted(station: &Client, person: &str) -> bool {
     let answer = station.post("/v1/verify", &verification(person, sample(&fixture("125_4")))).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
@@ -59,7 +62,7 @@ fn store(daemon: &Daemon) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_box_with_a_passphrase_is_locked_after_every_start_until_an_administrator_gives_it() {
-    let mut daemon = Daemon::start();
+    let mut daemon = Daemon::with(REPLAYS);
     let boss = known(&daemon, "boss", "administrator").await;
     let person = enrolled(&Client::named(&daemon, "officer"), "125").await;
     subject(&Client::named(&daemon, "officer"), "Countess Lovelace").await;
