@@ -48,6 +48,9 @@ async fn done(boss: &Client, job: &str) -> Value {
 }
 
 /// No impression is shown twice: that would be a replay.
+/// The same impression is presented after each start.
+const REPLAYS: &str = "policy.replay = \"off\"\n";
+
 async fn accepted(station: &Client, person: &str, impression: &str) -> bool {
     let answer = station.post("/v1/verify", &verification(person, sample(&fixture(impression)))).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
@@ -78,7 +81,7 @@ fn harm(path: &Path, places: &[usize]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn store_is_verified_compacted_and_gets_other_keys_over_the_api_while_it_serves() {
-    let mut daemon = Daemon::start();
+    let mut daemon = Daemon::with(REPLAYS);
     let boss = administrator(&daemon).await;
     let (officer, station) = (Client::named(&daemon, "officer"), Client::named(&daemon, "station"));
     let person = enrolled(&officer, "125").await;
@@ -127,7 +130,7 @@ async fn store_of_the_version_before_has_no_upkeep_over_the_api() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn store_with_a_damaged_value_says_its_place_and_what_to_do_when_it_is_verified() {
-    let daemon = Daemon::start();
+    let daemon = Daemon::with(REPLAYS);
     let boss = administrator(&daemon).await;
     let person = enrolled(&Client::named(&daemon, "officer"), "125").await;
     let (segment, end) = last_segment(&store(&daemon));
@@ -149,7 +152,7 @@ async fn store_with_a_damaged_value_says_its_place_and_what_to_do_when_it_is_ver
 
 #[tokio::test(flavor = "multi_thread")]
 async fn store_whose_snapshot_is_damaged_is_not_repaired_and_says_what_helps() {
-    let mut daemon = Daemon::start();
+    let mut daemon = Daemon::with(REPLAYS);
     let boss = administrator(&daemon).await;
     enrolled(&Client::named(&daemon, "officer"), "125").await;
     assert_eq!(done(&boss, "compact").await["state"], "done");
@@ -172,7 +175,7 @@ fn repair(daemon: &Daemon, more: &[&str]) -> Output {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn store_whose_end_is_damaged_is_refused_with_the_command_that_repairs_it_and_serves_what_was_before() {
-    let mut daemon = Daemon::start();
+    let mut daemon = Daemon::with(REPLAYS);
     let person = enrolled(&Client::named(&daemon, "officer"), "125").await;
     let in_use = repair(&daemon, &["--yes"]);
     assert_eq!(in_use.status.code(), Some(69), "{}", text(&in_use.stderr));
@@ -222,7 +225,7 @@ async fn store_whose_end_is_damaged_is_refused_with_the_command_that_repairs_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn store_in_which_an_erasure_is_given_up_serves_all_others_and_the_erased_stay_erased() {
-    let mut daemon = Daemon::start();
+    let mut daemon = Daemon::with(REPLAYS);
     let officer = Client::named(&daemon, "officer");
     let person = enrolled(&officer, "125").await;
     let erased = enrolled(&officer, "126").await;
@@ -249,7 +252,7 @@ async fn store_in_which_an_erasure_is_given_up_serves_all_others_and_the_erased_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn store_with_a_passphrase_is_repaired_with_it_from_a_file_and_not_without() {
-    let mut daemon = Daemon::start();
+    let mut daemon = Daemon::with(REPLAYS);
     let boss = administrator(&daemon).await;
     let body = json!({ "mode": "passphrase", "passphrase": PASSPHRASE });
     let chosen = boss.ask(&Method::PUT, "/v1/system/at-rest", Some(body.to_string().into_bytes())).await;
