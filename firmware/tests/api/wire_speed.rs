@@ -13,7 +13,7 @@ use authenteon_tests::emulator::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Client, Daemon, fixture, subject, verification};
+use crate::support::{Client, Daemon, administrator, adopt, fixture, subject, verification};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -62,6 +62,8 @@ async fn from_a_finger_on_a_serial_reader_to_a_decision_the_upload_takes_longest
         Daemon::with(&format!("[sensors]\nusb = false\n[[sensors.serial]]\nport = {:?}", Path::new(&port)));
     let (officer, station) = (Client::named(&daemon, "officer"), Client::named(&daemon, "station"));
     let there = reader(&station, |reader| reader["present"] == true).await;
+    let keeper = administrator(&daemon).await;
+    assert_eq!(adopt(&keeper, there["sensor"].as_str().unwrap()).await.status, 200);
     let sample = json!({ "sensor": there["sensor"], "timeout_ms": 60_000 });
 
     let one = subject(&officer, "one").await;
