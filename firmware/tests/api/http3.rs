@@ -1,6 +1,9 @@
 //! HTTP/3: the API is the same as over TCP, and whoever is slow, greedy or rude is let go.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use authenteon_tests::http3;
 use bytes::Bytes;
@@ -157,7 +160,7 @@ async fn quic_speaks_the_post_quantum_key_exchange_and_h3_and_nothing_else() {
         let mut roots = rustls::RootCertStore::empty();
         let pem = std::fs::read(daemon.pki().join("ca.pem")).unwrap();
         roots.add(rustls_pki_types::pem::PemObject::from_pem_slice(&pem).unwrap()).unwrap();
-        rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(provider))
+        rustls::ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .with_root_certificates(roots)
@@ -202,6 +205,31 @@ async fn a_slow_or_half_request_over_http3_is_let_go_and_the_connection_goes_on(
     assert!(
         matches!(end(&quic).await, ConnectionError::ApplicationClosed(close) if close.error_code == VarInt::from_u32(0x100))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_over_http3_that_nobody_takes_is_given_up() {
+    let daemon = Daemon::with("[limits]\nidle-seconds = 1");
+    let mut tls = Client::named(&daemon, "station").tls();
+    tls.alpn_protocols = vec![b"h3".to_vec()];
+    let mut config =
+        quinn::ClientConfig::new(Arc::new(quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap()));
+    let mut transport = quinn::TransportConfig::default();
+    // Less than the answer, which is the API's description.
+    transport.stream_receive_window(VarInt::from_u32(1000));
+    config.transport_config(Arc::new(transport));
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let quic = endpoint.connect_with(config, daemon.address, "127.0.0.1").unwrap().await.unwrap();
+    let (mut send, mut deaf) = quic.open_bi().await.unwrap();
+    let mut asked = head("/v1/openapi.json");
+    // GET (17) in the place of POST.
+    asked[4] = 0xC0 | 17;
+    send.write_all(&asked).await.unwrap();
+    send.finish().unwrap();
+    // Its end is an error, whatever of it was there already.
+    let ended = timeout(PATIENCE, deaf.received_reset()).await.unwrap();
+    assert!(ended.is_err() || ended.unwrap().is_some());
+    assert!(deaf.read_to_end(1 << 20).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

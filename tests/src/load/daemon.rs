@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -19,6 +19,8 @@ use tempfile::TempDir;
 
 /// Its configuration, in its folder.
 const CONFIG: &str = "authenteon.toml";
+/// Bytes of its log that are kept.
+const KEPT: usize = 64 << 10;
 /// How long it may take to listen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -48,7 +50,7 @@ pub enum DaemonError {
 ///
 /// # Errors
 /// [`DaemonError::Build`].
-pub(super) fn build() -> Result<PathBuf, DaemonError> {
+pub fn build() -> Result<PathBuf, DaemonError> {
     let fails = |why: &dyn std::fmt::Display| DaemonError::Build(why.to_string());
     let ours = std::env::current_exe().map_err(|why| fails(&why))?;
     let folder = ours.parent().ok_or_else(|| fails(&"this program has no folder"))?;
@@ -68,16 +70,40 @@ pub(super) fn build() -> Result<PathBuf, DaemonError> {
 }
 
 /// A daemon that runs.
-pub(super) struct Daemon {
+pub struct Daemon {
     program: PathBuf,
     folder: TempDir,
     child: Child,
     pub(super) address: SocketAddr,
+    said: Log,
+}
+
+/// The end of a daemon's log. Cheap to clone.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Log {
+    fn push(&self, line: &str) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.push_str(line);
+        said.push('\n');
+        if said.len() > 2 * KEPT {
+            let from = said.floor_char_boundary(said.len() - KEPT);
+            said.drain(..from);
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Daemon {
-    /// Starts it with an officer, a station and an auditor, and more lines in its configuration.
-    pub(super) fn start(program: &Path, configuration: &str) -> Result<Self, DaemonError> {
+    /// Starts it with an officer, a station, an auditor and an administrator, and more lines in its configuration.
+    ///
+    /// # Errors
+    /// [`DaemonError`].
+    pub fn start(program: &Path, configuration: &str) -> Result<Self, DaemonError> {
         let fails = |why: std::io::Error| DaemonError::Command {
             command: program.display().to_string(),
             why: why.to_string(),
@@ -86,7 +112,7 @@ impl Daemon {
         let (pki, store) = (folder.path().join("pki"), folder.path().join("store"));
         let dir = pki.display().to_string();
         run(program, &["pki", "init", "--dir", &dir])?;
-        for role in ["officer", "station", "auditor"] {
+        for role in ["officer", "station", "auditor", "administrator"] {
             run(program, &["client", "add", "--dir", &dir, "--name", role, "--role", role, "--out", &dir])?;
         }
         let config = folder.path().join(CONFIG);
@@ -94,8 +120,8 @@ impl Daemon {
             "version = 1\nserver.listen = \"127.0.0.1:0\"\npki.folder = {pki:?}\nstore.folder = {store:?}\nlog.json = true\n{configuration}"
         );
         fs::write(&config, text).map_err(fails)?;
-        let (child, address) = serve(program, &config)?;
-        Ok(Self { program: program.to_owned(), folder, child, address })
+        let (child, address, said) = serve(program, &config)?;
+        Ok(Self { program: program.to_owned(), folder, child, address, said })
     }
 
     /// Ends it as a power cut would.
@@ -107,7 +133,7 @@ impl Daemon {
 
     /// Starts it again on the same folder, after it ended.
     pub(super) fn start_again(&mut self) -> Result<(), DaemonError> {
-        (self.child, self.address) = serve(&self.program, &self.folder.path().join(CONFIG))?;
+        (self.child, self.address, self.said) = serve(&self.program, &self.folder.path().join(CONFIG))?;
         Ok(())
     }
 
@@ -121,13 +147,27 @@ impl Daemon {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The end of its log.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.said.text()
+    }
+
     /// The authority's folder, with the clients' certificates and keys.
-    pub(super) fn pki(&self) -> PathBuf {
+    #[must_use]
+    pub fn pki(&self) -> PathBuf {
         self.folder.path().join("pki")
     }
 
     /// Resident memory in bytes, where the system tells.
-    pub(super) fn memory(&self) -> u64 {
+    #[must_use]
+    pub fn memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib =
@@ -143,7 +183,7 @@ impl Drop for Daemon {
 }
 
 /// Starts the program and waits until it says where it listens.
-fn serve(program: &Path, config: &Path) -> Result<(Child, SocketAddr), DaemonError> {
+fn serve(program: &Path, config: &Path) -> Result<(Child, SocketAddr, Log), DaemonError> {
     let fails =
         |why: std::io::Error| DaemonError::Command { command: "serve".to_owned(), why: why.to_string() };
     let mut child = clean(program)
@@ -154,27 +194,30 @@ fn serve(program: &Path, config: &Path) -> Result<(Child, SocketAddr), DaemonErr
         .spawn()
         .map_err(fails)?;
     let (tell, told) = mpsc::channel();
+    let said = Log::default();
     if let Some(log) = child.stderr.take() {
+        let kept = said.clone();
         // Reads on to the end, so that the daemon never waits for us.
         thread::spawn(move || {
             for line in BufReader::new(log).lines().map_while(Result::ok) {
+                kept.push(&line);
                 // Nobody listens any more once the address is known.
                 let _ = tell.send(line);
             }
         });
     }
-    let mut said = Vec::new();
     loop {
         match told.recv_timeout(PATIENCE) {
-            Ok(line) => match listening(&line) {
-                Some(address) => return Ok((child, address)),
-                None => said.push(line),
-            },
+            Ok(line) => {
+                if let Some(address) = listening(&line) {
+                    return Ok((child, address, said));
+                }
+            }
             Err(_) => {
                 // It may have ended by itself.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(DaemonError::Silent { said: said.join("\n") });
+                return Err(DaemonError::Silent { said: said.text() });
             }
         }
     }

@@ -4,7 +4,7 @@
 //! time counts from that moment: a daemon that falls behind is seen to.
 
 mod client;
-mod daemon;
+pub mod daemon;
 mod figures;
 mod finger;
 mod run;
