@@ -10,6 +10,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
+    http::Extensions,
     response::Response,
 };
 use hyper::body::{Frame, SizeHint};
@@ -31,6 +32,21 @@ impl PeerCertificate {
 /// Where the peer is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerAddress(pub(crate) IpAddr);
+
+/// Who is at the other end, as every request on a connection tells it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    pub(super) certificate: PeerCertificate,
+    pub(super) address: PeerAddress,
+}
+
+impl Peer {
+    /// Says it with a request. Not as a layer of the router: that would be a router of its own for each connection.
+    pub(super) fn tell(self, extensions: &mut Extensions) {
+        extensions.insert(self.certificate);
+        extensions.insert(self.address);
+    }
+}
 
 /// Said with an answer that takes long: the connection is not idle while the box makes the next part of it. A client that
 /// takes none for the idle time gets no more.

@@ -34,7 +34,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::{
-    connection::PeerCertificate,
+    connection::Peer,
     streams::{Connection, Gone, Receiving, Sending, Side},
 };
 use crate::config::Limits;
@@ -45,7 +45,7 @@ pub(super) async fn answer(
     side: Side,
     gone: Gone,
     router: Router,
-    peer: PeerCertificate,
+    peer: Peer,
     limits: Limits,
 ) -> bool {
     let (request, stream) = match timeout(limits.request(), request.resolve_request()).await {
@@ -68,7 +68,7 @@ pub(super) async fn answer(
     };
     let only_head = request.method() == Method::HEAD;
     let mut request = request.map(|()| Body::new(Incoming { stream, side, left, ended: false }));
-    request.extensions_mut().insert(peer);
+    peer.tell(request.extensions_mut());
     tokio::select! {
         biased;
         answered = respond(request, router, send, only_head, limits.idle()) => answered,

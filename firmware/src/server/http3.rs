@@ -5,7 +5,7 @@
 
 use std::pin::pin;
 
-use axum::{Extension, Router};
+use axum::Router;
 use bytes::Bytes;
 use h3::error::Code;
 use rustls_pki_types::CertificateDer;
@@ -17,7 +17,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    connection::{HEAD, PeerAddress, PeerCertificate, Share, told},
+    connection::{HEAD, Peer, PeerAddress, PeerCertificate, Share, told},
     exchange,
     streams::Connection,
 };
@@ -35,9 +35,11 @@ pub(super) async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let chain = connection.peer_identity().and_then(|it| it.downcast::<Vec<CertificateDer<'static>>>().ok());
-    let peer = PeerCertificate::of(chain.as_ref().and_then(|chain| chain.first()));
-    let router = router.layer(Extension(PeerAddress(connection.remote_address().ip())));
-    let share = Share::of(peer);
+    let peer = Peer {
+        certificate: PeerCertificate::of(chain.as_ref().and_then(|chain| chain.first())),
+        address: PeerAddress(connection.remote_address().ip()),
+    };
+    let share = Share::of(peer.certificate);
     if share != Share::STRANGER {
         connection.set_receive_window(share.window().into());
         connection.set_max_concurrent_bi_streams(share.streams.into());

@@ -35,7 +35,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     ROUND, ServeError, State,
-    connection::{Activity, HEAD, PeerAddress, PeerCertificate, Share, WINDOW, told},
+    connection::{Activity, HEAD, Peer, PeerAddress, PeerCertificate, Share, WINDOW, told},
     places::Places,
     tls::Tls,
 };
@@ -140,8 +140,9 @@ async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, router: Router, limits
         Err(_) => return debug!("handshake took too long"),
     };
     let tls = stream.get_ref().1;
-    let peer = PeerCertificate::of(tls.peer_certificates().and_then(|chain| chain.first()));
-    let share = Share::of(peer);
+    let certificate = PeerCertificate::of(tls.peer_certificates().and_then(|chain| chain.first()));
+    let peer = Peer { certificate, address: PeerAddress(from.ip()) };
+    let share = Share::of(certificate);
     // What comes between requests of HTTP/2 may be an answer to a ping.
     let beginnings = tls.alpn_protocol() != Some(PROTOCOLS[0]);
     let activity = Activity::new();
@@ -149,8 +150,7 @@ async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, router: Router, limits
     let stream = Listening { stream, activity: beginnings.then(|| activity.clone()) };
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(PeerAddress(from.ip()));
+        peer.tell(request.extensions_mut());
         let (working, activity) = (activity.begin(), activity.clone());
         let answer = TowerToHyperService::new(router.clone()).call(request);
         async move { answer.await.map(|answer| working.until_answered(answer, &activity)) }
