@@ -20,6 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use authenteon_tests::options::options;
 use clap::Parser;
 use mutate::Mutator;
 use targets::Target;
@@ -60,13 +61,9 @@ fn main() -> ExitCode {
 }
 
 fn feed() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options = match options::<Options>() {
         Ok(options) => options,
-        Err(error) => {
-            // The reader of the message may be gone; the exit code remains.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(code) => return code,
     };
     let mut said = std::io::stdout().lock();
     let mut say = |text: String| {

@@ -13,6 +13,7 @@ pub mod calibration;
 pub mod emulator;
 pub mod http3;
 pub mod load;
+pub mod options;
 pub mod replay;
 pub mod sets;
 pub mod swtpm;

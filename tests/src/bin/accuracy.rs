@@ -14,6 +14,7 @@ use std::{
 use authenteon_tests::{
     accuracy::{Measured, Report, TerminalBar, det_plot, histogram, measure, quality_plot},
     calibration::held_out,
+    options::options,
     sets::{Set, SetError},
 };
 use clap::Parser;
@@ -91,13 +92,9 @@ impl Failed {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options = match options::<Options>() {
         Ok(options) => options,
-        Err(error) => {
-            // The reader of the message may be gone; the exit code remains.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(code) => return code,
     };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,6 +16,7 @@ use authenteon_matcher::{
 use authenteon_tests::{
     accuracy::{Rates, TerminalBar},
     calibration::{Half, Pair, Pairs, Tail, Weights, fit, gather, half, tail},
+    options::options,
     sets::{Set, SetError},
 };
 use clap::Parser;
@@ -54,13 +55,9 @@ enum Failed {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options = match options::<Options>() {
         Ok(options) => options,
-        Err(error) => {
-            // The reader of the message may be gone; the exit code remains.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(code) => return code,
     };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,10 @@
 
 use std::{io::IsTerminal as _, num::NonZeroU32, path::PathBuf, process::ExitCode};
 
-use authenteon_tests::load::{Bar, Figures, Http, LoadError, Order, Sample, highest, idle, run};
+use authenteon_tests::{
+    load::{Bar, Figures, Http, LoadError, Order, Sample, highest, idle, run},
+    options::options,
+};
 use clap::Parser;
 use serde::Serialize;
 
@@ -46,13 +49,9 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options = match options::<Options>() {
         Ok(options) => options,
-        Err(error) => {
-            // The reader of the message may be gone; the exit code remains.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(code) => return code,
     };
     match measure(&options) {
         Ok(errors) => ExitCode::from(u8::from(errors > 0)),

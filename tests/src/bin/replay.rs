@@ -12,6 +12,7 @@ use std::{
 use authenteon_matcher::params::COPY_SAMENESS;
 use authenteon_tests::{
     accuracy::TerminalBar,
+    options::options,
     replay::{Alarms, Caught, Replayed, TUNED_ON, measure, upper_bound},
     sets::{Set, SetError},
 };
@@ -45,13 +46,9 @@ enum Failed {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options = match options::<Options>() {
         Ok(options) => options,
-        Err(error) => {
-            // The reader of the message may be gone; the exit code remains.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(code) => return code,
     };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,10 @@
 
 use std::{io::IsTerminal as _, num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
-use authenteon_tests::load::{Bar, Http, LoadError, SoakOrder, Soaked, soak};
+use authenteon_tests::{
+    load::{Bar, Http, LoadError, SoakOrder, Soaked, soak},
+    options::options,
+};
 use clap::Parser;
 
 /// Starts the real daemon on loopback and has several clients verify fingers as fast as it answers, while handshakes and
@@ -34,13 +37,9 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options = match options::<Options>() {
         Ok(options) => options,
-        Err(error) => {
-            // The reader of the message may be gone; the exit code remains.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(code) => return code,
     };
     let Options { requests, seed, http, daemon, json } = options;
     let bar = Bar::new(std::io::stderr().is_terminal());

@@ -5,6 +5,7 @@
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use authenteon_tests::{
+    options::options,
     sets::{Order, contact_sheet, write_set},
     synthetic::Conditions,
 };
@@ -60,13 +61,9 @@ enum Difficulty {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options = match options::<Options>() {
         Ok(options) => options,
-        Err(error) => {
-            // The reader of the message may be gone; the exit code remains.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(code) => return code,
     };
     let (name, conditions) = match options.conditions {
         Difficulty::Good => ("good", Conditions::good()),

@@ -10,9 +10,12 @@ use std::{
 };
 
 use authenteon_hal::zfm::{self, emulator::Emulator};
-use authenteon_tests::emulator::{
-    Module,
-    schedule::{Schedule, Touch, picture, pictures},
+use authenteon_tests::{
+    emulator::{
+        Module,
+        schedule::{Schedule, Touch, picture, pictures},
+    },
+    options::options,
 };
 use clap::{Args, Parser, ValueEnum};
 
@@ -76,13 +79,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::try_parse() {
+    let options = match options::<Options>() {
         Ok(options) => options,
-        Err(error) => {
-            // The reader of the message may be gone; the exit code remains.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
-        }
+        Err(code) => return code,
     };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
