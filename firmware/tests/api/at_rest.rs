@@ -174,7 +174,8 @@ async fn a_box_whose_key_its_tpm_seals_starts_by_itself_and_has_no_key_on_its_di
         Err(why @ SwtpmError::NotInstalled) => return println!("skipped: {why}"),
         started => started.unwrap(),
     };
-    let mut daemon = Daemon::with(&format!("store.tpm = {{ tcti = {:?}, pcrs = [7] }}\n", tpm.tcti()));
+    let section = format!("{REPLAYS}store.tpm = {{ tcti = {:?}, pcrs = [7] }}\n", tpm.tcti());
+    let mut daemon = Daemon::with(&section);
     let boss = known(&daemon, "boss", "administrator").await;
     let person = enrolled(&Client::named(&daemon, "officer"), "125").await;
     let sealed = put(&boss, &json!({ "mode": "tpm" })).await;
