@@ -180,6 +180,9 @@ impl Services {
         if marked {
             self.inner.keep_factors(subject, factors);
         }
+        if record.fingers.is_empty() {
+            self.inner.forget_probes(subject);
+        }
         self.inner.gallery.change(|gallery| {
             gallery.remove(&key);
         });

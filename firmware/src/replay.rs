@@ -3,7 +3,10 @@
 //! Only accepted probes: others are not known to be the person's, and whoever may try could push these out with them.
 //! Invariant: at most so many are kept, the oldest goes first, and no bytes make the reader panic.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::OnceLock,
+};
 
 use authenteon_matcher::{Prepared, Template, sameness};
 use sha2::{Digest, Sha256};
@@ -33,11 +36,29 @@ impl Probe {
 }
 
 /// The accepted probes of a person.
-#[derive(Default, PartialEq, Debug)]
+#[derive(Default)]
 pub(crate) struct History {
     digests: VecDeque<[u8; DIGEST]>,
     /// Minutiae alone: what tells a copy.
-    probes: VecDeque<Template>,
+    probes: VecDeque<Kept>,
+}
+
+/// A probe that is kept; made ready to be compared when it first is.
+struct Kept {
+    template: Template,
+    prepared: OnceLock<Prepared>,
+}
+
+impl From<Template> for Kept {
+    fn from(template: Template) -> Self {
+        Self { template, prepared: OnceLock::new() }
+    }
+}
+
+impl Kept {
+    fn prepared(&self) -> &Prepared {
+        self.prepared.get_or_init(|| Prepared::new(&self.template))
+    }
 }
 
 impl History {
@@ -46,7 +67,7 @@ impl History {
         if self.digests.contains(&keyed(of, &probe.digest)) {
             return Some(Replay::Same);
         }
-        let is_copy = |kept: &Template| sameness(&probe.prepared, &Prepared::new(kept)).is_copy();
+        let is_copy = |kept: &Kept| sameness(&probe.prepared, kept.prepared()).is_copy();
         (copies && self.probes.iter().any(is_copy)).then_some(Replay::Probe)
     }
 
@@ -59,7 +80,7 @@ impl History {
             probe.template.minutiae().to_vec(),
         );
         // Minutiae of a template make one.
-        self.probes.extend(bare.ok());
+        self.probes.extend(bare.ok().map(Kept::from));
         while self.digests.len() > DIGESTS {
             self.digests.pop_front();
         }
@@ -73,7 +94,7 @@ impl History {
         let mut bytes = vec![VERSION, self.digests.len() as u8];
         bytes.extend(self.digests.iter().flatten());
         for probe in &self.probes {
-            let probe = probe.to_bytes();
+            let probe = probe.template.to_bytes();
             // At most 128 minutiae of six bytes each and a header.
             bytes.extend((probe.len() as u16).to_be_bytes());
             bytes.extend(probe);
@@ -94,10 +115,48 @@ impl History {
         while !rest.is_empty() {
             let (length, more) = rest.split_first_chunk::<2>()?;
             let (probe, more) = more.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-            history.probes.push_back(Template::from_bytes(probe).ok()?);
+            history.probes.push_back(Template::from_bytes(probe).ok()?.into());
             rest = more;
         }
         (history.probes.len() <= PROBES).then_some(history)
+    }
+}
+
+/// The histories of who was accepted last, ready to be compared: to make a history ready takes longer than the rest of a
+/// verification. Invariant: one is given for the very bytes that the store keeps, and for no others.
+pub(crate) struct Recent {
+    limit: usize,
+    order: VecDeque<SubjectId>,
+    kept: HashMap<SubjectId, (Vec<u8>, History)>,
+}
+
+impl Recent {
+    /// Of so many people.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, order: VecDeque::new(), kept: HashMap::new() }
+    }
+
+    /// Takes out the history of somebody, if it is that of these bytes.
+    pub(crate) fn take(&mut self, of: SubjectId, bytes: &[u8]) -> Option<History> {
+        self.forget(of).filter(|(kept, _)| kept == bytes).map(|(_, history)| history)
+    }
+
+    /// Puts in what the store keeps, or soon will, as these bytes.
+    pub(crate) fn put(&mut self, of: SubjectId, bytes: Vec<u8>, history: History) {
+        self.forget(of);
+        self.order.push_back(of);
+        self.kept.insert(of, (bytes, history));
+        if self.order.len() > self.limit
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.kept.remove(&oldest);
+        }
+    }
+
+    /// Somebody is gone.
+    pub(crate) fn forget(&mut self, of: SubjectId) -> Option<(Vec<u8>, History)> {
+        self.order.retain(|id| *id != of);
+        self.kept.remove(&of)
     }
 }
 
@@ -146,6 +205,26 @@ mod tests {
         assert!(history.encode().len() < 4096, "{} bytes at every accept", history.encode().len());
     }
 
+    #[test]
+    fn a_history_is_ready_for_the_bytes_that_are_kept_and_the_oldest_person_s_goes() {
+        let mut recent = Recent::new(2);
+        let [ada, bob, eve] = [1, 2, 3].map(|seed| {
+            let (of, mut history) = (SubjectId::random(), History::default());
+            history.add(of, &probe(seed));
+            recent.put(of, history.encode(), history);
+            (of, probe(seed))
+        });
+        let bytes = |recent: &Recent, of| recent.kept.get(&of).map(|(bytes, _)| bytes.clone());
+        assert!(bytes(&recent, ada.0).is_none(), "two are kept");
+        let (of_bob, of_eve) = (bytes(&recent, bob.0).unwrap(), bytes(&recent, eve.0).unwrap());
+        let ready = recent.take(bob.0, &of_bob).unwrap();
+        assert_eq!(ready.repeated(bob.0, &bob.1, true), Some(Replay::Same));
+        assert!(recent.take(bob.0, &of_bob).is_none(), "it was taken out");
+        assert!(recent.take(eve.0, &of_bob).is_none());
+        assert!(recent.take(eve.0, &of_eve).is_none(), "what the store does not keep is no history");
+        assert_eq!((recent.order.len(), recent.kept.len()), (0, 0));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -157,8 +236,8 @@ mod tests {
             seeds.into_iter().for_each(|seed| history.add(of, &probe(seed)));
             let bytes = history.encode();
             let cut = History::decode(&bytes[..at.index(bytes.len())]);
-            prop_assert!(cut.is_none_or(|part| part != history));
-            prop_assert_eq!(History::decode(&bytes), Some(history));
+            prop_assert!(cut.is_none_or(|part| part.encode() != bytes));
+            prop_assert_eq!(History::decode(&bytes).map(|whole| whole.encode()), Some(bytes));
         }
 
         #[test]

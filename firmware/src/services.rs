@@ -22,6 +22,7 @@ use crate::{
     memory::{Answers, InProgress, SeenSamples},
     observe::{Observer, Step, timed},
     policy::Policy,
+    replay::Recent,
     request::{Caller, ClientId, Role},
     sample::SampleError,
     store::{Change, Room, Store, Table, Ticket},
@@ -88,6 +89,8 @@ use self::{
 const SAMPLES_REMEMBERED: usize = 65_536;
 /// Answers remembered for repeated requests, and for how long.
 const ANSWERS_REMEMBERED: usize = 4096;
+/// People whose probes stay ready to be compared: some 40 kB each at most.
+const PROBES_READY: usize = 256;
 const ANSWERS_LIVE: Duration = Duration::from_secs(600);
 
 /// What is read at the start, in one go.
@@ -148,6 +151,8 @@ pub(crate) struct Inner {
     pub(crate) in_progress: InProgress,
     /// Whose accept, or erasure, is not durable yet.
     pub(crate) accepting: InProgress<SubjectId>,
+    /// The probes of who was accepted last.
+    recent: Mutex<Recent>,
     /// What signs and verifies the audit.
     auditing: audit::Auditing,
     /// The last task of the store's upkeep.
@@ -266,6 +271,7 @@ impl Services {
             readers: Mutex::new(readers),
             in_progress: InProgress::default(),
             accepting: InProgress::default(),
+            recent: Mutex::new(Recent::new(PROBES_READY)),
             auditing: audit::Auditing::default(),
             tasks: upkeep::Tasks::default(),
             decoy: decoy::decoy()?,
@@ -379,6 +385,7 @@ impl Services {
         self.inner.commit(by, &changes, &Event::SubjectDeleted { subject: id })?;
         self.inner.forget_lockout(id);
         self.inner.forget_factors(id);
+        self.inner.forget_probes(id);
         self.inner.gallery.change(|gallery| {
             for finger in &fingers {
                 gallery.remove(finger);

@@ -5,13 +5,13 @@
 //! other until they are durable, and so does an erasure, so that no probe slips past the one before and none is kept of
 //! somebody who is gone.
 
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 use super::{Inner, Services, damaged};
 use crate::{
     memory::Turn,
     policy::{Decision, Evidence, Replay, ReplayRule, Verdict, decide},
-    replay::{History, Probe},
+    replay::{History, Probe, Recent},
     store::{Change, StoreError, Table},
     subject::{FingerPosition, SubjectId},
 };
@@ -37,20 +37,24 @@ impl Services {
         }
         let turn = inner.accepting.begin(&subject);
         let mut history = inner.history(subject)?;
-        for probe in probes {
-            if let Some(replay) = inner.replay_of(&history, subject, probe, rule == ReplayRule::On) {
-                let refused = decide(&inner.policy, &Evidence::Replay(replay));
-                let Verdict { score, needed, .. } = verdict;
-                return Ok((Verdict { score, needed, ..refused }, Some(turn)));
-            }
+        let mut replays = probes
+            .iter()
+            .filter_map(|probe| inner.replay_of(&history, subject, probe, rule == ReplayRule::On));
+        if let Some(replay) = replays.next() {
+            let bytes = history.encode();
+            inner.recent().put(subject, bytes, history);
+            let refused = decide(&inner.policy, &Evidence::Replay(replay));
+            let Verdict { score, needed, .. } = verdict;
+            return Ok((Verdict { score, needed, ..refused }, Some(turn)));
         }
         for probe in probes {
             history.add(subject, probe);
         }
         // Who was erased meanwhile leaves nothing behind.
         if inner.is_enrolled(subject) {
-            let (table, key) = (Table::Probes, subject.as_bytes().to_vec());
-            also.push(Change::Put { table, key, value: history.encode() });
+            let (table, key, value) = (Table::Probes, subject.as_bytes().to_vec(), history.encode());
+            inner.recent().put(subject, value.clone(), history);
+            also.push(Change::Put { table, key, value });
         }
         Ok((verdict, Some(turn)))
     }
@@ -64,9 +68,20 @@ impl Inner {
     }
 
     fn history(&self, of: SubjectId) -> Result<History, StoreError> {
-        let kept = self.store.get(Table::Probes, of.as_bytes())?;
-        let read = |kept: Vec<u8>| History::decode(&kept).ok_or_else(|| damaged(format!("probes/{of}")));
-        kept.map_or_else(|| Ok(History::default()), read)
+        let Some(kept) = self.store.get(Table::Probes, of.as_bytes())? else { return Ok(History::default()) };
+        if let Some(ready) = self.recent().take(of, &kept) {
+            return Ok(ready);
+        }
+        History::decode(&kept).ok_or_else(|| damaged(format!("probes/{of}")))
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing of somebody's probes stays in memory.
+    pub(crate) fn forget_probes(&self, of: SubjectId) {
+        self.recent().forget(of);
     }
 
     fn replay_of(&self, history: &History, of: SubjectId, probe: &Probe, copies: bool) -> Option<Replay> {

@@ -56,11 +56,15 @@ impl Finger {
         compare_views(probe, &self.prepare())
     }
 
-    /// How far a probe is the same as that of its impressions which it is most.
+    /// How far a probe is the same as that of its impressions which it is most. Kept ones are used where there are: it is
+    /// asked of all fingers of a person who was recognised.
     #[must_use]
     pub fn sameness(&self, probe: &Prepared) -> Sameness {
-        let found = self.prepare().iter().map(|view| sameness(probe, view)).collect::<Vec<_>>();
-        found.into_iter().fold(Sameness::NONE, |most, one| if one > most { one } else { most })
+        let most = |views: &[Prepared]| {
+            let each = views.iter().map(|view| sameness(probe, view));
+            each.fold(Sameness::NONE, |most, one| if one > most { one } else { most })
+        };
+        self.kept.get().map_or_else(|| most(&self.prepare()), |kept| most(&kept.views))
     }
 
     /// Gives its impressions prepared: kept ones where there are, and what the budget has place for is kept.
