@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
+    process::Command,
 };
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     modules::Modules,
     toolchain::{Programs, repository},
 };
-use crate::failure::{Failure, at};
+use crate::failure::{Failure, at, run};
 
 /// Mount points and folders.
 const FOLDERS: [&str; 16] = [
@@ -96,6 +97,13 @@ const APPLETS: [&str; 54] = [
 const USERS: &str = "root:x:0:0:root:/:/bin/false\nauthenteon:x:100:100:daemon:/data/authenteon:/bin/false\n";
 const GROUPS: &str = "root:x:0:\ntty:x:5:authenteon\ndialout:x:20:authenteon\nplugdev:x:46:authenteon\ngpio:x:47:authenteon\nauthenteon:x:100:\n";
 
+/// Copies a program without its symbols, as Buildroot does: a quarter of the daemon. They are in the file that it is
+/// copied from.
+fn stripped(program: &Path, to: &Path) -> Result<(), Failure> {
+    run(Command::new("aarch64-linux-gnu-strip").arg("--strip-all").arg("-o").arg(to).arg(program))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).map_err(at(to))
+}
+
 /// Puts the root together in `tree`.
 pub(super) fn assemble(
     tree: &Path,
@@ -128,8 +136,8 @@ pub(super) fn assemble(
         copy(&packages.file(package, &path), &tree.join(&path), 0o755)?;
     }
     link("aarch64-linux-gnu/ld-linux-aarch64.so.1", &tree.join("lib/ld-linux-aarch64.so.1"))?;
-    copy(&programs.daemon, &tree.join("usr/bin/authenteond"), 0o755)?;
-    copy(&programs.golden, &tree.join("usr/lib/authenteon/golden"), 0o755)?;
+    stripped(&programs.daemon, &tree.join("usr/bin/authenteond"))?;
+    stripped(&programs.golden, &tree.join("usr/lib/authenteon/golden"))?;
     modules.write_root(tree)?;
     copy(keyring, &tree.join("etc/authenteon/keyring.pem"), 0o644)?;
     let json = serde_json::to_string_pretty(release).map_err(|why| Failure::Wrong(why.to_string()))?;

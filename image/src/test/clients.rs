@@ -3,7 +3,10 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -103,4 +106,37 @@ fn call(command: &mut Command) -> Result<Answer, Failure> {
 pub(super) fn print(finger: u32, impression: u32) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware/fixtures/prints");
     root.join(format!("{finger}_{impression}.png")).display().to_string()
+}
+
+/// The finger that is enrolled.
+const FINGER: u32 = 125;
+/// Its impressions that can be laid down in one run, beside those of the fixtures: a box refuses one that it was shown
+/// before, over restarts too.
+const IMPRESSIONS: std::ops::RangeInclusive<u32> = 5..=64;
+
+/// An impression of the enrolled finger that was not presented in this run. They are made beside a box's folder.
+pub(super) fn fresh_print(folder: &Path) -> Result<String, Failure> {
+    static NEXT: AtomicU32 = AtomicU32::new(*IMPRESSIONS.start());
+    let (finger, last) = (FINGER.to_string(), IMPRESSIONS.end().to_string());
+    let prints = folder.with_file_name("prints");
+    if !prints.exists() {
+        let synth = synth()?;
+        let words = ["--fingers", "1", "--conditions", "good", "--seed", &finger, "--impressions", &last];
+        run(Command::new(synth).args(words).arg(&prints))?;
+    }
+    let impression = NEXT.fetch_add(1, Ordering::Relaxed);
+    if !IMPRESSIONS.contains(&impression) {
+        return Err(Failure::Wrong(format!("there are {last} impressions for a run")));
+    }
+    Ok(prints.join(format!("{finger}_{impression}.png")).display().to_string())
+}
+
+/// What makes prints: as the tests of the workspace built it, beside this program, or built now.
+fn synth() -> Result<PathBuf, Failure> {
+    let here = std::env::current_exe().map(|program| program.with_file_name("synth"));
+    if let Some(beside) = here.ok().filter(|path| path.exists()) {
+        return Ok(beside);
+    }
+    let [built] = built(["synth"], &["--package", "authenteon-tests", "--bin", "synth"])?;
+    Ok(built)
 }

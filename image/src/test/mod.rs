@@ -93,7 +93,8 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
     let bench = Bench::new(&selection.out.join("test"), &built)?;
     let mut table = Table::default();
     table.figure("squashfs", format!("{:.1} MB", built.squashfs_bytes as f64 / 1e6));
-    if built.squashfs_bytes > 12_000_000 {
+    // Of the release: a smoke test may be of a build that is quicker to make and larger.
+    if selection.faults && built.squashfs_bytes > 12_000_000 {
         return Err(Failure::Wrong(format!(
             "the squashfs has {} bytes, more than 12 MB",
             built.squashfs_bytes

@@ -15,7 +15,7 @@ use serde::Serialize;
 /// request is a distinct synthetic impression, rendered beforehand; times count from the moment at which a request was
 /// due. Client and daemon share the machine.
 ///
-/// Exit codes: 0 measured, 1 there were errors or wrong decisions, 64 wrong options, 69 the daemon does not run.
+/// Exit codes: 0 measured, 1 there were errors or wrong decisions or a bound was passed, 64 wrong options, 69 the daemon does not run.
 #[derive(Parser)]
 #[command(name = "load", version)]
 struct Options {
@@ -40,6 +40,15 @@ struct Options {
     /// Open so many connections that do nothing instead, and say what memory each costs.
     #[arg(long, value_name = "CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     idle: Option<u32>,
+    /// Fail when the 99th percentile is more.
+    #[arg(long, value_name = "MS", conflicts_with_all = ["highest", "idle"])]
+    p99_ms: Option<f64>,
+    /// Fail when half of the full handshakes with a verification take longer.
+    #[arg(long, value_name = "MS", conflicts_with_all = ["highest", "idle"])]
+    handshake_ms: Option<f64>,
+    /// Fail when an idle connection costs more memory.
+    #[arg(long, value_name = "BYTES", requires = "idle")]
+    bytes_each: Option<u64>,
     /// The daemon to start [default: authenteond of this workspace, built in the same profile].
     #[arg(long, value_name = "FILE")]
     daemon: Option<PathBuf>,
@@ -54,7 +63,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     match measure(&options) {
-        Ok(errors) => ExitCode::from(u8::from(errors > 0)),
+        Ok(held) => ExitCode::from(u8::from(!held)),
         Err(why) => {
             eprintln!("load: {why}");
             ExitCode::from(if matches!(why, LoadError::Daemon(_)) { 69 } else { 1 })
@@ -62,8 +71,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measures and prints; gives the number of errors.
-fn measure(options: &Options) -> Result<usize, LoadError> {
+/// Measures and prints; whether there were no errors and every bound held.
+fn measure(options: &Options) -> Result<bool, LoadError> {
     let order = Order {
         rate: options.rate,
         seconds: options.seconds,
@@ -78,18 +87,33 @@ fn measure(options: &Options) -> Result<usize, LoadError> {
         print(options, &cost, || {
             format!("{} idle connections: {} bytes each", cost.connections, cost.bytes_each)
         });
-        return Ok(0);
+        return Ok(within(
+            "bytes of an idle connection",
+            cost.bytes_each as f64,
+            options.bytes_each.map(|most| most as f64),
+        ));
     }
     if options.highest {
         let best = highest(&order, &bar)?;
         bar.finish();
         print(options, &best, || format!("highest rate with p99 under 100 ms: {}", describe(&best.figures)));
-        return Ok(0);
+        return Ok(true);
     }
     let figures = run(&order, &bar)?;
     bar.finish();
     print(options, &figures, || describe(&figures));
-    Ok(figures.errors)
+    let soon = within("p99 in ms", figures.p99_ms, options.p99_ms);
+    let begun = within("handshake and verify in ms", figures.handshake_verify_ms_p50, options.handshake_ms);
+    Ok(figures.errors == 0 && soon && begun)
+}
+
+/// Whether a figure keeps its bound; says so when it does not.
+fn within(what: &str, figure: f64, most: Option<f64>) -> bool {
+    let passed = most.filter(|most| figure > *most);
+    if let Some(most) = passed {
+        eprintln!("load: {what}: {figure} is more than {most}");
+    }
+    passed.is_none()
 }
 
 fn describe(figures: &Figures) -> String {
