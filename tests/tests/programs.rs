@@ -1,4 +1,4 @@
-//! The programs `synth`, `accuracy` and `load` as a person meets them: options, exit codes, files.
+//! The programs `synth`, `accuracy`, `load` and `soak` as a person meets them: options, exit codes, files.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the verdict")]
@@ -129,4 +129,29 @@ fn a_load_of_verifications_is_measured_over_each_protocol() {
     }
     let output = Command::new(load).args(["--daemon", "/nowhere/authenteond"]).output().unwrap();
     assert_eq!(refusal(&output).0, 69);
+}
+
+#[test]
+fn a_soak_with_faults_and_kills_ends_with_every_answer_in_the_audit_once() {
+    let soak = Path::new(env!("CARGO_BIN_EXE_soak"));
+    let daemon = soak.with_file_name("authenteond");
+    if !daemon.exists() {
+        println!("skipped: {} is not built; --workspace builds it", daemon.display());
+        return;
+    }
+    let output =
+        Command::new(soak).args(["--requests", "300", "--json", "--daemon"]).arg(&daemon).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("replay is off"), "{said}");
+    let soaked: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&said);
+    assert_eq!(
+        (&soaked["errors"], &soaked["missing"], &soaked["kills"]),
+        (&0.into(), &0.into(), &3.into()),
+        "{soaked}"
+    );
+    // Whether what the daemon holds grows is seen over many requests only: `tests/run load`.
+    let count = |name: &str| soaked[name].as_u64().unwrap();
+    assert!(count("decided") > 250 && count("records") > count("decided"), "{soaked}");
+    let faults = soaked["faults"].as_array().unwrap();
+    assert!(faults.len() > 3, "{soaked}");
 }
