@@ -115,6 +115,8 @@ struct Opening {
     _at: String,
     key: Option<String>,
     start: Option<Signed>,
+    /// Only records from before this moment were asked for.
+    until: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -134,22 +136,41 @@ struct Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Whole,
-    Broken { number: u64, why: &'static str },
+    /// It holds as far as it goes, and nobody signed its end: who wrote it, nobody can say.
+    Unsigned,
+    Broken {
+        number: u64,
+        why: &'static str,
+    },
     StartForged,
     HeadForged,
-    Cut { last: u64 },
-    Rewritten { number: u64 },
-    Truncated { number: u64, head: u64 },
+    Cut {
+        last: u64,
+    },
+    Rewritten {
+        number: u64,
+    },
+    Truncated {
+        number: u64,
+        head: u64,
+    },
     OtherKey,
     AnchorForged,
     AnchorForeign,
-    AnchorTooOld { first: u64 },
+    AnchorTooOld {
+        first: u64,
+    },
+    /// It is whole, and was asked for up to some moment or taken before the anchor was.
+    EndsBeforeAnchor {
+        number: u64,
+    },
 }
 
 impl Verdict {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Whole => "whole",
+            Self::Unsigned => "unsigned",
             Self::Broken { .. } => "broken",
             Self::StartForged => "start-forged",
             Self::HeadForged => "head-forged",
@@ -160,6 +181,7 @@ impl Verdict {
             Self::AnchorForged => "anchor-forged",
             Self::AnchorForeign => "anchor-foreign",
             Self::AnchorTooOld { .. } => "anchor-too-old",
+            Self::EndsBeforeAnchor { .. } => "ends-before-anchor",
         }
     }
 }
@@ -260,7 +282,9 @@ fn judge(
     if head.as_ref().is_some_and(|head| !signed(head)) {
         return Verdict::HeadForged;
     }
-    let Some(anchor) = anchor else { return Verdict::Whole };
+    // What somebody signed nothing of may be of anybody. Where there is nothing, there is nothing to sign.
+    let unsigned = if head.is_none() && found.records > 0 { Verdict::Unsigned } else { Verdict::Whole };
+    let Some(anchor) = anchor else { return unsigned };
     if !anchor.holds("head") {
         return Verdict::AnchorForged;
     }
@@ -269,13 +293,26 @@ fn judge(
     }
     let keys =
         [opening.key.as_ref(), head.as_ref().map(|head| &head.key), opening.start.as_ref().map(|s| &s.key)];
-    match at_anchor {
-        Some(hash) if hash != anchor.hash => Verdict::Rewritten { number: anchor.number },
-        None if anchor.number > found.last => Verdict::Truncated { number: anchor.number, head: found.last },
-        // Nobody but the box has the key of the anchor.
-        _ if keys.into_iter().flatten().any(|key| *key != anchor.key) => Verdict::OtherKey,
-        Some(_) => Verdict::Whole,
-        None => Verdict::AnchorTooOld { first: found.first },
+    // Nobody but the box has the key of the anchor.
+    let other_key = keys.into_iter().flatten().any(|key| *key != anchor.key);
+    match (at_anchor, &head) {
+        (Some(hash), _) if hash != anchor.hash => Verdict::Rewritten { number: anchor.number },
+        (None, Some(head)) if anchor.number > found.last && !other_key => {
+            // Moments in UTC with digits to the last that is not zero are in the order of their text, but for the Z.
+            let moment = |signed: &Signed| signed.at.trim_end_matches('Z').to_owned();
+            if opening.until.is_some() || moment(head) < moment(anchor) {
+                Verdict::EndsBeforeAnchor { number: anchor.number }
+            } else {
+                Verdict::Truncated { number: anchor.number, head: found.last }
+            }
+        }
+        (None, _) if anchor.number > found.last => {
+            Verdict::Truncated { number: anchor.number, head: found.last }
+        }
+        _ if other_key => Verdict::OtherKey,
+        (Some(_), _) if anchor.number == found.last => Verdict::Whole,
+        (Some(_), _) => unsigned,
+        (None, _) => Verdict::AnchorTooOld { first: found.first },
     }
 }
 

@@ -61,6 +61,7 @@ impl Problem {
     pub(crate) fn exit(&self) -> Exit {
         match (self.status, self.slug()) {
             (_, "locked" | "unprovisioned") => Exit::Locked,
+            (_, "audit-broken") => Exit::Tampered,
             // The box can be reached, and does not do its work.
             (_, "failed" | "hangs") => Exit::Failure,
             // The box can be reached; it is its reader that cannot.
@@ -77,6 +78,7 @@ impl Problem {
             (_, "locked") => Some("An administrator gives it with: authenteonctl unlock."),
             (_, "unprovisioned") => Some("The box has not been claimed yet; claim it first."),
             (_, "failed") => Some("Look at all of it with: authenteonctl diagnose."),
+            (_, "audit-broken") => Some("See where, with: authenteonctl audit verify."),
             (_, "hangs") => Some("Where a watchdog is armed, it restarts the box by itself."),
             (_, "sensor-absent" | "sensor-removed") => {
                 Some("Plug the reader in; the box finds it by itself within seconds.")
@@ -189,6 +191,12 @@ mod tests {
     #[test]
     fn the_status_line_wins_over_the_body() {
         assert_eq!(Problem::parse(403, br#"{"status":200}"#).exit(), Exit::NotPermitted);
+    }
+
+    #[test]
+    fn an_audit_that_does_not_hold_is_tampering_whoever_finds_it() {
+        let body = br#"{"type":"urn:authenteon:problem:audit-broken","title":"x","status":500}"#;
+        assert_eq!(Problem::parse(500, body).exit(), Exit::Tampered);
     }
 
     #[test]

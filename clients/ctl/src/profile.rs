@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::{BOX_ID, Connection};
 use crate::client::Server;
 use crate::error::CtlError;
-use crate::keys::write_new;
+use crate::keys::{Next, write_new};
 use crate::pin::Fingerprint;
 
 /// The file of the list.
@@ -131,10 +131,18 @@ pub(crate) fn target(given: &Connection) -> Result<Target, CtlError> {
     // By its id a box is known at any address.
     let kept = || fs::read_to_string(cacert.as_ref()?.with_file_name(BOX_ID)).ok();
     let id = given.box_id.or_else(|| kept()?.trim().parse().ok());
+    let [cert, key] = match profile {
+        Some(profile) if !own => [profile.cert.clone(), profile.key.clone()],
+        _ => [given.cert.clone(), given.key.clone()],
+    };
+    // A renewal that was cut is finished before its files are read.
+    if let (Some(cert), Some(key)) = (&cert, &key) {
+        Next::of(cert, key).finish()?;
+    }
     Ok(Target {
         server: server.of_box(id),
-        cert: if own { given.cert.clone() } else { profile.and_then(|p| p.cert.clone()) },
-        key: if own { given.key.clone() } else { profile.and_then(|p| p.key.clone()) },
+        cert,
+        key,
         token: given.token_file.clone(),
         cacert,
         pin: profile.filter(|_| !other_authority).map(|p| p.ca_sha256),

@@ -31,9 +31,10 @@ pub(crate) enum StationCommand {
         /// A file whose first line is the code, as invite shows it; - or no terminal reads standard input
         #[arg(long, value_name = "FILE")]
         code_file: Option<PathBuf>,
-        /// Folder for NAME.pem, NAME.key and ca.pem
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        out: PathBuf,
+        /// Folder for NAME.pem, NAME.key and ca.pem, and no profile unless --profile names it; without it they lie beside the
+        /// profiles, with one of the name of --profile or of the box's address
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// Get another certificate for the one of --cert, with a new key, and put both in the place of the old ones
     Renew,

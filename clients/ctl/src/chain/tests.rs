@@ -17,14 +17,17 @@ impl Box_ {
     }
 
     fn sign(&self, purpose: &str, number: u64, hash: &str) -> Signed {
-        let text =
-            format!("authenteon audit 1\n{purpose}\n{STORE}\n{number}\n{hash}\n2026-11-23T08:30:00Z\n-\n");
+        self.sign_at("2026-11-23T08:30:00Z", purpose, number, hash)
+    }
+
+    fn sign_at(&self, at: &str, purpose: &str, number: u64, hash: &str) -> Signed {
+        let text = format!("authenteon audit 1\n{purpose}\n{STORE}\n{number}\n{hash}\n{at}\n-\n");
         Signed {
             purpose: purpose.to_owned(),
             store: STORE.to_owned(),
             number,
             hash: hash.to_owned(),
-            at: "2026-11-23T08:30:00Z".to_owned(),
+            at: at.to_owned(),
             subject: None,
             key: BASE64_STANDARD.encode(self.pair.public_key().as_ref()),
             signature: BASE64_STANDARD.encode(self.pair.sign(text.as_bytes()).as_ref()),
@@ -187,4 +190,33 @@ fn an_export_with_any_bit_of_a_record_flipped_or_any_line_exchanged_is_not_whole
         lines.swap(one, other);
         assert_ne!(of(&lines, None), Verdict::Whole, "{one} {other}");
     }
+}
+
+#[test]
+fn an_export_that_nobody_signed_is_not_called_whole_unless_an_anchor_of_its_end_says_so() {
+    let maker = Box_::new();
+    let (mut lines, hashes) = maker.export(1, 3, false);
+    lines[4] = json!({"audit-export-end": 3, "head": null}).to_string();
+    assert_eq!(of(&lines, None), Verdict::Unsigned);
+    let anchored = |number: u64| maker.sign("head", number, &hashes[number as usize - 1]);
+    assert_eq!(of(&lines, Some(&anchored(2))), Verdict::Unsigned, "what is behind the anchor");
+    assert_eq!(of(&lines, Some(&anchored(3))), Verdict::Whole);
+    assert_eq!(of(&lines, Some(&maker.sign("head", 4, "x"))), Verdict::Truncated { number: 4, head: 3 });
+}
+
+#[test]
+fn an_export_up_to_a_moment_or_from_before_the_anchor_ends_before_it_and_nothing_is_missing() {
+    let maker = Box_::new();
+    let (lines, _) = maker.export(1, 3, false);
+    let later = maker.sign_at("2026-11-24T08:30:00Z", "head", 9, "x");
+    assert_eq!(of(&lines, Some(&later)), Verdict::EndsBeforeAnchor { number: 9 });
+    // Taken when the anchor was, or after it: the rest should be there.
+    let then = maker.sign("head", 9, "x");
+    assert_eq!(of(&lines, Some(&then)), Verdict::Truncated { number: 9, head: 3 });
+    let mut bounded = lines;
+    bounded[0] = bounded[0].replacen('{', r#"{"until":"2026-11-01T00:00:00Z","#, 1);
+    assert_eq!(of(&bounded, Some(&then)), Verdict::EndsBeforeAnchor { number: 9 });
+    // That it was asked for so is for the box to say.
+    let forger = Box_::new().sign("head", 9, "x");
+    assert_eq!(of(&bounded, Some(&forger)), Verdict::Truncated { number: 9, head: 3 });
 }

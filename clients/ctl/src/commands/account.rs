@@ -10,7 +10,7 @@ use super::{confirm, understand};
 use crate::args::{AccountCommand, Login};
 use crate::client::Client;
 use crate::error::CtlError;
-use crate::keys::{replace_private, write_new};
+use crate::keys::replace_private;
 use crate::outcome::Outcome;
 
 /// Bytes of all answers, and more.
@@ -142,11 +142,6 @@ pub(crate) async fn logout(
     std::fs::remove_file(&file)
         .map_err(|error| CtlError::File { path: file.clone(), reason: error.to_string() })?;
     Ok(Outcome::done("signed out", json!({"signed_out": true})))
-}
-
-/// Keeps a token that is told once.
-pub(crate) fn keep(path: &Path, token: &str) -> Result<(), CtlError> {
-    write_new(path, token.as_bytes(), 0o600)
 }
 
 /// What a person types, or the lines of a file.

@@ -94,7 +94,7 @@ pub(crate) async fn run(
             if follow {
                 let followed = follow_on(&mut client, last, &filter, json);
                 return tokio::select! {
-                    ended = followed => ended.map(|never| match never {}),
+                    ended = followed => ended.map(|()| Outcome { exit: Exit::Ok, text: String::new(), json: Value::Null }),
                     _ = tokio::signal::ctrl_c() => Ok(Outcome { exit: Exit::Interrupted, text: String::new(), json: Value::Null }),
                 };
             }
@@ -127,7 +127,11 @@ pub(crate) async fn run(
             progress.finish_and_clear();
             // What lies there is read again: whoever keeps it must be able to rely on it.
             let found = examined(download.part(), None)?;
-            let outcome = said(&found, "the export");
+            let mut outcome = said(&found, "the export");
+            // A box without a device key signs nothing, and what it gives is all there is.
+            if found.verdict == Verdict::Unsigned {
+                outcome.exit = Exit::Ok;
+            }
             if outcome.exit == Exit::Ok {
                 download.keep()?;
             }
@@ -184,20 +188,17 @@ async fn tail(client: &mut Client, last: u64, filter: &AuditFilter) -> Result<Ou
     Ok(Outcome::done(text, json!({ "records": all })))
 }
 
-enum Never {}
-
-async fn follow_on(
-    client: &mut Client,
-    last: u64,
-    filter: &AuditFilter,
-    json: bool,
-) -> Result<Never, CtlError> {
+/// Follows until whoever reads it has gone, as `head` does.
+async fn follow_on(client: &mut Client, last: u64, filter: &AuditFilter, json: bool) -> Result<(), CtlError> {
     let mut place = format!("last={last}");
     loop {
         let Page { records, through, head } = page(client, filter, &place).await?;
         for record in &records {
             let text = if json { record.to_string() } else { line(record) };
-            writeln!(io::stdout().lock(), "{text}").map_err(|error| CtlError::System(error.to_string()))?;
+            match writeln!(io::stdout().lock(), "{text}") {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                written => written.map_err(|error| CtlError::System(error.to_string()))?,
+            }
         }
         place = format!("after={through}");
         if through >= head {
@@ -296,6 +297,12 @@ fn said(found: &Found, what: &str) -> Outcome {
     let Found { verdict, store, records, first, last, hash } = found;
     let (exit, says) = match verdict {
         Verdict::Whole => (Exit::Ok, String::new()),
+        Verdict::Unsigned => (
+            Exit::Failure,
+            format!(
+                "unsigned: whole as far as it goes, records {first} to {last}; nobody signed its end, so anybody may have written it"
+            ),
+        ),
         Verdict::Broken { number, why } => (Exit::Tampered, format!("broken at record {number}: {why}")),
         Verdict::StartForged => (Exit::Tampered, "its start is not what the box signed".to_owned()),
         Verdict::HeadForged => {
@@ -312,6 +319,13 @@ fn said(found: &Found, what: &str) -> Outcome {
         Verdict::AnchorForged => (Exit::Failure, ANCHOR_FORGED.to_owned()),
         Verdict::AnchorForeign => (Exit::Failure, format!("the anchor is of another box than this export ({store})")),
         Verdict::AnchorTooOld { first } => (Exit::Failure, too_old(*first)),
+        Verdict::EndsBeforeAnchor { number } => (
+            Exit::Failure,
+            format!(
+                "it ends at record {last}, before the anchor's record {number}, as it was asked for or taken then: whole, and the \
+                 anchor says nothing of it; take an anchor of a record in it"
+            ),
+        ),
     };
     let text = match verdict {
         Verdict::Whole if *records == 0 => format!("{what} holds no records\n"),
@@ -410,10 +424,12 @@ fn judged(found: &BoxFound) -> (Exit, String) {
         other => (Exit::Tampered, format!("the box says: {other}")),
     };
     let mut text = format!("{of}{says}\n");
+    let mut exit = exit;
     if found.other_keys > 0 || found.anchor_of_other_key {
         text.push_str(
             "another device key than the box has now signed some of it: its authority was made anew, or it was forged\n",
         );
+        exit = if exit == Exit::Ok { Exit::Tampered } else { exit };
     }
     (exit, text)
 }
@@ -433,9 +449,8 @@ mod tests {
         assert_eq!(line(&record), expected);
     }
 
-    #[test]
-    fn what_a_box_finds_is_an_exit_code_of_its_own_only_when_something_was_changed() {
-        let found = |verdict: &str| BoxFound {
+    fn found(verdict: &str) -> BoxFound {
+        BoxFound {
             verdict: verdict.to_owned(),
             number: Some(4),
             why: Some("the record is missing".to_owned()),
@@ -446,7 +461,22 @@ mod tests {
             other_keys: 0,
             archive_of: None,
             anchor_of_other_key: false,
-        };
+        }
+    }
+
+    #[test]
+    fn what_another_key_signed_is_not_taken_for_the_box_s() {
+        for found in [
+            BoxFound { other_keys: 1, ..found("whole") },
+            BoxFound { anchor_of_other_key: true, ..found("whole") },
+        ] {
+            let (exit, text) = judged(&found);
+            assert!(exit == Exit::Tampered && text.contains("another device key"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_box_finds_is_an_exit_code_of_its_own_only_when_something_was_changed() {
         for (verdict, exit, says) in [
             ("whole", Exit::Ok, "9 records, 1 to 3; heads that were signed and fit: 1"),
             ("broken", Exit::Tampered, "record 4: the record is missing"),

@@ -12,11 +12,11 @@ use crate::args::{BOX_ID, Connection, StationCommand};
 use crate::client::{Client, Server};
 use crate::error::CtlError;
 use crate::invitation;
-use crate::keys::{keep_key, replace_private, request, write_new};
+use crate::keys::{Next, keep_key, request, write_new};
 use crate::outcome::Outcome;
 use crate::passphrase;
 use crate::pin::Pinned;
-use crate::profile::{Target, target};
+use crate::profile::{Place, Profile, Target, target};
 
 #[derive(Deserialize)]
 struct Station {
@@ -77,7 +77,8 @@ pub(crate) async fn run(
     match command {
         StationCommand::Join { code_file, out } => {
             let server = given.server.clone().unwrap_or_default();
-            join(code_file.as_deref(), &out, server, given.limit()).await
+            let place = Place::choose(out, given.profile.clone(), &server)?;
+            join(code_file.as_deref(), place, server, given.limit()).await
         }
         StationCommand::Renew => renew(target(given)?, connect).await,
         StationCommand::Invite { name, role, expires } => {
@@ -170,7 +171,7 @@ pub(crate) async fn run(
 /// Comes in with a code. Nothing is sent to a box of another authority than the one in the code.
 async fn join(
     code_file: Option<&Path>,
-    out: &Path,
+    place: Place,
     server: Server,
     limit: Duration,
 ) -> Result<Outcome, CtlError> {
@@ -180,7 +181,7 @@ async fn join(
     let name = &code.name;
     let [authority, id, certificate, key] =
         ["ca.pem".to_owned(), BOX_ID.to_owned(), format!("{name}.pem"), format!("{name}.key")]
-            .map(|file| out.join(file));
+            .map(|file| place.folder.join(file));
     for taken in [&authority, &id, &certificate] {
         if taken.exists() {
             let why = format!("{} is there already: take another folder with --out", taken.display());
@@ -189,7 +190,7 @@ async fn join(
     }
     let pinned = Pinned::new(code.authority);
     let mut client = pinned.connect(&server, limit).await?;
-    let pair = keep_key(out, &key)?;
+    let pair = keep_key(&place.folder, &key)?;
     let body = json!({"ticket": code.ticket, "csr": request(&pair)?});
     let answer = client.post("/v1/join", &body).await?;
     let joined: Joined = understand(&answer)?;
@@ -200,21 +201,38 @@ async fn join(
     // What was written is worth something: the box knows who asks.
     let mut client = pinned.connect_as(&server, limit, &joined.certificate, &pair).await?;
     client.get("/v1/health/ready").await?;
+    let next = match place.name() {
+        Some(name) => format!("--profile {name}"),
+        None => format!(
+            "--server {server} --cacert {} --cert {} --key {}",
+            authority.display(),
+            certificate.display(),
+            key.display()
+        ),
+    };
+    let profile = place.name().cloned();
+    place.keep(Profile {
+        server,
+        cacert: authority.clone(),
+        ca_sha256: code.authority,
+        cert: Some(certificate.clone()),
+        key: Some(key.clone()),
+        device_id: Some(joined.device_id.to_string()),
+    })?;
     let text = format!(
-        "joined as {} {}\nwrote {}, {} and {}\nNext:\n  authenteonctl --server {server} --cacert {} --cert {} --key {} \
-         health\n",
+        "joined as {} {}\nwrote {}, {} and {}\nNext:\n  authenteonctl {next} health\n",
         joined.role,
         joined.name,
         authority.display(),
         certificate.display(),
         key.display(),
-        authority.display(),
-        certificate.display(),
-        key.display(),
     );
-    let json = json!({
+    let mut json = json!({
         "name": joined.name, "role": joined.role, "cacert": authority, "cert": certificate, "key": key,
     });
+    if let Some(profile) = profile {
+        json["profile"] = json!(profile);
+    }
     Ok(Outcome::done(text, json))
 }
 
@@ -233,21 +251,18 @@ async fn renew(
     let (Some(cert), Some(key), server) = (ours.cert, ours.key, ours.server) else {
         return Err(CtlError::Missing("--cert and --key are missing: what is to be renewed"));
     };
+    if cert == key {
+        let why = "certificate and key are one file: renew it with --cert and --key in two";
+        return Err(CtlError::Usage(why.to_owned()));
+    }
     let mut client = connect().await?;
-    let beside = key.with_extension("key.next");
-    let folder = key.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let pair = keep_key(folder, &beside)?;
+    let next = Next::of(&cert, &key);
+    let pair = next.key()?;
     let answer = client.post("/v1/stations/self/renew", &json!({"csr": request(&pair)?})).await?;
     let renewed: Renewed = understand(&answer)?;
     let pinned = Pinned::of(&renewed.ca)?;
     pinned.check(&renewed.ca, &renewed.certificate, &pair)?;
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error: std::io::Error| CtlError::File { path, reason: error.to_string() }
-    };
-    replace_private(&key, pair.serialize_pem().as_bytes())?;
-    replace_private(&cert, renewed.certificate.as_bytes())?;
-    std::fs::remove_file(&beside).map_err(failed(&beside))?;
+    next.keep(&renewed.certificate)?;
     let text = format!(
         "renewed: {} and {} are new\nThe old ones are good for another hour, for programs that have read them. {server} knows \
          the new ones.\n",

@@ -3,11 +3,12 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{account::keep, confirm, understand};
+use super::{confirm, understand};
 use crate::args::TokenCommand;
 use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
+use crate::transfer::Download;
 
 #[derive(Deserialize)]
 struct Token {
@@ -39,11 +40,14 @@ pub(crate) async fn run(
             if out.exists() {
                 return Err(CtlError::Usage(format!("{} is there already", out.display())));
             }
+            // The secret is told once: its file is there before it is asked for.
+            let mut file = Download::create(&out, false)?;
             let body =
                 json!({"name": name, "role": role.name(), "expires_days": expires_days, "scopes": scopes});
             let answer = connect().await?.post("/v1/tokens", &body).await?;
             let made: Made = understand(&answer)?;
-            keep(&out, &made.secret)?;
+            file.write(made.secret.as_bytes())?;
+            file.keep()?;
             let Token { name, role, expires, .. } = &made.token;
             let text = format!(
                 "made the token {name} of the role {role}, good until {expires}; it is in {}, and shown nowhere else\n",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::support::{BOX, Cardboard, Pki, ctl};
+use crate::support::{BOX, Cardboard, Pki, ctl, ctl_at};
 
 /// The code of a box with this authority, as the daemon writes it.
 fn code(sha256: &str, name: &str) -> String {
@@ -97,6 +97,25 @@ fn who_has_a_code_gets_a_certificate_for_a_key_of_his_own_and_tries_it() {
     let again =
         cardboard.ctl_bare(&["station", "join", "--code-file", &file, "--out", out.to_str().unwrap()]);
     assert_eq!((again.code, cardboard.asked().len()), (2, before), "{again:?}");
+}
+
+#[test]
+fn who_joins_has_a_profile_with_the_authority_of_the_code_unless_he_names_a_folder() {
+    let (cardboard, root) = (open(), tempfile::tempdir().unwrap());
+    let code = code(&cardboard.pki.sha256(), "desk-1");
+    let (_kept, file) = written(&code);
+    let server = format!("https://{}", cardboard.address);
+    let join =
+        ["--server", &server, "--profile", "branch", "station", "join", "--code-file", &file, "--json"];
+    let run = ctl_at(root.path(), &join);
+    assert_eq!((run.code, run.json()["profile"].as_str()), (0, Some("branch")), "{run:?}");
+    let list = fs::read_to_string(root.path().join("authenteon/profiles.toml")).unwrap();
+    assert!(list.contains(&cardboard.pki.sha256()) && list.contains("branch/desk-1.pem"), "{list}");
+    // Nothing else is to be said from now on.
+    assert_eq!(ctl_at(root.path(), &["health"]).code, 0);
+    // Another authority in the place of the one of the code is noticed.
+    fs::write(root.path().join("authenteon/branch/ca.pem"), Pki::new().authority()).unwrap();
+    assert_eq!(ctl_at(root.path(), &["health"]).code, 78);
 }
 
 #[test]
