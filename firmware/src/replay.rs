@@ -89,6 +89,11 @@ impl History {
         }
     }
 
+    /// How many digests of probes it holds, and how many of the probes themselves.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.digests.len(), self.probes.len())
+    }
+
     /// As it is kept: a version, the number of digests, the digests, and the templates with their lengths in two bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION, self.digests.len() as u8];

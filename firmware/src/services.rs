@@ -42,6 +42,7 @@ pub(crate) use self::{
 pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
 
 mod access;
+mod acts;
 mod at_rest;
 mod audit;
 mod backup;

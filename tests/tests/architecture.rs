@@ -130,6 +130,16 @@ fn the_server_never_reaches_the_store_nor_the_store_the_server() {
 }
 
 #[test]
+fn requests_leave_their_task_in_one_way_that_keeps_their_span() {
+    let named = naming("firmware/src/server/api", &["spawn_blocking"]);
+    assert_eq!(
+        named,
+        ["firmware/src/server/api/mod.rs: spawn_blocking"],
+        "off_core and on_core are for that"
+    );
+}
+
+#[test]
 fn unsafe_code_lives_only_in_the_kernels_and_at_the_system_s_edge() {
     let mut found = Vec::new();
     for folder in ["hal/src", "matcher/src", "firmware/src", "clients", "tests/src", "image/src"] {

@@ -29,7 +29,7 @@ pub use self::{
 };
 pub(crate) use self::{
     chain::{hash, kept_in, last_moment},
-    sign::place,
+    sign::{Kept, place},
 };
 
 /// What happened.
@@ -289,6 +289,37 @@ pub enum Event {
     },
     RecoveryCodeRevoked {
         subject: SubjectId,
+    },
+    /// The bundle of an update came in, so many bytes, and is being installed beside what runs.
+    UpdateReceived {
+        bytes: u64,
+    },
+    /// The box was told to restart into the update that waits, on trial.
+    UpdateTrialOrdered {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+    },
+    /// The update that waits was to be given up.
+    UpdateDiscardOrdered {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+    },
+    /// What the box knows of its own running was given out, for whoever helps.
+    SupportBundleMade,
+    /// The configuration was read again; what these keys say is used after the next start.
+    ConfigurationReloaded {
+        waiting: Vec<String>,
+    },
+    /// It was read again and cannot be used; why is in the log.
+    ConfigurationRefused,
+    /// A reader was tested.
+    SensorTested {
+        sensor: ReaderId,
+        passed: bool,
+    },
+    /// A finger's picture was taken at a reader and given out. Whose it was, nobody asked.
+    FingerCaptured {
+        sensor: ReaderId,
     },
     /// Somebody's failures were taken away, and with them what was still to be waited.
     LockoutCleared {

@@ -83,7 +83,14 @@ impl Signed {
         UnparsedPublicKey::new(&ED25519, key).verify(self.text().as_bytes(), &signature).is_ok()
     }
 
-    /// The place in the chain that it is about.
+    /// Whether it is for this purpose and about this store's chain, and the holder of its key signed it: what a store keeps is
+    /// nothing before that.
+    #[must_use]
+    pub fn is_of(&self, purpose: Purpose, store: Uuid) -> bool {
+        self.purpose == purpose && self.store == store && self.subject.is_none() && self.holds()
+    }
+
+    /// Whether it is about this place in the chain.
     #[must_use]
     pub fn is_at(&self, head: &Head) -> bool {
         self.number == head.number() && self.hash == head.hash()
@@ -119,11 +126,11 @@ impl Signed {
         Ok(value.map(|value| Self::parse(&value)).transpose()?)
     }
 
-    /// Every head that a store keeps of the audit of one, in the order of numbers.
-    pub(crate) fn heads_of(store: &dyn Store, of: Uuid) -> Result<Vec<Self>, StoreError> {
+    /// Every head that a store keeps of the audit of one, in the order of the numbers that they lie under.
+    pub(crate) fn heads_of(store: &dyn Store, of: Uuid) -> Result<Vec<Kept>, StoreError> {
         let mut heads = Vec::new();
         loop {
-            let after = heads.last().map_or(0, |head: &Self| head.number);
+            let after = heads.last().map_or(0, |head: &Kept| head.under);
             let page = Self::heads_after(store, of, after, PAGE)?;
             if page.is_empty() {
                 return Ok(heads);
@@ -138,10 +145,31 @@ impl Signed {
         of: Uuid,
         after: u64,
         limit: usize,
-    ) -> Result<Vec<Self>, StoreError> {
+    ) -> Result<Vec<Kept>, StoreError> {
         let page = store.scan(Table::Heads, Some(&place(of, after)), limit)?;
-        let own = page.iter().take_while(|(key, _)| key.starts_with(of.as_bytes()));
-        own.map(|(_, value)| Self::parse(value)).collect()
+        let own = page.iter().map_while(|(key, value)| Some((key.strip_prefix(of.as_bytes())?, value)));
+        own.map(|(number, value)| {
+            let damaged = |_| StoreError::Damaged { place: Table::Heads.name().to_owned() };
+            let under = u64::from_be_bytes(number.try_into().map_err(damaged)?);
+            Ok(Kept { under, signed: Self::parse(value)? })
+        })
+        .collect()
+    }
+}
+
+/// A head as a store keeps it. What it says of itself, its number too, is for who reads it to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// The number that it lies under.
+    pub(crate) under: u64,
+    /// What lies there.
+    pub(crate) signed: Signed,
+}
+
+impl Kept {
+    /// Whether it is a head of the chain of a store, which has this place at its number.
+    pub(crate) fn fits(&self, head: &Head, of: Uuid) -> bool {
+        self.under == head.number() && self.signed.is_at(head) && self.signed.is_of(Purpose::Head, of)
     }
 }
 
@@ -154,6 +182,7 @@ pub(crate) fn place(store: Uuid, number: u64) -> Vec<u8> {
 pub struct DeviceKey {
     pair: Ed25519KeyPair,
     public: String,
+    certificate: Option<String>,
 }
 
 impl DeviceKey {
@@ -161,7 +190,19 @@ impl DeviceKey {
     #[must_use]
     pub fn new(pair: Ed25519KeyPair) -> Self {
         let public = BASE64_STANDARD.encode(pair.public_key().as_ref());
-        Self { pair, public }
+        Self { pair, public, certificate: None }
+    }
+
+    /// With its certificate in PEM.
+    #[must_use]
+    pub fn certified(self, certificate: Option<String>) -> Self {
+        Self { certificate, ..self }
+    }
+
+    /// Its certificate in PEM, if it has one.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
     }
 
     /// The public key, in base64.

@@ -41,6 +41,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const CARE: Duration = Duration::from_secs(10);
 /// How often it looks at certificates of clients that were renewed.
 const RETIRE: Duration = Duration::from_secs(60);
+/// What still runs when the daemon stops gets so long after the drain; then it is left behind.
+const LAST: Duration = Duration::from_secs(3);
 
 /// Checks a configuration and says what is doubtful.
 #[expect(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
@@ -64,6 +66,7 @@ pub(super) fn serve(path: &Path) -> Result<bool, Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|why| Failure::io(&why))?;
     let console = loaded.config.claim.as_ref().and_then(|section| section.console.clone());
+    let patience = loaded.config.limits.drain() + LAST;
     let done = runtime.block_on(run(Reload { path: path.to_owned(), started: loaded, logging }));
     if let (Err(failure), Some(console)) = (&done, console) {
         // Nobody reads the log of a box that does not serve.
@@ -72,6 +75,8 @@ pub(super) fn serve(path: &Path) -> Result<bool, Failure> {
             error!(%why, "the console does not take why");
         }
     }
+    // A thread that waits for a disk or a driver that does not answer any more holds up nobody's restart.
+    runtime.shutdown_timeout(patience);
     done?.map_or(Ok(true), |why| Err(why.into()))
 }
 
@@ -283,20 +288,17 @@ async fn retire_certificates(reloader: Reloader) {
 async fn keep_certificate(section: ClaimSection, listen: IpAddr, pki: PathBuf, reloader: Reloader) {
     let mut every = tokio::time::interval(CARE);
     let mut complained: Option<String> = None;
+    let mut read = Rereading::default();
     loop {
         every.tick().await;
         let (section, pki) = (section.clone(), pki.clone());
         let kept =
             tokio::task::spawn_blocking(move || first_boot::keep(&pki, &names(&section, listen))).await;
         let why = match kept {
-            Ok(Ok(false)) => None,
-            Ok(Ok(true)) => match reloader.reload_certificate() {
-                Ok(()) => {
-                    info!("the server's certificate is another one: its names or its time had changed");
-                    None
-                }
-                Err(why) => Some(why.to_string()),
-            },
+            Ok(Ok(another)) => {
+                let read = read.after(another, || reloader.reload_certificate());
+                read.err().map(|why| why.to_string())
+            }
             Ok(Err(why)) => Some(why.to_string()),
             Err(why) => Some(why.to_string()),
         };
@@ -304,6 +306,25 @@ async fn keep_certificate(section: ClaimSection, listen: IpAddr, pki: PathBuf, r
             error!(%why, "the server's certificate is not renewed");
         }
         complained = why;
+    }
+}
+
+/// Whether there is another certificate than the one in use.
+#[derive(Default)]
+struct Rereading {
+    due: bool,
+}
+
+impl Rereading {
+    /// Reads it when another one was issued, and again when that failed before.
+    fn after<E>(&mut self, another: bool, read: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        self.due |= another;
+        if self.due {
+            read()?;
+            info!("the server's certificate is another one: its names or its time had changed");
+            self.due = false;
+        }
+        Ok(())
     }
 }
 
@@ -371,4 +392,25 @@ fn panel(loaded: &Loaded, lock: &Lock) -> Result<Option<FrontPanel>, Failure> {
 /// Logs to standard error. A filter that cannot be read logs what is normal, and says so.
 pub(crate) fn log_to_stderr(log: &Log) {
     Logging::start(log);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_could_not_be_read_is_read_again_until_it_can() {
+        let mut rereading = Rereading::default();
+        let mut reads = 0;
+        let mut after = |another, good: bool| {
+            rereading.after(another, || {
+                reads += 1;
+                if good { Ok(()) } else { Err("half a file") }
+            })
+        };
+        assert!(after(false, false).is_ok(), "there is nothing to read");
+        assert!(after(true, false).is_err() && after(false, false).is_err() && after(false, true).is_ok());
+        assert!(after(false, false).is_ok());
+        assert_eq!(reads, 3);
+    }
 }

@@ -110,6 +110,8 @@ const SERVERS: Below =
 const CLIENTS: Below =
     Below { file: "station-ca", name: "Authenteon client CA", usage: ExtendedKeyUsagePurpose::ClientAuth };
 
+/// The purpose of a certificate of who signs documents (RFC 9336).
+const DOCUMENTS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 3, 36];
 /// The box's name in the authority's folder.
 const DEVICE: &str = "device-id";
 
@@ -120,14 +122,20 @@ pub fn name_of(device: Uuid) -> String {
     format!("{device}.box.authenteon.invalid")
 }
 
-/// The box's id, which is made when there is none or none that can be read.
+/// The box's id, which is made when there is none. Certificates and clients know the box by it: one that cannot be read is not
+/// made anew.
 ///
 /// # Errors
 /// [`AuthorityError`].
 pub fn device(folder: &Path) -> Result<Uuid, AuthorityError> {
     let path = folder.join(DEVICE);
-    if let Some(known) = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()) {
-        return Ok(known);
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let known = text.trim().parse();
+            return known.map_err(|why| AuthorityError::File { path, why: io::Error::other(why) });
+        }
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+        Err(why) => return Err(AuthorityError::File { path, why }),
     }
     let device = Uuid::new_v4();
     public(&path, &format!("{device}\n"))?;
@@ -254,6 +262,19 @@ impl Authority {
     }
 }
 
+/// Certifies the key that the box signs its audit with: for documents (RFC 9336), and for neither servers nor clients.
+///
+/// # Errors
+/// [`AuthorityError`].
+pub(super) fn certify_device(folder: &Path, key: &impl PublicKeyData) -> Result<String, AuthorityError> {
+    let authority = KeyPair::from_pem(&read(&folder.join("ca.key"))?)?;
+    let root = Issuer::from_ca_cert_pem(&read(&folder.join("ca.pem"))?, authority)?;
+    let mut params = certificate_params(&format!("{} audit", device(folder)?), AUTHORITY_DAYS);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(DOCUMENTS.to_vec())];
+    Ok(params.signed_by(key, &root)?.pem())
+}
+
 impl Signer {
     fn issue(&self, params: &CertificateParams) -> Result<Issued, AuthorityError> {
         let key = KeyPair::generate()?;
@@ -362,6 +383,22 @@ mod tests {
             let mode = fs::metadata(folder.path().join(key)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{key}");
         }
+    }
+
+    #[test]
+    fn a_box_keeps_its_id_and_one_that_cannot_be_read_is_not_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = device(folder.path()).unwrap();
+        assert_eq!(device(folder.path()).unwrap(), id);
+        let path = folder.path().join(DEVICE);
+        fs::write(&path, "half an i").unwrap();
+        let why = device(folder.path()).unwrap_err().to_string();
+        assert!(why.contains(DEVICE), "{why}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "half an i");
+        // Whatever is in its place.
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(device(folder.path()).is_err() && path.is_dir());
     }
 
     /// An authority as it was made before there were issuers below it.

@@ -196,6 +196,24 @@ impl Clients {
         Ok(())
     }
 
+    /// Administrators whose certificate has not ended.
+    #[must_use]
+    pub fn administrators(&self, now: Timestamp) -> usize {
+        let administers = |client: &&Client| {
+            client.role == Role::Administrator && client.expires.is_none_or(|end| now < end)
+        };
+        self.clients.iter().filter(administers).count()
+    }
+
+    /// The registry without what the version before does not know. When certificates end, they say themselves.
+    #[must_use]
+    pub fn as_before(mut self) -> Self {
+        for client in &mut self.clients {
+            (client.expires, client.renewed) = (None, None);
+        }
+        self
+    }
+
     /// All clients, in the order of their registration.
     #[must_use]
     pub fn all(&self) -> &[Client] {

@@ -76,8 +76,13 @@ pub enum StationError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Nobody could administer the box any more.
-    #[error("this is the last administrator: add another one first")]
+    #[error("this is the last administrator whose certificate has not ended: add another one first")]
     LastAdministrator,
+    /// The version before could not read the registry.
+    #[error(
+        "not while an update is on trial: the version before knows of no renewal; the certificate can be renewed once the update is kept"
+    )]
+    OnTrial,
 }
 
 /// A client that was added.
@@ -99,6 +104,8 @@ pub struct Stations {
     change: Mutex<()>,
     /// Whether somebody has two certificates, and which of those that are noted were used.
     renewing: AtomicBool,
+    /// Whether the version before must be able to read the registry, because it may be started again.
+    on_trial: AtomicBool,
     used: Mutex<BTreeSet<String>>,
 }
 
@@ -108,7 +115,32 @@ impl Stations {
         let renewing =
             in_force.read().unwrap_or_else(PoisonError::into_inner).all().iter().any(|c| c.renewed.is_some());
         let renewing = AtomicBool::new(renewing);
-        Self { folder, in_force, change: Mutex::new(()), renewing, used: Mutex::default() }
+        Self {
+            folder,
+            in_force,
+            change: Mutex::new(()),
+            renewing,
+            on_trial: AtomicBool::new(false),
+            used: Mutex::default(),
+        }
+    }
+
+    /// Whether an update is on trial: then the registry is written as the version before can read it.
+    pub(crate) fn on_trial(&self, on_trial: bool) {
+        self.on_trial.store(on_trial, Ordering::Relaxed);
+    }
+
+    fn save(&self, clients: &Clients) -> Result<(), ClientsError> {
+        if self.on_trial.load(Ordering::Relaxed) {
+            return clients.clone().as_before().save(&self.folder);
+        }
+        clients.save(&self.folder)
+    }
+
+    /// Whether somebody administers the box by a certificate that has not ended.
+    #[must_use]
+    pub fn administered(&self, now: Timestamp) -> bool {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).administrators(now) > 0
     }
 
     /// Everybody, in the order of their registration.
@@ -140,7 +172,7 @@ impl Stations {
         clients.add(Client::new(name.as_str(), role, &certified.fingerprint, Some(certified.expires)))?;
         let client = clients.all().last().cloned().ok_or(ClientsError::Unknown(name.as_str().to_owned()))?;
         keep(&client, &certified.certificate)?;
-        clients.save(&self.folder)?;
+        self.save(&clients)?;
         self.publish(clients);
         Ok(Added { client, certificate: certified.certificate, authority: authority.certificate()? })
     }
@@ -157,6 +189,9 @@ impl Stations {
         now: Timestamp,
         keep: impl FnOnce(&Client, &Client, &str, Option<&Client>) -> Result<(), StoreError>,
     ) -> Result<Added, StationError> {
+        if self.on_trial.load(Ordering::Relaxed) {
+            return Err(StationError::OnTrial);
+        }
         let key = csr::proven_key(request)?;
         let sha256 = hex(sha256);
         let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,7 +203,7 @@ impl Stations {
         let later = Client::new(&found.name, found.role, &certified.fingerprint, Some(certified.expires));
         let (former, unheard) = clients.renew(&sha256, later.clone(), now)?;
         keep(&former, &later, &certified.certificate, unheard.as_ref())?;
-        clients.save(&self.folder)?;
+        self.save(&clients)?;
         self.publish(clients);
         Ok(Added { client: later, certificate: certified.certificate, authority: authority.certificate()? })
     }
@@ -205,7 +240,7 @@ impl Stations {
         }
         if !gone.is_empty() {
             self.publish(clients.clone());
-            clients.save(&self.folder)?;
+            self.save(&clients)?;
         }
         Ok(())
     }
@@ -227,7 +262,7 @@ impl Stations {
         let all: Vec<Client> = clients.all().iter().filter(|client| client.name == name).cloned().collect();
         clients.rename(name, to.as_str())?;
         all.iter().try_for_each(&mut keep)?;
-        clients.save(&self.folder)?;
+        self.save(&clients)?;
         self.publish(clients);
         Ok(Client { name: to.as_str().to_owned(), ..client })
     }
@@ -267,24 +302,22 @@ impl Stations {
     pub fn remove(
         &self,
         name: &str,
+        now: Timestamp,
         mut keep: impl FnMut(&Client) -> Result<(), StoreError>,
     ) -> Result<(), StationError> {
         let _one = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let mut clients = Clients::load(&self.folder)?;
-        let administrators = |clients: &Clients| {
-            clients.all().iter().filter(|client| client.role == Role::Administrator).count()
-        };
-        let before = administrators(&clients);
+        let before = clients.administrators(now);
         // Two, where one was renewed by the other.
         let gone: Vec<Client> = clients.all().iter().filter(|client| client.name == name).cloned().collect();
         clients.remove(name)?;
-        if before > 0 && administrators(&clients) == 0 {
+        if before > 0 && clients.administrators(now) == 0 {
             return Err(StationError::LastAdministrator);
         }
         gone.iter().try_for_each(&mut keep)?;
         // It is gone in the store: who cannot be struck off the file is nobody all the same, and is at the next start.
         self.publish(clients.clone());
-        Ok(clients.save(&self.folder)?)
+        Ok(self.save(&clients)?)
     }
 
     /// Reads the registry again, has `facts` say what it is to be, given nothing when there is none, and makes it so.
@@ -300,7 +333,7 @@ impl Stations {
         let settled = Clients::from(facts(found.as_ref().map(Clients::all))?);
         self.publish(settled.clone());
         if found.as_ref() != Some(&settled) && !(found.is_none() && settled.all().is_empty()) {
-            settled.save(&self.folder)?;
+            self.save(&settled)?;
         }
         Ok(())
     }
@@ -316,182 +349,4 @@ impl Stations {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{csr::tests::request, *};
-
-    fn kept(_: &Client, _: &str) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn fresh() -> String {
-        request(&rcgen::KeyPair::generate().unwrap())
-    }
-
-    fn name(text: &str) -> ClientName {
-        ClientName::try_from(text.to_owned()).unwrap()
-    }
-
-    fn stations() -> (tempfile::TempDir, Stations) {
-        let folder = tempfile::tempdir().unwrap();
-        let pki = folder.path().join("pki");
-        Authority::init(&pki, &["localhost".to_owned()]).unwrap();
-        (folder, Stations::new(pki, Arc::default()))
-    }
-
-    #[test]
-    fn a_client_is_known_at_once_and_after_a_restart_and_forgotten_the_same_way() {
-        let (_folder, stations) = stations();
-        let added = stations.add(&name("desk-1"), Role::Station, &fresh(), kept).unwrap();
-        assert!(added.certificate.contains("BEGIN CERTIFICATE"));
-        assert!(added.authority.contains("BEGIN CERTIFICATE"));
-        assert_eq!(stations.all(), [added.client]);
-        assert_eq!(Clients::load(&stations.folder).unwrap().all(), stations.all());
-        stations.remove("desk-1", |_| Ok(())).unwrap();
-        assert_eq!(stations.all(), []);
-        assert_eq!(Clients::load(&stations.folder).unwrap().all(), []);
-        assert!(matches!(
-            stations.remove("desk-1", |_| Ok(())),
-            Err(StationError::Clients(ClientsError::Unknown(_)))
-        ));
-    }
-
-    #[test]
-    fn a_name_is_taken_once_and_a_bad_request_takes_none() {
-        let (_folder, stations) = stations();
-        assert!(matches!(
-            stations.add(&name("a"), Role::Station, "no request", kept),
-            Err(StationError::Csr(_))
-        ));
-        stations.add(&name("a"), Role::Station, &fresh(), kept).unwrap();
-        let again = stations.add(&name("a"), Role::Officer, &fresh(), kept);
-        assert!(matches!(again, Err(StationError::Clients(ClientsError::Exists(_)))));
-        assert_eq!(stations.all().len(), 1);
-    }
-
-    #[test]
-    fn the_last_administrator_stays() {
-        let (_folder, stations) = stations();
-        stations.add(&name("one"), Role::Administrator, &fresh(), kept).unwrap();
-        assert!(matches!(stations.remove("one", |_| Ok(())), Err(StationError::LastAdministrator)));
-        stations.add(&name("two"), Role::Administrator, &fresh(), kept).unwrap();
-        stations.remove("one", |_| Ok(())).unwrap();
-        assert_eq!(stations.all().len(), 1);
-    }
-
-    #[test]
-    fn a_client_that_is_renamed_is_the_same_one_and_takes_nobody_s_name() {
-        let (_folder, stations) = stations();
-        let one = stations.add(&name("one"), Role::Station, &fresh(), kept).unwrap().client;
-        stations.add(&name("two"), Role::Station, &fresh(), kept).unwrap();
-        let taken = stations.rename("one", &name("two"), |_| Ok(()));
-        assert!(matches!(taken, Err(StationError::Clients(ClientsError::Exists(_)))));
-        let unknown = stations.rename("none", &name("three"), |_| Ok(()));
-        assert!(matches!(unknown, Err(StationError::Clients(ClientsError::Unknown(_)))));
-        let renamed = stations.rename("one", &name("three"), |_| Ok(())).unwrap();
-        assert_eq!((renamed.sha256, renamed.name.as_str()), (one.sha256, "three"));
-        assert_eq!(Clients::load(&stations.folder).unwrap().all(), stations.all());
-    }
-
-    #[test]
-    fn a_certificate_that_was_renewed_ends_once_the_later_one_is_used_and_not_before() {
-        let (_folder, stations) = stations();
-        let at = |seconds: u64| Timestamp::from_millis(1_800_000_000_000 + 1000 * seconds);
-        let digest = |client: &Client| crate::request::unhex::<32>(&client.sha256).unwrap();
-        let caller = |client: &Client| {
-            let known = stations.in_force.read().unwrap();
-            known.caller(&digest(client), at(0)).map(|caller| caller.name)
-        };
-        let old = stations.add(&name("one"), Role::Administrator, &fresh(), kept).unwrap().client;
-        assert!(old.expires.is_some());
-        let renew = |client: &Client| {
-            let (mut kept, mut given_up) = (Vec::new(), None);
-            let added = stations.renew(&digest(client), &fresh(), at(0), |former, later, _, unheard| {
-                kept.extend([former.sha256.clone(), later.sha256.clone()]);
-                given_up = unheard.cloned();
-                Ok(())
-            });
-            (added.unwrap().client, kept, given_up)
-        };
-        let (unheard, kept, nobody) = renew(&old);
-        assert_eq!((kept, nobody), (vec![old.sha256.clone(), unheard.sha256.clone()], None));
-        // The answer was lost: the same again, and the one that nobody heard of is nobody's.
-        let (new, _, given_up) = renew(&old);
-        assert_eq!(given_up.unwrap(), unheard);
-        assert_eq!(
-            (caller(&unheard), caller(&old), caller(&new)),
-            (None, Some("one".into()), Some("one".into()))
-        );
-        let mut gone = Vec::new();
-        let mut retire = |seconds| {
-            stations
-                .retire(at(seconds), |client| {
-                    gone.push(client.sha256.clone());
-                    Ok(())
-                })
-                .unwrap();
-        };
-        retire(100_000);
-        stations.used(&digest(&new));
-        retire(60);
-        assert!(caller(&old).is_some(), "within the hour, or not used yet");
-        let mut gone = Vec::new();
-        stations
-            .retire(at(3600), |client| {
-                gone.push(client.sha256.clone());
-                Ok(())
-            })
-            .unwrap();
-        assert_eq!(gone, std::slice::from_ref(&old.sha256));
-        assert_eq!((caller(&old), caller(&new)), (None, Some("one".into())));
-        assert_eq!(Clients::load(&stations.folder).unwrap().all(), stations.all());
-        // Both go with their name, and two certificates are one administrator.
-        let two =
-            stations.add(&name("two"), Role::Administrator, &fresh(), super::tests::kept).unwrap().client;
-        renew(&two);
-        let mut gone = 0;
-        stations
-            .remove("two", |_| {
-                gone += 1;
-                Ok(())
-            })
-            .unwrap();
-        assert_eq!((gone, stations.all().len()), (2, 1));
-        renew(&new);
-        assert!(matches!(stations.remove("one", |_| Ok(())), Err(StationError::LastAdministrator)));
-    }
-
-    #[test]
-    fn only_plain_names_are_names() {
-        for bad in ["", ".hidden", "a b", "a/b", "é", &"a".repeat(65)] {
-            assert_eq!(ClientName::try_from(bad.to_owned()), Err(NotAName), "{bad}");
-        }
-        assert_eq!(name("door_2.west").as_str(), "door_2.west");
-    }
-
-    #[test]
-    fn what_the_store_does_not_keep_is_not_registered_nor_removed() {
-        let (_folder, stations) = stations();
-        let refused = stations.add(&name("a"), Role::Station, &fresh(), |_, _| Err(StoreError::Full));
-        assert!(matches!(refused, Err(StationError::Store(StoreError::Full))));
-        assert_eq!(stations.all(), []);
-        stations.add(&name("a"), Role::Station, &fresh(), kept).unwrap();
-        let refused = stations.remove("a", |_| Err(StoreError::Full));
-        assert!(matches!(refused, Err(StationError::Store(StoreError::Full))));
-        assert_eq!(stations.all().len(), 1);
-    }
-
-    #[test]
-    fn a_registry_is_what_the_facts_say_and_a_lost_one_comes_back() {
-        let (_folder, stations) = stations();
-        let one = stations.add(&name("one"), Role::Station, &fresh(), kept).unwrap().client;
-        let two = stations.add(&name("two"), Role::Station, &fresh(), kept).unwrap().client;
-        stations
-            .settle(|found| Ok(found.unwrap().iter().filter(|client| **client != one).cloned().collect()))
-            .unwrap();
-        assert_eq!(stations.all().len(), 1);
-        assert_eq!(Clients::load(&stations.folder).unwrap().all(), [two]);
-        std::fs::remove_file(stations.folder.join("clients.toml")).unwrap();
-        stations.settle(|found| Ok(found.map_or_else(|| vec![one.clone()], <[Client]>::to_vec))).unwrap();
-        assert_eq!(Clients::load(&stations.folder).unwrap().all(), [one]);
-    }
-}
+mod tests;

@@ -105,6 +105,11 @@ enum ForwardError {
          true` takes that as read"
     )]
     Unconfirmed,
+    /// The receiver closed before the box did.
+    #[error(
+        "it closed while records were under way, so whether it read all is not known and all is sent again"
+    )]
+    ClosedEarly,
     /// The store.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -291,24 +296,40 @@ impl Forwarder {
         let mut sent = 0;
         let mut reached = cursor;
         while !batch.is_empty() && sent < SESSION {
-            match &mut session {
-                Session::Syslog(session) => in_time(session.send(&batch)).await?,
-                Session::Webhook(session) => in_time(session.send(store, &batch)).await?,
+            (sent, reached) = (sent + batch.records.len(), batch.next);
+            let goes_on = match &mut session {
+                Session::Syslog(session) => {
+                    in_time(session.send(&batch)).await?;
+                    true
+                }
+                // Each is confirmed by its own answer.
+                Session::Webhook(session) => {
+                    let goes_on = in_time(session.send(store, &batch)).await?;
+                    self.confirm(reached, batch.last, batch.records.len()).await?;
+                    goes_on
+                }
+            };
+            if !goes_on {
+                break;
             }
-            sent += batch.records.len();
-            reached = batch.next;
             batch = self.next(reached).await?;
         }
         if let Session::Syslog(session) = session {
             in_time(session.confirmed()).await?;
+            self.confirm(reached, batch.last, sent).await?;
         }
+        Ok(true)
+    }
+
+    /// All up to there was confirmed, so many records of it now.
+    async fn confirm(&self, reached: Cursor, last: u64, records: usize) -> Result<(), ForwardError> {
         self.on_store(move |services, name| services.confirm(name, reached)).await??;
         let now = self.services.now();
         self.tell(|progress| {
-            (progress.through, progress.last) = (reached.record, batch.last);
-            (progress.sent, progress.confirmed) = (progress.sent + sent as u64, Some(now));
+            (progress.through, progress.last) = (reached.record, last);
+            (progress.sent, progress.confirmed) = (progress.sent + records as u64, Some(now));
         });
-        Ok(true)
+        Ok(())
     }
 
     async fn open(&self) -> Result<Session, ForwardError> {

@@ -1,16 +1,18 @@
 //! Syslog over TLS: messages of RFC 5424, each behind its length (RFC 5425).
 //!
 //! Syslog confirms nothing by itself. A session therefore ends with close_notify, and the receiver's own answers that it
-//! has read all before it (RFC 5425, 4.4): that is the confirmation.
+//! has read all before it (RFC 5425, 4.4): that is the confirmation. One that comes before the box's is none: the receiver
+//! went away by itself, and nobody knows what it read.
 //!
 //! Invariant: the message is the record byte for byte as it is stored, so that the receiver can verify the chain.
 
-use std::io;
+use std::{io, time::Duration};
 
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 use tokio_rustls::client::TlsStream;
 
@@ -24,6 +26,8 @@ use crate::{
 const FACILITY: u8 = 13;
 /// The highest number of a message (RFC 5424, 7.3.1); it begins anew behind it.
 const LAST_SEQUENCE: u64 = 2_147_483_647;
+/// A close of the receiver's own that is under way when the last was sent arrives meanwhile.
+const SETTLE: Duration = Duration::from_millis(250);
 /// What the machine is called.
 const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 
@@ -55,11 +59,31 @@ impl Session {
             frame(&mut out, &message(&self.host, &about, &text));
         }
         self.stream.write_all(&out).await.map_err(lost)?;
-        self.stream.flush().await.map_err(lost)
+        self.stream.flush().await.map_err(lost)?;
+        self.still_there(Duration::ZERO).await
+    }
+
+    /// Whether the receiver has not closed by itself, until so much later.
+    async fn still_there(&mut self, later: Duration) -> Result<(), ForwardError> {
+        let closed = async {
+            let mut said = [0; 256];
+            loop {
+                match self.stream.read(&mut said).await {
+                    Ok(0) => return ForwardError::ClosedEarly,
+                    Ok(_) => {}
+                    Err(why) if why.kind() == io::ErrorKind::UnexpectedEof => {
+                        return ForwardError::ClosedEarly;
+                    }
+                    Err(why) => return lost(why),
+                }
+            }
+        };
+        timeout(later, closed).await.map_or(Ok(()), Err)
     }
 
     /// Ends the session, and waits for the receiver to say that it has read all.
     pub(super) async fn confirmed(mut self) -> Result<(), ForwardError> {
+        self.still_there(SETTLE).await?;
         self.stream.shutdown().await.map_err(lost)?;
         let mut said = [0; 256];
         loop {
@@ -130,10 +154,10 @@ mod tests {
 
     #[test]
     fn a_record_is_a_message_with_its_urgency_time_and_kind_and_its_text_is_the_record() {
-        let text = br#"{"number":7,"at":"2026-11-23T08:30:00.5Z","what":{"event":"duress-alarm"}}"#;
+        let text = br#"{"number":7,"at":"2026-11-23T08:30:00.5Z","what":{"event":"verified","duress":true}}"#;
         let record = serde_json::from_slice(text).unwrap();
         let message = String::from_utf8(of_record("box-1", &record, text)).unwrap();
-        let head = "<105>1 2026-11-23T08:30:00.5Z box-1 authenteon - duress-alarm [origin software=\"authenteon\" swVersion=\"";
+        let head = "<105>1 2026-11-23T08:30:00.5Z box-1 authenteon - verified [origin software=\"authenteon\" swVersion=\"";
         assert!(message.starts_with(head), "{message}");
         assert!(message.contains("][meta sequenceId=\"7\"] \u{feff}{\"number\":7,"), "{message}");
         assert!(message.as_bytes().ends_with(text));

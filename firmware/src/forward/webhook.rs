@@ -3,7 +3,7 @@
 //!
 //! Invariant: the numbers of the records are in the body that is signed, so a batch that comes again is known by them.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use aws_lc_rs::hmac;
 use http_body_util::{BodyExt, Full, Limited};
@@ -14,6 +14,7 @@ use hyper::{
     header::{CONTENT_TYPE, HOST, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -24,6 +25,8 @@ use crate::{audit, request::hex, services::Batch};
 const SIGNATURE: &str = "authenteon-signature";
 /// Bytes of an answer that are read; nobody looks at them.
 const ANSWER: usize = 64 << 10;
+/// How long the rest of an answer is waited for.
+const REST: Duration = Duration::from_secs(5);
 /// Bytes of a secret, at least.
 const SECRET: usize = 16;
 
@@ -50,8 +53,9 @@ impl Session {
         Ok(Self { sender, host: format!("{host}:{}", to.port), path: path.to_owned(), secret })
     }
 
-    /// Sends a batch, and waits for its answer.
-    pub(super) async fn send(&mut self, store: Uuid, batch: &Batch) -> Result<(), ForwardError> {
+    /// Sends a batch, and waits for its answer, which confirms it whatever becomes of the rest. Gives whether there can be
+    /// another.
+    pub(super) async fn send(&mut self, store: Uuid, batch: &Batch) -> Result<bool, ForwardError> {
         let body = body(store, batch)?;
         let mut request = Request::post(&self.path)
             .header(HOST, &self.host)
@@ -64,12 +68,12 @@ impl Session {
         self.sender.ready().await.map_err(lost)?;
         let answer = self.sender.send_request(request).await.map_err(lost)?;
         let status = answer.status();
-        // Read to its end, so that the next request finds the connection free.
-        let read = Limited::new(answer.into_body(), ANSWER).collect().await;
         if !status.is_success() {
             return Err(ForwardError::Refused(status.as_u16()));
         }
-        read.map(drop).map_err(lost)
+        // Read to its end, so that the next request finds the connection free.
+        let rest = timeout(REST, Limited::new(answer.into_body(), ANSWER).collect()).await;
+        Ok(matches!(rest, Ok(Ok(_))))
     }
 }
 

@@ -24,6 +24,7 @@ mod places;
 mod problem;
 mod quic;
 mod reloader;
+mod shares;
 mod streams;
 mod tcp;
 mod tls;
@@ -76,6 +77,7 @@ use backups::Backups;
 use operation::{Bounds, Operation};
 use places::Places;
 use problem::Problem;
+use shares::Shares;
 use tcp::Listener;
 use tls::Tls;
 use updates::Updates;
@@ -87,8 +89,11 @@ pub use tls::TlsError;
 
 /// Requests whose bodies may be in memory at a time: bounds memory at this many bodies.
 const BODIES: usize = 8;
-/// The same for the small ones of strangers.
+/// Of these, one caller's.
+const BODIES_EACH: usize = 6;
+/// The same for small ones, of strangers too: so many are worked on at a time.
 const SMALL_BODIES: usize = 4;
+const SMALL_BODIES_EACH: usize = 2;
 
 /// Decisions on fingers at the box's readers, remembered for repeated requests, and for how long.
 const ANSWERS_REMEMBERED: usize = 1024;
@@ -137,10 +142,10 @@ pub(crate) struct State {
     pub(crate) clients: Arc<RwLock<Clients>>,
     /// Adds to them and removes from them.
     pub(crate) stations: Arc<Stations>,
-    /// Permits for bodies in memory.
-    pub(crate) bodies: Arc<Semaphore>,
-    /// The same for what strangers send.
-    pub(crate) small_bodies: Arc<Semaphore>,
+    /// Places for bodies in memory.
+    pub(crate) bodies: Arc<Shares>,
+    /// The same for small ones, which strangers send too.
+    pub(crate) small_bodies: Arc<Shares>,
     /// Whether the box is anybody's yet; without it, it was set up on its command line.
     pub(crate) claim: Option<Arc<Claim>>,
     /// How often strangers try to come in.
@@ -195,6 +200,7 @@ impl State {
     /// Brings the registry of clients and the store together, when the store is open; reads it again in any case.
     fn settle_clients(&self) -> Result<(), StationError> {
         let services = self.lock.services();
+        self.stations.on_trial(services.is_some_and(Services::is_on_trial));
         self.stations.settle(|found| match services {
             Some(services) => services.settle_clients(found),
             None => Ok(found.unwrap_or_default().to_vec()),
@@ -241,8 +247,8 @@ impl Server {
             operation: Operation::new(pki.clone()),
             stations: Arc::new(Stations::new(pki, Arc::clone(&clients))),
             clients,
-            bodies: Arc::new(Semaphore::new(BODIES)),
-            small_bodies: Arc::new(Semaphore::new(SMALL_BODIES)),
+            bodies: Arc::new(Shares::new(BODIES, BODIES_EACH)),
+            small_bodies: Arc::new(Shares::new(SMALL_BODIES, SMALL_BODIES_EACH)),
             claim: None,
             attempts: Arc::default(),
             cores: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),

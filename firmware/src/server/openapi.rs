@@ -132,7 +132,7 @@ pub fn document() -> Value {
             common.push("BadRequest");
         }
         if operation["requestBody"]["content"]["application/json"].is_object() {
-            common.extend(["BadRequest", "TooLarge", "TooSlow", "MediaType"]);
+            common.extend(["BadRequest", "TooLarge", "TooSlow", "MediaType", "TooMany"]);
         }
         if *access != Access::Public {
             common.extend(["Unauthenticated", "Forbidden", "NotNow"]);
@@ -155,13 +155,14 @@ pub fn document() -> Value {
 }
 
 /// Answers that operations have in common, with their status: those of the guard, and of whatever reads bodies.
-const COMMON: [(&str, &str, &str); 8] = [
+const COMMON: [(&str, &str, &str); 9] = [
     ("BadRequest", "400", "A part of the request cannot be read"),
     ("Unauthenticated", "401", "The caller is nobody's that this box knows"),
     ("Forbidden", "403", "Not with the caller's role"),
     ("TooSlow", "408", "The body took too long"),
     ("TooLarge", "413", "The body is too large"),
     ("MediaType", "415", "The body is of another type, or compressed"),
+    ("TooMany", "429", "Too many requests of the caller at a time, or too many attempts"),
     ("Failed", "500", "The box failed; why is in its log"),
     ("NotNow", "503", "The box is in another state than x-states names"),
 ];

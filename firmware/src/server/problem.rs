@@ -258,6 +258,7 @@ impl From<StationError> for Problem {
             StationError::LastAdministrator => {
                 is(StatusCode::CONFLICT, "last-administrator", "The last administrator stays")
             }
+            StationError::OnTrial => is(StatusCode::CONFLICT, "on-trial", "Not while an update is on trial"),
             StationError::Store(why) => why.into(),
             why @ (StationError::Clients(_) | StationError::Authority(_)) => Self::internal(&why),
         }
@@ -300,6 +301,9 @@ impl From<AccountError> for Problem {
             }
             AccountError::Unknown => is(StatusCode::NOT_FOUND, "unknown-account", "There is no such account"),
             AccountError::NameTaken(_) => is(StatusCode::CONFLICT, "name-taken", "The name is taken"),
+            AccountError::LastAdministrator => {
+                is(StatusCode::CONFLICT, "last-administrator", "The last administrator stays")
+            }
             AccountError::TooMany => {
                 is(StatusCode::CONFLICT, "too-many-accounts", "There are too many accounts")
             }

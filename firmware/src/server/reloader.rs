@@ -41,11 +41,20 @@ impl Reloader {
     /// The configuration was read again: what can be used without a start is used from now on.
     pub fn settings(&self, limits: Limits, settings: Settings) {
         self.state.limits.change(limits);
+        self.keep(Some(settings.waiting.clone()));
         self.state.operation.read(settings);
+    }
+
+    fn keep(&self, waiting: Option<Vec<String>>) {
+        let kept = self.state.lock.services().map(|services| services.configuration_read(waiting));
+        if let Some(Err(why)) = kept {
+            error!(%why, "that the configuration was read again is not in the audit");
+        }
     }
 
     /// The configuration was read again, and cannot be used.
     pub fn settings_refused(&self, why: String) {
+        self.keep(None);
         self.state.operation.refuse(why);
     }
 

@@ -100,13 +100,13 @@ fn set(phase: &Mutex<Phase>, to: Phase) {
 }
 
 impl Receiving {
-    /// Writes the body to the update folder as it comes.
+    /// Writes the body to the update folder as it comes; gives how many bytes it has.
     pub(crate) async fn take(
         &self,
         body: Body,
         announced: Option<u64>,
         pause: Duration,
-    ) -> Result<(), Problem> {
+    ) -> Result<u64, Problem> {
         let failed = |why: io::Error| Problem::internal(&why);
         let mut file = File::create(self.folder.join(PART)).await.map_err(failed)?;
         let bounds = Bounds {
@@ -118,7 +118,9 @@ impl Receiving {
             pause,
         };
         incoming::write(body, &mut file, &bounds).await?;
-        fs::rename(self.folder.join(PART), self.folder.join(WHOLE)).map_err(failed)
+        let whole = self.folder.join(WHOLE);
+        fs::rename(self.folder.join(PART), &whole).map_err(failed)?;
+        Ok(fs::metadata(&whole).map_err(failed)?.len())
     }
 
     /// Lets the agent install it, on a thread of its own that outlives the request.

@@ -133,6 +133,9 @@ struct Opening<'a> {
     at: Timestamp,
     key: Option<&'a str>,
     start: Option<Signed>,
+    /// Only records from before this moment were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
 }
 
 /// What its last line says.
@@ -200,6 +203,7 @@ impl Services {
             at: inner.clock.now(),
             key: device.map(DeviceKey::public),
             start: Signed::start_of(inner.store.as_ref(), store)?,
+            until,
         };
         line(&mut out, &serde_json::to_vec(&opening).map_err(io::Error::from)?)?;
         let mut last = Head::none();
@@ -243,13 +247,14 @@ impl Services {
         Ok(device.sign(Purpose::Head, inner.store.id(), &head, inner.clock.now(), None))
     }
 
-    /// The public key that the box signs its audit with, and the store that it is of.
+    /// The public key that the box signs its audit with, with its certificate, and the store that it is of.
     ///
     /// # Errors
     /// [`AuditError::NoKey`].
-    pub fn audit_key(&self) -> Result<(Uuid, String), AuditError> {
+    pub fn audit_key(&self) -> Result<(Uuid, String, Option<String>), AuditError> {
         let device = self.inner.auditing.device().ok_or(AuditError::NoKey)?;
-        Ok((self.inner.store.id(), device.public().to_owned()))
+        let certificate = device.certificate().map(str::to_owned);
+        Ok((self.inner.store.id(), device.public().to_owned(), certificate))
     }
 }
 

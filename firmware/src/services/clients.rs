@@ -61,6 +61,12 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
 }
 
 impl Services {
+    /// Whether an update is on trial: the version before may have to go on with what is written now.
+    #[must_use]
+    pub fn is_on_trial(&self) -> bool {
+        self.inner.store.is_earlier()
+    }
+
     /// Keeps that a client is added, with its certificate.
     ///
     /// # Errors

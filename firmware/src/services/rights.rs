@@ -12,10 +12,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{AuditError, Inner, Services, SubjectError, damaged};
+use super::{AuditError, Inner, Services, SubjectError, damaged, factors::Factors};
 use crate::{
     audit::{Event, Head, Purpose, Signed, hash, walk},
+    factor::Issued,
     gallery::{decode_views, finger_key},
+    policy::Scope,
+    replay::History,
     request::Caller,
     store::{Entries, StoreError, Table},
     subject::{FingerPosition, SubjectId},
@@ -23,8 +26,6 @@ use crate::{
 
 /// Values of a person that are read at a time.
 const PAGE: usize = 500;
-/// What lies with a person's factors and is none.
-const GROUPS: &str = "groups";
 
 /// Why there is no export, or no proof.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +64,7 @@ pub struct Proof {
 
 impl Services {
     /// Writes all that is kept about a person as one JSON value: the record, fingers with their templates (ISO/IEC 19794-2)
-    /// if they are asked for, which other factors there are, how many probes, and every record of the audit.
+    /// if they are asked for, which other factors there are, how many probes, failed attempts, and every record of the audit.
     ///
     /// # Errors
     /// [`RightsError`]; what was written then has no end.
@@ -87,9 +88,17 @@ impl Services {
             }
             fingers.push(value);
         }
+        let factors = inner.kept_factors(id)?;
+        let set = [
+            ("pin", factors.pin.is_some()),
+            ("duress", !factors.duress.is_empty()),
+            ("recovery-code", factors.recovery.is_some()),
+        ];
+        let kinds: Vec<&str> = set.into_iter().filter_map(|(kind, set)| set.then_some(kind)).collect();
         let about = json!({
             "subject_id": id, "name": subject.name, "created": subject.created, "fingers": fingers,
-            "groups": inner.groups(id)?, "factors": inner.factors(id)?, "probes": inner.of_person(Table::Probes, id)?.len(),
+            "groups": factors.groups, "factors": kinds, "probes": inner.probes(id)?,
+            "recovery-code-expires": factors.recovery.as_ref().map(Issued::expires), "failures": self.failures(id),
         });
         let failed = |why: io::Error| RightsError::from(AuditError::from(why));
         let opening = json!({"subject-export": 1, "store": inner.store.id(), "at": inner.clock.now()});
@@ -111,6 +120,14 @@ impl Services {
             })?;
         }
         out.write_all(b"]}").and_then(|()| out.flush()).map_err(failed)
+    }
+
+    /// Failed attempts at the person that count against the next one, and what there is to wait for them.
+    fn failures(&self, id: SubjectId) -> Value {
+        let all = self.lockouts();
+        let own = all.iter().find(|failed| failed.scope == Scope::Subject && failed.id == id.to_string());
+        let wait = own.and_then(|own| own.wait).map_or(0, |wait| wait.left.as_secs());
+        json!({"count": own.map_or(0, |own| own.failures), "wait-seconds": wait})
     }
 
     /// The proof that somebody was erased on this box: nothing of the person is stored, and the record says who did it.
@@ -154,34 +171,23 @@ impl Inner {
         Ok(found)
     }
 
-    /// The groups that the person is in: they lie with the factors.
-    fn groups(&self, id: SubjectId) -> Result<Value, StoreError> {
+    /// What is kept beside name and fingers. Of the factors themselves nothing is given out: they are hashes.
+    fn kept_factors(&self, id: SubjectId) -> Result<Factors, StoreError> {
         let value = self.store.get(Table::Factors, id.as_bytes())?;
-        let found: Value = value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or_default();
-        Ok(found.get(GROUPS).cloned().unwrap_or_else(|| json!([])))
+        let read =
+            |value: Vec<u8>| serde_json::from_slice(&value).map_err(|_| damaged(format!("factors/{id}")));
+        value.map_or_else(|| Ok(Factors::default()), read)
     }
 
-    /// Which other factors there are, and nothing of what is in them.
-    fn factors(&self, id: SubjectId) -> Result<Vec<String>, StoreError> {
-        let mut kinds = Vec::new();
-        for (key, value) in self.of_person(Table::Factors, id)? {
-            let rest = key.strip_prefix(id.as_bytes()).unwrap_or_default();
-            match std::str::from_utf8(rest) {
-                Ok(kind) if !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_graphic()) => {
-                    kinds.push(kind.to_owned());
-                }
-                _ => {
-                    let factors: Value = serde_json::from_slice(&value).unwrap_or_default();
-                    let set = factors
-                        .as_object()
-                        .into_iter()
-                        .flatten()
-                        .filter(|(kind, value)| *kind != GROUPS && is_set(value));
-                    kinds.extend(set.map(|(kind, _)| kind.clone()));
-                }
-            }
+    /// How many probes are kept against replays.
+    fn probes(&self, id: SubjectId) -> Result<Value, StoreError> {
+        let (mut digests, mut templates) = (0, 0);
+        for (_, value) in self.of_person(Table::Probes, id)? {
+            let history = History::decode(&value).ok_or_else(|| damaged(format!("probes/{id}")))?;
+            let (some, more) = history.counts();
+            (digests, templates) = (digests + some, templates + more);
         }
-        Ok(kinds)
+        Ok(json!({"digests": digests, "templates": templates}))
     }
 
     /// A finger's template as a record of ISO/IEC 19794-2:2005.
@@ -200,10 +206,6 @@ impl Inner {
         let bytes = interchange::encode(&record, Format::Iso2005).map_err(|_| unreadable())?;
         Ok(json!({"format": "iso-19794-2:2005", "data": BASE64_STANDARD.encode(bytes)}))
     }
-}
-
-fn is_set(value: &Value) -> bool {
-    !value.is_null() && value.as_array().is_none_or(|all| !all.is_empty())
 }
 
 #[cfg(test)]

@@ -182,7 +182,7 @@ async fn who_takes_backups_has_them_tried_and_restores_none() {
 }
 
 /// Puts people into the store of a box that is off.
-fn fill(store: &Path, people: u32, views: &[u8]) {
+pub(crate) fn fill(store: &Path, people: u32, views: &[u8]) {
     let store = DiskStore::open(store).unwrap();
     for first in (0..people).step_by(500) {
         let mut changes = Vec::new();

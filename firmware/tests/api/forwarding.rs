@@ -136,6 +136,54 @@ async fn forwarding_to_who_does_not_say_that_he_read_is_not_confirmed_unless_tha
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn forwarding_to_who_closes_before_all_was_sent_is_not_confirmed() {
+    let receiver = Receiver::start(Manner::Hasty).await;
+    for more in ["", "unconfirmed = true\n"] {
+        let daemon = Daemon::with(&syslog(&receiver, more));
+        let boss = known(&daemon, "boss", "administrator").await;
+        until("it fails", async || {
+            let to = boss.get("/v1/audit/forwarding").await.body["destinations"][0].clone();
+            assert_eq!(to["through"], 0, "{to}");
+            to["error"].as_str().is_some_and(|why| why.contains("closed while records were under way"))
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forwarding_by_webhook_has_each_post_confirmed_by_its_own_answer() {
+    let receiver = Receiver::start(Manner::Webhook).await;
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "a secret between the two\n").unwrap();
+    let (address, ca, secret) = (receiver.address, receiver.ca(), secret.display());
+    let mut daemon = Daemon::start();
+    known(&daemon, "boss", "administrator").await;
+    let officer = Client::named(&daemon, "officer");
+    // More than one post takes.
+    for number in 0..260 {
+        subject(&officer, &format!("person {number}")).await;
+    }
+    assert_eq!(daemon.end(), Some(0));
+    let more = format!(
+        "\n[[audit.forward]]\nname = \"hook\"\nwebhook = \"https://{address}/\"\nca = {ca:?}\nsecret = \"file:{secret}\"\n"
+    );
+    let config = std::fs::read_to_string(daemon.config()).unwrap();
+    std::fs::write(daemon.config(), config + &more).unwrap();
+    receiver.answer(500);
+    receiver.answer_once(200);
+    daemon.start_again();
+    let boss = Client::named(&daemon, "boss");
+    until("the first post is confirmed, whatever becomes of the second", async || {
+        let to = boss.get("/v1/audit/forwarding").await.body["destinations"][0].clone();
+        to["through"] == 256 && to["state"] == "failing" && to["sent"] == 256
+    })
+    .await;
+    receiver.answer(204);
+    caught_up(&boss).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forwarding_by_webhook_is_signed_and_goes_on_when_it_is_taken() {
     const SECRET: &str = "a secret between the two";
     let receiver = Receiver::start(Manner::Webhook).await;

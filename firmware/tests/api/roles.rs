@@ -2,12 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use authenteon::{
+    store::{DiskStore, Store, Table},
+    subject::{FingerPosition, SubjectId},
+};
 use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::{
     accounts::{account, code, sign_in},
-    support::{Client, Daemon, known},
+    backup::fill,
+    support::{Client, Daemon, enrolled, known},
 };
 
 /// An operation of the description.
@@ -66,7 +71,8 @@ fn expected(operation: &Operation, state: &str, who: &Somebody) -> Option<(u16, 
     }
     let refused = |status: u16, slug: &str| Some((status, slug.to_owned()));
     // Without its store a box knows certificates only.
-    let known = who.role.filter(|_| state != "locked" || who.by == "certificate");
+    let opened = !["locked", "failed"].contains(&state);
+    let known = who.role.filter(|_| opened || who.by == "certificate");
     match known {
         None => refused(401, "unauthenticated"),
         Some(role) if !operation.roles.iter().any(|may| may == role) => refused(403, "forbidden"),
@@ -88,7 +94,7 @@ async fn walk(state: &str, everybody: &[Somebody]) {
             match expected(&operation, state, who) {
                 Some(expected) => assert_eq!(got, expected, "{case}"),
                 None => {
-                    let closed = ["unauthenticated", "forbidden", "unprovisioned", "locked"];
+                    let closed = ["unauthenticated", "forbidden", "unprovisioned", "locked", "failed"];
                     assert!(!closed.contains(&got.1.as_str()), "{case}: {got:?}");
                     assert!(![405, 500].contains(&got.0), "{case}: {got:?}");
                 }
@@ -163,6 +169,61 @@ async fn every_route_of_a_locked_box_is_open_to_its_roles_or_closed() {
     // At its start the daemon read of whom its command line registered meanwhile.
     everybody.retain(|who| who.role.is_some() || who.by == "nothing");
     walk("locked", &everybody).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_of_a_failed_box_is_closed_but_what_says_why() {
+    let mut daemon = Daemon::start();
+    let mut everybody = by_certificates(&daemon).await;
+    everybody.extend(by_tokens(&daemon).await);
+    assert_eq!(daemon.end(), Some(0));
+    let format = daemon.pki().with_file_name("store").join("format");
+    std::fs::write(format, "authenteon-store 7\n").unwrap();
+    daemon.start_again();
+    for who in &mut everybody {
+        (who.client, who.other) = (who.client.at(daemon.address), who.other.at(daemon.address));
+    }
+    // Without its store it takes the registry as it finds it.
+    everybody.retain(|who| who.role.is_some() || who.by == "nothing");
+    walk("failed", &everybody).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_of_a_degraded_box_is_open_to_its_roles_and_to_nobody_else() {
+    const PEOPLE: u32 = 6000;
+    let mut daemon = Daemon::start();
+    let everybody = by_certificates(&daemon).await;
+    let person = enrolled(&Client::named(&daemon, "officer"), "125").await;
+    assert_eq!(daemon.end(), Some(0));
+    let store = daemon.pki().with_file_name("store");
+    let views = {
+        let id: SubjectId = person.parse().unwrap();
+        let key = [id.as_bytes().as_slice(), &[FingerPosition::RightIndex.code()]].concat();
+        let opened = DiskStore::open(&store).unwrap();
+        opened.wait_until_indexed();
+        opened.get(Table::Fingers, &key).unwrap().unwrap()
+    };
+    fill(&store, PEOPLE, &views);
+    daemon.start_again();
+    // After a kill the index is made anew, which takes a while of so many.
+    daemon.kill();
+    daemon.start_again();
+    let everybody: Vec<_> = everybody
+        .into_iter()
+        .filter(|who| who.role.is_some() || who.by == "nothing")
+        .map(|who| Somebody {
+            client: who.client.at(daemon.address),
+            other: who.other.at(daemon.address),
+            ..who
+        })
+        .collect();
+    let boss = Client::named(&daemon, "administrator");
+    assert_eq!(
+        boss.get("/v1/health/ready").await.body["state"],
+        "degraded",
+        "it was over before it was looked at"
+    );
+    walk("degraded", &everybody).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,15 +9,14 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::At;
+use super::{At, off_core};
 use crate::{
-    clock::Timestamp,
+    clock::{Clock, SystemClock, Timestamp},
     credential::stations::ClientName,
     request::{Caller, Role},
     server::{
         State,
         access::bearer,
-        connection::PeerAddress,
         json::{Body, SMALL, Small},
         problem::Problem,
     },
@@ -111,8 +110,7 @@ pub(crate) async fn add(
     let name =
         ClientName::try_from(body.name.clone()).map_err(|why| Problem::bad_request(why.to_string()))?;
     let services = state.services()?.clone();
-    let done = tokio::task::spawn_blocking(move || services.add_account(&by, &name, body.role));
-    let (account, password) = done.await.map_err(|why| Problem::internal(&why))??;
+    let (account, password) = off_core(move || services.add_account(&by, &name, body.role)).await??;
     Ok((
         StatusCode::CREATED,
         Json(MadeAccountBody { account: account.into(), password: password.to_string() }),
@@ -130,15 +128,15 @@ pub(crate) async fn list(Shared(state): Shared<State>) -> Result<Json<AccountsBo
 /// Removes an account; its sessions end at once.
 #[utoipa::path(delete, path = "/v1/accounts/{name}", operation_id = "remove_account", tag = "accounts", params(("name" = String, Path, description = "The account's name")),
     responses((status = 204, description = "Removed"),
-        (status = 404, description = "There is no such account", body = Problem, content_type = "application/problem+json")))]
+        (status = 404, description = "There is no such account", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The last administrator stays", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn remove(
     Shared(state): Shared<State>,
     Extension(by): Extension<Caller>,
     At(name): At<String>,
 ) -> Result<StatusCode, Problem> {
-    let services = state.services()?.clone();
-    let done = tokio::task::spawn_blocking(move || services.remove_account(&by, &name));
-    done.await.map_err(|why| Problem::internal(&why))??;
+    let (services, certified) = (state.services()?.clone(), state.stations.administered(SystemClock.now()));
+    off_core(move || services.remove_account(&by, &name, certified)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -152,8 +150,7 @@ pub(crate) async fn reset(
     At(name): At<String>,
 ) -> Result<Json<ResetBody>, Problem> {
     let services = state.services()?.clone();
-    let done = tokio::task::spawn_blocking(move || services.reset_account(&by, &name));
-    let password = done.await.map_err(|why| Problem::internal(&why))??;
+    let password = off_core(move || services.reset_account(&by, &name)).await??;
     Ok(Json(ResetBody { password: password.to_string() }))
 }
 
@@ -191,20 +188,18 @@ pub(crate) struct SecretBody {
         (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn set_up(
     Shared(state): Shared<State>,
-    Extension(PeerAddress(from)): Extension<PeerAddress>,
     Small(body): Small<SetUpBody>,
 ) -> Result<Json<SecretBody>, Problem> {
-    state.attempts.admit(from).map_err(Problem::too_many_attempts)?;
     let services = state.services()?.clone();
     // Holds its place among the bodies of strangers until it is done: so many work at a time.
     let (body, place) = body.into_parts();
     let (first, own) = (Password::typed(body.first_password), Password::chosen(body.password)?);
-    let done = tokio::task::spawn_blocking(move || {
+    let set_up = off_core(move || {
         let set_up = services.set_up(&body.account, &first, &own);
         drop(place);
         set_up
-    });
-    let set_up = done.await.map_err(|why| Problem::internal(&why))??;
+    })
+    .await??;
     Ok(Json(SecretBody { secret: set_up.secret.to_string(), otpauth: set_up.uri.to_string() }))
 }
 
@@ -245,19 +240,17 @@ pub(crate) struct SessionBody {
         (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn sign_in(
     Shared(state): Shared<State>,
-    Extension(PeerAddress(from)): Extension<PeerAddress>,
     Small(body): Small<SignInBody>,
 ) -> Result<(StatusCode, Json<SessionBody>), Problem> {
-    state.attempts.admit(from).map_err(Problem::too_many_attempts)?;
     let services = state.services()?.clone();
     let (body, place) = body.into_parts();
     let password = Password::typed(body.password);
-    let done = tokio::task::spawn_blocking(move || {
+    let signed = off_core(move || {
         let signed = services.sign_in(&body.account, &password, &body.code);
         drop(place);
         signed
-    });
-    let signed = done.await.map_err(|why| Problem::internal(&why))??;
+    })
+    .await??;
     let body = SessionBody {
         token: signed.token.to_string(),
         role: signed.role,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    At, parsed,
+    At, off_core, parsed,
     sensors::{SensorBody, described},
 };
 use crate::{
@@ -99,8 +99,7 @@ pub(crate) async fn release(
 ) -> Result<StatusCode, Problem> {
     let sensor: ReaderId = parsed(&id)?;
     let services = state.services()?.clone();
-    let done = tokio::task::spawn_blocking(move || services.release(&by, &sensor));
-    done.await.map_err(|why| Problem::internal(&why))??;
+    off_core(move || services.release(&by, &sensor)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -117,8 +116,7 @@ async fn changed(
     change: impl FnOnce(&Services, &Reader) -> Result<(), ReaderError> + Send + 'static,
 ) -> Result<Json<SensorBody>, Problem> {
     let (services, id) = (state.services()?.clone(), reader.id.clone());
-    let done = tokio::task::spawn_blocking(move || change(&services, &reader));
-    done.await.map_err(|why| Problem::internal(&why))??;
+    off_core(move || change(&services, &reader)).await??;
     let body = described(state).into_iter().find(|body| body.sensor == id);
     body.map(Json).ok_or_else(|| CaptureError::Unknown.into())
 }

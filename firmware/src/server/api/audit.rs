@@ -297,6 +297,9 @@ pub(crate) struct KeyBody {
     algorithm: String,
     /// The key, in base64.
     key: String,
+    /// Its certificate in PEM: of the box's authority, for documents (RFC 9336) and no connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
 }
 
 /// The public key that the box signs its audit with.
@@ -304,8 +307,8 @@ pub(crate) struct KeyBody {
     (status = 200, description = "The key", body = KeyBody),
     (status = 409, description = "The box has no device key", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn key(Shared(state): Shared<State>) -> Result<Json<KeyBody>, Problem> {
-    let (store, key) = state.services()?.audit_key()?;
-    Ok(Json(KeyBody { store, algorithm: "ed25519".to_owned(), key }))
+    let (store, key, certificate) = state.services()?.audit_key()?;
+    Ok(Json(KeyBody { store, algorithm: "ed25519".to_owned(), key, certificate }))
 }
 
 /// How the audit is forwarded.

@@ -6,7 +6,6 @@ use authenteon_hal::discovery::ReaderId;
 use axum::{Extension, extract::State as Shared, http::StatusCode, response::Response};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::{
@@ -25,6 +24,7 @@ use crate::{
         json::Body,
         live::{self, Teller, Wanted},
         problem::Problem,
+        shares::Place,
     },
     services::DecideError,
     subject::SubjectId,
@@ -264,7 +264,7 @@ impl Asked {
         self,
         state: State,
         samples: Vec<PresentedBody>,
-        permit: OwnedSemaphorePermit,
+        permit: Place,
         teller: Teller,
         service: impl FnOnce(Self, Vec<Sample>, Option<ReaderId>) -> Result<Decision, DecideError>
         + Send

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{At, parsed};
+use super::{At, off_core, parsed};
 use crate::{
     clock::Timestamp,
     credential::{
@@ -23,7 +23,6 @@ use crate::{
     request::{Caller, Role, brief},
     server::{
         State,
-        connection::PeerAddress,
         json::{Body, SMALL, Small},
         problem::Problem,
     },
@@ -124,13 +123,13 @@ pub(crate) async fn invite(
         ClientName::try_from(body.name.clone()).map_err(|why| Problem::bad_request(why.to_string()))?;
     let lives = Duration::from_secs(60 * u64::from(body.expires_minutes.unwrap_or(HOURS * 60)));
     let (stations, services) = (state.stations.clone(), state.services()?.clone());
-    let done = tokio::task::spawn_blocking(move || {
+    let made = off_core(move || {
         let authority = stations.authority_sha256()?;
         let (invitation, ticket) = services.invite(&by, &name, body.role, lives)?;
         let code = invitation::code(&ticket, &authority, body.role, &name, invitation.expires);
         Ok::<_, Problem>(MadeInvitationBody { invitation: invitation.into(), code })
-    });
-    let made = done.await.map_err(|why| Problem::internal(&why))??;
+    })
+    .await??;
     tracing::info!(invitation = made.invitation.id, role = %made.invitation.role, "invitation made");
     Ok((StatusCode::CREATED, Json(made)))
 }
@@ -153,8 +152,7 @@ pub(crate) async fn withdraw(
     At(id): At<String>,
 ) -> Result<StatusCode, Problem> {
     let (id, services) = (parsed(&id)?, state.services()?.clone());
-    let done = tokio::task::spawn_blocking(move || services.withdraw(&by, id));
-    done.await.map_err(|why| Problem::internal(&why))??;
+    off_core(move || services.withdraw(&by, id)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -201,13 +199,11 @@ pub(crate) struct JoinedBody {
         (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn join(
     Shared(state): Shared<State>,
-    Extension(PeerAddress(from)): Extension<PeerAddress>,
     Small(body): Small<JoinBody>,
 ) -> Result<Json<JoinedBody>, Problem> {
-    state.attempts.admit(from).map_err(Problem::too_many_attempts)?;
     let ticket = Ticket::parse(&body.ticket).ok_or(InvitationError::Wrong)?;
     let (stations, services) = (state.stations.clone(), state.services()?.clone());
-    let done = tokio::task::spawn_blocking(move || {
+    let joined = off_core(move || {
         let key = csr::proven_key(&body.csr).map_err(StationError::from)?.sha256;
         let (client, certificate, ca) = match services.admit(&ticket, &key)? {
             Admission::Again(client, certificate) => (client, certificate, stations.authority()?),
@@ -232,5 +228,5 @@ pub(crate) async fn join(
             device_id: stations.device()?,
         })
     });
-    Ok(Json(done.await.map_err(|why| Problem::internal(&why))??))
+    Ok(Json(joined.await??))
 }

@@ -25,12 +25,11 @@ pub(super) mod system;
 pub(super) mod tokens;
 pub(super) mod upkeep;
 
-use std::sync::Arc;
-
 use axum::{
-    Json, Router,
+    Router,
+    body::Bytes,
     extract::{DefaultBodyLimit, FromRequestParts, Path},
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, header::CONTENT_TYPE, request::Parts},
     middleware,
     routing::{delete, get, post, put},
 };
@@ -43,13 +42,17 @@ use super::{State, access, correlation, json::SMALL, metrics, openapi, problem::
 
 /// All routes, each behind the guard.
 pub(super) fn router(state: State) -> Router {
-    let document: Arc<serde_json::Value> = Arc::new(openapi::document());
+    // Strangers may ask for it, so it is made once.
+    let document = Bytes::from(openapi::document().to_string());
     Router::new()
         .route("/v1/health/live", get(health::live))
         .route("/v1/health/state", get(health::state))
         .route("/v1/health/ready", get(health::ready))
         .route("/v1/health/diagnose", get(diagnose::diagnose))
-        .route("/v1/openapi.json", get(move || async move { Json(document.as_ref().clone()) }))
+        .route(
+            "/v1/openapi.json",
+            get(move || async move { ([(CONTENT_TYPE, "application/json")], document) }),
+        )
         .route("/v1/system/claim", post(claim::claim).layer(DefaultBodyLimit::max(SMALL)))
         .route("/v1/system/support-bundle", get(support::bundle))
         .route("/v1/system/unlock", post(at_rest::unlock).layer(DefaultBodyLimit::max(SMALL)))

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use authenteon_hal::{Frame, discovery::ReaderId, sensor::Signal};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::{
@@ -22,6 +21,7 @@ use crate::{
         State,
         live::{Impression, Teller},
         problem::Problem,
+        shares::Place,
     },
 };
 
@@ -185,9 +185,9 @@ pub(super) fn shown(problem: &Problem) -> Signal {
 pub(super) async fn present(
     state: &State,
     samples: Vec<PresentedBody>,
-    permit: OwnedSemaphorePermit,
+    permit: Place,
     teller: &Teller,
-) -> Result<(Vec<Presented>, Readers, Option<OwnedSemaphorePermit>), Problem> {
+) -> Result<(Vec<Presented>, Readers, Option<Place>), Problem> {
     let mut readers = Readers::default();
     let captured = samples.iter().filter(|sample| matches!(sample, PresentedBody::Captured(_))).count();
     if captured == 0 {

@@ -8,7 +8,7 @@ use authenteon_hal::{
     selftest::{self, Checked, Verdict},
     sensor::Signal,
 };
-use axum::{Json, extract::State as Shared, http::StatusCode, response::Response};
+use axum::{Extension, Json, extract::State as Shared, http::StatusCode, response::Response};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,12 +16,13 @@ use utoipa::ToSchema;
 use super::{
     At,
     adoption::AdoptedBody,
-    on_core, parsed,
+    off_core, on_core, parsed,
     presented::{Patience, shown},
     sample::SampleFormat,
 };
 use crate::{
     reader::{Adoption, Adoptions, Standing},
+    request::Caller,
     sample::Sample,
     sensors::ReaderState,
     server::{
@@ -292,6 +293,7 @@ pub(crate) async fn list(Shared(state): Shared<State>) -> Json<SensorsBody> {
         (status = 503, description = "The reader is absent, was removed, or failed", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn capture(
     Shared(state): Shared<State>,
+    Extension(by): Extension<Caller>,
     At(id): At<String>,
     wanted: Wanted,
     body: Body<CaptureBody>,
@@ -300,12 +302,12 @@ pub(crate) async fn capture(
     let limit = body.timeout_ms.into();
     // Nobody else's body waits for this finger.
     drop(body);
-    live::answer(wanted, StatusCode::OK, |teller| taken(state, sensor, limit, teller)).await
+    live::answer(wanted, StatusCode::OK, |teller| taken((state, by), sensor, limit, teller)).await
 }
 
 /// The next finger.
 async fn taken(
-    state: State,
+    (state, by): (State, Caller),
     sensor: ReaderId,
     limit: Duration,
     teller: Teller,
@@ -313,7 +315,9 @@ async fn taken(
     let impression = Impression { sensor: sensor.clone(), number: 1, of: 1 };
     let claim = state.sensors.claim(&sensor)?;
     let frame = claim.capture(limit, teller.progress(&impression)).await?;
+    let services = state.services()?.clone();
     let captured = on_core(&state, move || -> Result<_, Problem> {
+        services.finger_captured(&by, &sensor)?;
         let png = encode::png(&frame).map_err(|why| Problem::internal(&why))?;
         let (width, height, dpi) = (frame.width(), frame.height(), u32::from(frame.dpi().get()));
         let (quality, hint) = match Sample::Frame(frame).examine() {
@@ -344,6 +348,7 @@ async fn taken(
         (status = 503, description = "The reader is absent or was removed", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn test(
     Shared(state): Shared<State>,
+    Extension(by): Extension<Caller>,
     At(id): At<String>,
     body: Body<TestBody>,
 ) -> Result<Json<TestedBody>, Problem> {
@@ -352,5 +357,7 @@ pub(crate) async fn test(
     drop(body);
     let checked = state.sensors.claim(&sensor)?.test(finger).await?;
     let passed = selftest::passed(&checked);
+    let (services, tested) = (state.services()?.clone(), sensor.clone());
+    off_core(move || services.sensor_tested(&by, &tested, passed)).await??;
     Ok(Json(TestedBody { sensor, passed, steps: checked.into_iter().map(StepBody::from).collect() }))
 }

@@ -4,7 +4,7 @@ use axum::{Extension, Json, extract::State as Shared, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::At;
+use super::{At, off_core};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
     credential::{clients::Client, stations::ClientName},
@@ -87,11 +87,11 @@ pub(crate) async fn add(
     let name =
         ClientName::try_from(body.name.clone()).map_err(|why| Problem::bad_request(why.to_string()))?;
     let (stations, services) = (state.stations.clone(), state.services()?.clone());
-    let done = tokio::task::spawn_blocking(move || {
+    let added = off_core(move || {
         let keep = |client: &Client, certificate: &str| services.client_added(&by, client, certificate);
         stations.add(&name, body.role, &body.csr, keep)
-    });
-    let added = done.await.map_err(|why| Problem::internal(&why))??;
+    })
+    .await??;
     let station = StationBody::from(added.client);
     // The name is in the audit, and the log has none.
     tracing::info!(client = brief(&station.sha256), role = %station.role, "client added");
@@ -132,13 +132,13 @@ pub(crate) async fn renew(
     // The guard lets nobody else get as far.
     let sha256 = peer.0.ok_or_else(Problem::unauthenticated)?;
     let (stations, services) = (state.stations.clone(), state.services()?.clone());
-    let done = tokio::task::spawn_blocking(move || {
+    let added = off_core(move || {
         let keep = |former: &Client, later: &Client, pem: &str, unheard: Option<&Client>| {
             services.client_renewed(&by, former, later, pem, unheard)
         };
         stations.renew(&sha256, &body.csr, SystemClock.now(), keep)
-    });
-    let added = done.await.map_err(|why| Problem::internal(&why))??;
+    })
+    .await??;
     let station = StationBody::from(added.client);
     tracing::info!(client = brief(&station.sha256), "certificate renewed");
     Ok((
@@ -169,10 +169,10 @@ pub(crate) async fn rename(
 ) -> Result<Json<StationBody>, Problem> {
     let to = ClientName::try_from(body.name.clone()).map_err(|why| Problem::bad_request(why.to_string()))?;
     let (stations, services) = (state.stations.clone(), state.services()?.clone());
-    let done = tokio::task::spawn_blocking(move || {
+    let renamed = off_core(move || {
         stations.rename(&name, &to, |client| services.client_renamed(&by, client, to.as_str()))
-    });
-    let renamed = done.await.map_err(|why| Problem::internal(&why))??;
+    })
+    .await??;
     Ok(Json(renamed.into()))
 }
 
@@ -187,10 +187,10 @@ pub(crate) async fn remove(
     At(name): At<String>,
 ) -> Result<StatusCode, Problem> {
     let (stations, services) = (state.stations.clone(), state.services()?.clone());
-    let done = tokio::task::spawn_blocking(move || {
-        stations.remove(&name, |client| services.client_removed(&by, client))
-    });
-    done.await.map_err(|why| Problem::internal(&why))??;
+    off_core(move || {
+        stations.remove(&name, SystemClock.now(), |client| services.client_removed(&by, client))
+    })
+    .await??;
     tracing::info!("client removed");
     Ok(StatusCode::NO_CONTENT)
 }

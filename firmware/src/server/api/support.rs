@@ -6,16 +6,19 @@
 use std::io;
 
 use axum::{
+    Extension,
     extract::State as Shared,
     http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderName},
 };
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
+use tracing::warn;
 
 use super::{diagnose::diagnosis, off_core};
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
+    request::Caller,
     server::{State, metrics, problem::Problem},
 };
 
@@ -37,8 +40,16 @@ const NAME: &str = "attachment; filename=\"authenteon-support.tar.gz\"";
     (status = 200, description = "A tar.gz", body = Vec<u8>, content_type = "application/gzip")))]
 pub(crate) async fn bundle(
     Shared(state): Shared<State>,
+    Extension(by): Extension<Caller>,
 ) -> Result<([(HeaderName, &'static str); 2], Bytes), Problem> {
-    let packed = off_core(move || pack(&files(&state), SystemClock.now())).await?;
+    let packed = off_core(move || {
+        // A box that cannot write tells what is wrong with it all the same.
+        if let Some(Err(why)) = state.lock.services().map(|services| services.support_bundle_made(&by)) {
+            warn!(%why, "that a support bundle was made is not in the audit");
+        }
+        pack(&files(&state), SystemClock.now())
+    });
+    let packed = packed.await?;
     let packed = packed.map_err(|why| Problem::internal(&why))?;
     Ok(([(CONTENT_TYPE, "application/gzip"), (CONTENT_DISPOSITION, NAME)], packed.into()))
 }

@@ -4,7 +4,7 @@
 //! Nothing is decided here: the agent verifies what it is given, and says what the box may do.
 
 use axum::{
-    Json,
+    Extension, Json,
     body::Body,
     extract::State as Shared,
     http::{HeaderMap, StatusCode, header::CONTENT_LENGTH},
@@ -12,7 +12,9 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::off_core;
 use crate::{
+    request::Caller,
     server::{
         State,
         problem::Problem,
@@ -133,8 +135,14 @@ fn link_problem(why: &LinkError) -> Problem {
 
 async fn ask(updates: &Updates, request: Request) -> Result<Status, Problem> {
     let link = updates.link().clone();
-    let asked = tokio::task::spawn_blocking(move || link.ask(&request, &mut |_| {})).await;
-    asked.map_err(|why| Problem::internal(&why))?.map_err(|why| link_problem(&why))
+    let asked = off_core(move || link.ask(&request, &mut |_| {})).await?;
+    asked.map_err(|why| link_problem(&why))
+}
+
+/// The version that waits.
+async fn waiting(updates: &Updates) -> Result<Option<String>, Problem> {
+    let status = ask(updates, Request::Status {}).await?;
+    Ok(status.pending.map(|pending| pending.version.to_string()))
 }
 
 /// How the box and its update are.
@@ -161,6 +169,7 @@ pub(crate) async fn status(Shared(state): Shared<State>) -> Result<Json<UpdateBo
         (status = 507, description = "No room for it", body = Problem)))]
 pub(crate) async fn upload(
     Shared(state): Shared<State>,
+    Extension(by): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<UpdateBody>), Problem> {
@@ -175,7 +184,9 @@ pub(crate) async fn upload(
         return Err(Problem::new(StatusCode::CONFLICT, "update-state", "Not now", detail));
     }
     let receiving = updates.receive()?;
-    receiving.take(body, announced, state.limits.request()).await?;
+    let bytes = receiving.take(body, announced, state.limits.request()).await?;
+    let services = state.services()?.clone();
+    off_core(move || services.update_received(&by, bytes)).await??;
     receiving.install();
     Ok((StatusCode::ACCEPTED, Json(UpdateBody::new(&status, &updates.phase()))))
 }
@@ -185,8 +196,14 @@ pub(crate) async fn upload(
     (status = 202, description = "The box restarts", body = UpdateBody),
     (status = 404, description = "This box is not updated this way", body = Problem),
     (status = 409, description = "No update waits", body = Problem)))]
-pub(crate) async fn trial(Shared(state): Shared<State>) -> Result<(StatusCode, Json<UpdateBody>), Problem> {
+pub(crate) async fn trial(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Caller>,
+) -> Result<(StatusCode, Json<UpdateBody>), Problem> {
     let updates = updates(&state)?;
+    let (services, version) = (state.services()?.clone(), waiting(updates).await?);
+    // The restart waits for nobody afterwards.
+    off_core(move || services.update_trial_ordered(&by, version)).await??;
     let status = ask(updates, Request::Reboot { trial: true }).await?;
     Ok((StatusCode::ACCEPTED, Json(UpdateBody::new(&status, &updates.phase()))))
 }
@@ -196,8 +213,13 @@ pub(crate) async fn trial(Shared(state): Shared<State>) -> Result<(StatusCode, J
     (status = 204, description = "Nothing waits any more"),
     (status = 404, description = "This box is not updated this way", body = Problem),
     (status = 409, description = "Not during an installation or a trial", body = Problem)))]
-pub(crate) async fn discard(Shared(state): Shared<State>) -> Result<StatusCode, Problem> {
+pub(crate) async fn discard(
+    Shared(state): Shared<State>,
+    Extension(by): Extension<Caller>,
+) -> Result<StatusCode, Problem> {
     let updates = updates(&state)?;
+    let (services, version) = (state.services()?.clone(), waiting(updates).await?);
+    off_core(move || services.update_discard_ordered(&by, version)).await??;
     ask(updates, Request::Discard {}).await?;
     updates.forget();
     Ok(StatusCode::NO_CONTENT)

@@ -11,7 +11,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::At;
+use super::{At, off_core};
 use crate::{
     clock::Timestamp,
     credential::stations::ClientName,
@@ -127,8 +127,7 @@ pub(crate) async fn add(
     }
     let services = state.services()?.clone();
     let (scopes, role, lives) = (body.scopes.clone(), body.role, DAY * body.expires_days);
-    let done = tokio::task::spawn_blocking(move || services.make_token(&by, &name, role, scopes, lives));
-    let (token, secret) = done.await.map_err(|why| Problem::internal(&why))??;
+    let (token, secret) = off_core(move || services.make_token(&by, &name, role, scopes, lives)).await??;
     Ok((StatusCode::CREATED, Json(MadeTokenBody { token: token.into(), secret: secret.to_string() })))
 }
 
@@ -150,7 +149,6 @@ pub(crate) async fn revoke(
     At(name): At<String>,
 ) -> Result<StatusCode, Problem> {
     let services = state.services()?.clone();
-    let done = tokio::task::spawn_blocking(move || services.revoke_token(&by, &name));
-    done.await.map_err(|why| Problem::internal(&why))??;
+    off_core(move || services.revoke_token(&by, &name)).await??;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,7 +1,7 @@
 //! Accounts of people: a password and a code that changes every half minute, both or nothing.
 //!
-//! Invariant: whoever is refused does not learn what was wrong, nor whether there is such an account; a code is taken
-//! once; a wrong attempt at an account is in the store before it is answered. An account that was removed or reset has no
+//! Invariant: whoever is refused does not learn what was wrong, nor whether there is such an account, by how long it takes
+//! neither; a code is taken once; a wrong attempt at an account is in the store before it is answered. An account that was removed or reset has no
 //! session any more.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -18,7 +18,7 @@ use super::{
     totp,
 };
 use crate::{
-    audit::Event,
+    audit::{Event, Head},
     clock::Timestamp,
     credential::stations::ClientName,
     request::{Caller, ClientId, Role, hex, unhex},
@@ -31,6 +31,8 @@ use crate::{
 pub(super) const PREFIX: &str = "aus_";
 /// How long the first password of an account is good.
 const FIRST_LIVES: Duration = Duration::from_secs(72 * 3600);
+/// Where attempts at nobody's account are written over each other; no destination of the audit is called so.
+const NOBODY: &[u8] = b"\0nobody";
 /// Accounts at a time.
 const MOST: usize = 256;
 
@@ -49,6 +51,11 @@ pub enum AccountError {
     /// Somebody is called so.
     #[error("there is an account named {0}: take another name, or remove it first")]
     NameTaken(String),
+    /// Nobody could administer the box any more.
+    #[error(
+        "nobody else administers this box, by a certificate that has not ended or an account that is ready: add somebody first"
+    )]
+    LastAdministrator,
     /// There are too many.
     #[error("there are {MOST} accounts: remove some")]
     TooMany,
@@ -164,6 +171,11 @@ fn first_password() -> Option<(Zeroizing<String>, Hashed)> {
     Some((Zeroizing::new(groups.join("-")), hashed))
 }
 
+/// A name as it was typed, if an account can be called so; all others are one and the same.
+fn possible(typed: &str) -> &str {
+    if ClientName::try_from(typed.to_owned()).is_ok() { typed } else { "" }
+}
+
 /// One as it was typed, as it was made.
 fn as_made(typed: &str) -> Zeroizing<String> {
     let bytes = symbols::decode::<10>(typed).map(Zeroizing::new);
@@ -206,14 +218,22 @@ impl Services {
         held(&self.inner.access.accounts).0.iter().map(|(name, (kept, _))| told(name, kept)).collect()
     }
 
-    /// Removes an account, with its sessions.
+    /// Removes an account, with its sessions; the last one who administers the box stays, unless somebody does by a certificate
+    /// (`certified`).
     ///
     /// # Errors
     /// [`AccountError`].
-    pub fn remove_account(&self, by: &Caller, name: &str) -> Result<(), AccountError> {
+    pub fn remove_account(&self, by: &Caller, name: &str, certified: bool) -> Result<(), AccountError> {
         let inner = &self.inner;
         let mut accounts = held(&inner.access.accounts);
         let (kept, _) = accounts.0.get(name).ok_or(AccountError::Unknown)?;
+        let administers = |(_, (kept, _)): &(&String, &(Kept, Option<Term>))| {
+            kept.role == Role::Administrator && kept.first.is_none() && kept.own.is_some()
+        };
+        let others = accounts.0.iter().filter(administers).any(|(other, _)| other != name);
+        if !certified && !others && kept.role == Role::Administrator {
+            return Err(AccountError::LastAdministrator);
+        }
         let gone = Change::Delete { table: Table::Accounts, key: name.as_bytes().to_vec() };
         let event = Event::AccountRemoved { account: name.to_owned(), role: kept.role };
         inner.commit(by, &[gone], &event)?;
@@ -249,7 +269,7 @@ impl Services {
     /// # Errors
     /// [`AccountError`].
     pub fn set_up(&self, name: &str, first: &Password, own: &Password) -> Result<SetUp, AccountError> {
-        let inner = &self.inner;
+        let (inner, name) = (&self.inner, possible(name));
         let _one = held(&inner.access.signing);
         let found = inner.tried(name)?;
         let good = |(kept, term): &(Kept, Option<Term>)| {
@@ -283,7 +303,7 @@ impl Services {
     /// # Errors
     /// [`AccountError`].
     pub fn sign_in(&self, name: &str, password: &Password, code: &str) -> Result<SignedIn, AccountError> {
-        let inner = &self.inner;
+        let (inner, name) = (&self.inner, possible(name));
         let _one = held(&inner.access.signing);
         let own = inner.tried(name)?.and_then(|(kept, _)| kept.own);
         let known = match &own {
@@ -347,10 +367,31 @@ impl Inner {
 
     /// Counts a wrong attempt, in the store too when there is such an account.
     fn refused(&self, name: &str) -> Result<AccountError, AccountError> {
-        let wrong = held(&self.access.guesses).wrong(name, self.moment().uptime);
+        let account = held(&self.access.accounts).0.contains_key(name);
+        let wrong = held(&self.access.guesses).wrong(name, account, self.moment().uptime);
         let event = Event::SignInRefused { account: name.to_owned(), wrong };
-        self.change_account(name, &event, |kept| Some(Kept { wrong, ..kept.clone() }))?;
+        if !self.change_account(name, &event, |kept| Some(Kept { wrong, ..kept.clone() }))? {
+            self.work_for_nobody(name, event, wrong)?;
+        }
         Ok(AccountError::Refused)
+    }
+
+    /// Writes as much as for an account, and waits as long, so that the time until the answer tells nothing. It is written over
+    /// the next time: strangers who make names up fill neither the store nor the audit.
+    fn work_for_nobody(&self, name: &str, event: Event, wrong: u32) -> Result<(), StoreError> {
+        let role = Role::Administrator;
+        let by = Caller { id: ClientId::of_account(name), role, name: name.to_owned() };
+        let now = self.clock.now();
+        let like = Hashed::nobody_s();
+        let own = Own { password: like.clone(), totp: hex(&[0; totp::SECRET]), step: 0 };
+        let kept = Kept { role, by: name.to_owned(), made: now, first: None, own: Some(own), wrong };
+        let mut value = Vec::new();
+        for change in [put(name, &kept)?, Head::none().append(now, &by, event)?.0] {
+            if let Change::Put { value: part, .. } = change {
+                value.extend(part);
+            }
+        }
+        self.store.commit(&[Change::Put { table: Table::Cursors, key: NOBODY.to_vec(), value }])
     }
 
     /// Changes an account by its own doing; false when it is not there, or not to be changed.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{AuditError, Inner, Services};
 use crate::{
-    audit::{ChainError, Head, Signed, walk},
+    audit::{ChainError, Head, Kept, Purpose, Signed, walk},
     clock::Timestamp,
 };
 
@@ -236,7 +236,7 @@ impl Inner {
         finding.verdict = match (walked.wrong.clone(), anchor) {
             (Some(wrong), _) => wrong,
             (None, None) => Verdict::Whole,
-            (None, Some(anchor)) if !anchor.holds() => Verdict::AnchorForged,
+            (None, Some(anchor)) if !anchor.is_of(Purpose::Head, anchor.store) => Verdict::AnchorForged,
             (None, Some(anchor)) if anchor.store == own => compared(&walked, anchor),
             (None, Some(anchor)) => {
                 let there = self.walked(anchor.store, Some(anchor))?;
@@ -259,7 +259,7 @@ impl Inner {
         let store = self.store.as_ref();
         let start = Signed::start_of(store, of)?;
         let heads = Signed::heads_of(store, of)?;
-        let mut signed: BTreeMap<u64, &Signed> = heads.iter().map(|head| (head.number, head)).collect();
+        let mut signed: BTreeMap<u64, &Kept> = heads.iter().map(|head| (head.under, head)).collect();
         let begin = start.as_ref().map_or(0, |start| start.number);
         let mut walked = Walked {
             head: Head::none(),
@@ -270,11 +270,12 @@ impl Inner {
             wrong: None,
             at_anchor: None,
         };
-        if start.as_ref().is_some_and(|start| !is_true(start, of)) {
+        if start.as_ref().is_some_and(|start| !start.is_of(Purpose::Start, of)) {
             walked.wrong = Some(Verdict::StartForged);
             return Ok(walked);
         }
-        let others = start.iter().chain(&heads).filter(|signed| self.is_of_another_key(signed));
+        let kept = start.iter().chain(heads.iter().map(|head| &head.signed));
+        let others = kept.filter(|signed| self.is_of_another_key(signed));
         walked.other_keys = if of == store.id() { others.count() as u64 } else { 0 };
         // Heads of what was deleted since are of no chain that is here.
         signed.retain(|number, _| *number >= begin);
@@ -296,7 +297,7 @@ impl Inner {
             }
             if let Some(signed) = signed.remove(&head.number()) {
                 walked.heads += 1;
-                if walked.wrong.is_none() && !(signed.is_at(head) && is_true(signed, of)) {
+                if walked.wrong.is_none() && !signed.fits(head, of) {
                     walked.wrong = Some(Verdict::Rewritten { number: head.number() });
                 }
             }
@@ -318,14 +319,9 @@ impl Inner {
     }
 
     /// Whether a statement was signed with another key than this box has now.
-    fn is_of_another_key(&self, signed: &Signed) -> bool {
+    pub(super) fn is_of_another_key(&self, signed: &Signed) -> bool {
         self.auditing.device.get().is_some_and(|device| device.public() != signed.key)
     }
-}
-
-/// Whether a statement that the store keeps is one.
-fn is_true(signed: &Signed, of: Uuid) -> bool {
-    signed.store == of && signed.holds()
 }
 
 /// An anchor against the chain that it should be of.

@@ -1,14 +1,14 @@
 //! The beginning of the audit is cut off when its records were kept long enough, some at a time: a start that the box
 //! signs says behind which record what remains begins, so that it verifies from there.
 //!
-//! Invariant: start and deletion are one change with its record; nothing is cut that does not verify, and the last record
-//! stays.
+//! Invariant: start and deletion are one change with its record; nothing is cut that does not verify, from a start that this
+//! box signed and with every head that it keeps, and the last record stays.
 
 use uuid::Uuid;
 
 use super::{AuditError, Inner, read};
 use crate::{
-    audit::{Event, Head, Purpose, kept_in, place},
+    audit::{ChainError, Event, Head, Kept, Purpose, Signed, kept_in, place},
     clock::Timestamp,
     services::this_box,
     store::{Change, Table},
@@ -45,7 +45,8 @@ impl Inner {
         let device = self.auditing.device().ok_or(AuditError::NoKey)?;
         let store = self.store.as_ref();
         let (table, prefix) = kept_in(store, of);
-        let mut head = Head::start_of(store, of)?;
+        let mut head = self.true_start(of)?;
+        let heads = Signed::heads_after(store, of, 0, TOGETHER)?;
         let mut changes = Vec::new();
         let after = Some(prefix.as_slice()).filter(|prefix| !prefix.is_empty());
         for (key, bytes) in store.scan(table, after, TOGETHER)? {
@@ -56,17 +57,17 @@ impl Inner {
                 break;
             }
             changes.push(Change::Delete { table, key });
+            if heads.iter().any(|kept| kept.under == next.number() && !kept.fits(&next, of)) {
+                return Err(broken(next.number(), "it is another one than was signed"));
+            }
             head = next;
         }
         if changes.is_empty() {
             return Ok(None);
         }
         // Signed heads of what is gone say nothing any more.
-        for (key, _) in store.scan(Table::Heads, Some(&place(of, 0)), TOGETHER)? {
-            if key > place(of, head.number()) {
-                break;
-            }
-            changes.push(Change::Delete { table: Table::Heads, key });
+        for Kept { under, .. } in heads.iter().take_while(|kept| kept.under <= head.number()) {
+            changes.push(Change::Delete { table: Table::Heads, key: place(of, *under) });
         }
         changes.push(device.sign(Purpose::Start, of, &head, self.clock.now(), None).change()?);
         let other = Some(of).filter(|of| *of != store.id());
@@ -74,4 +75,22 @@ impl Inner {
         Self::commit(self, &this_box(), &changes, &event)?;
         Ok(Some(head.number()))
     }
+
+    /// Where the chain of a store begins. A start that nobody signed, or another key than this box has, may have been put there
+    /// by whoever took the beginning off: the box does not sign over it.
+    fn true_start(&self, of: Uuid) -> Result<Head, AuditError> {
+        let store = self.store.as_ref();
+        if let Some(start) = Signed::start_of(store, of)? {
+            // What another box signed of its own audit came with its backup.
+            let own = of == store.id();
+            if !start.is_of(Purpose::Start, of) || (own && self.is_of_another_key(&start)) {
+                return Err(broken(start.number, "this box did not sign the start behind it"));
+            }
+        }
+        Ok(Head::start_of(store, of)?)
+    }
+}
+
+fn broken(number: u64, reason: &'static str) -> AuditError {
+    AuditError::Chain(ChainError::Broken { number, reason })
 }

@@ -61,8 +61,9 @@ impl Services {
             records.push(bytes);
         }
         let mut heads = Signed::heads_after(store, store.id(), after.head, limit)?;
-        heads.retain(|head| head.number <= next.record);
-        next.head = heads.last().map_or(after.head, |head| head.number);
+        heads.retain(|head| head.under <= next.record);
+        next.head = heads.last().map_or(after.head, |head| head.under);
+        let mut heads: Vec<_> = heads.into_iter().map(|head| head.signed).collect();
         // Who begins behind what was deleted learns that it was, and by whom.
         let start = Signed::start_of(store, store.id())?;
         heads.splice(0..0, start.filter(|start| start.number > after.record));

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use super::{AuditError, Inner, Services};
 use crate::{
-    audit::{DeviceKey, Head, Purpose, Signed},
+    audit::{DeviceKey, Head, Purpose, Signed, place},
     clock::Timestamp,
     store::{Change, StoreError, Table},
 };
@@ -195,9 +195,10 @@ impl Inner {
 
     /// Deletes the oldest of its own heads, when there are very many: a later one says what they did.
     fn thin_heads(&self) -> Result<(), StoreError> {
-        let heads = Signed::heads_of(self.store.as_ref(), self.store.id())?;
+        let own = self.store.id();
+        let heads = Signed::heads_of(self.store.as_ref(), own)?;
         let gone = heads.len().saturating_sub(HEADS);
-        let keys = heads.iter().take(gone).map(Signed::key);
+        let keys = heads.iter().take(gone).map(|kept| place(own, kept.under));
         let changes: Vec<_> = keys.map(|key| Change::Delete { table: Table::Heads, key }).collect();
         if changes.is_empty() { Ok(()) } else { self.store.commit(&changes) }
     }

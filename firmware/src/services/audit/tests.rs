@@ -130,6 +130,12 @@ fn an_export_is_the_records_themselves_between_a_first_and_a_signed_last_line() 
     let head: Signed = serde_json::from_value(last["head"].clone()).unwrap();
     assert!(head.holds() && head.is_at(&Head::of(store.as_ref()).unwrap()));
     assert_eq!(last["audit-export-end"], 4);
+    // It says of itself what was not asked for.
+    let mut out = Vec::new();
+    let until = Timestamp::from_millis(1);
+    services.export_audit(&boss(), None, Some(until), &mut out).unwrap();
+    let opening: Value = serde_json::from_slice(out.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    assert_eq!(opening["until"], "1970-01-01T00:00:00.001Z");
 }
 
 #[test]
@@ -209,7 +215,9 @@ fn an_audit_that_is_cut_verifies_from_its_signed_start_and_goes_on() {
     store.wait_until_indexed();
     let services = Services::open(store.clone(), Policy::default(), clock.clone()).unwrap();
     let inner = &services.inner;
-    assert!(inner.auditing.device.set(key()).is_ok());
+    let pair = Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap();
+    let device = || DeviceKey::new(Ed25519KeyPair::from_pkcs8(pair.as_ref()).unwrap());
+    assert!(inner.auditing.device.set(device()).is_ok());
     let ada = person(&services, "Ada");
     for _ in 0..1200 {
         Inner::commit(inner, &boss(), &[], &Event::KeysRotated).unwrap();
@@ -239,12 +247,18 @@ fn an_audit_that_is_cut_verifies_from_its_signed_start_and_goes_on() {
     drop(store);
     let store = Arc::new(DiskStore::open(folder.path()).unwrap());
     store.wait_until_indexed();
-    let services = Services::open(store.clone(), Policy::default(), clock).unwrap();
-    assert!(services.inner.auditing.device.set(key()).is_ok());
+    let services = Services::open(store.clone(), Policy::default(), clock.clone()).unwrap();
+    assert!(services.inner.auditing.device.set(device()).is_ok());
     person(&services, "Eve");
     let found = services.inner.examine(None).unwrap();
-    assert_eq!((&found.verdict, found.first), (&Verdict::Whole, 1203));
-    assert_eq!(found.other_keys, 1, "the start is of the key that it was signed with");
+    assert_eq!((&found.verdict, found.first, found.other_keys), (&Verdict::Whole, 1203, 0));
+    // With another key the box does not sign over the start that is there.
+    let other = Services::open(store.clone(), Policy::default(), clock).unwrap();
+    assert!(other.inner.auditing.device.set(key()).is_ok());
+    assert_eq!(other.inner.examine(None).unwrap().other_keys, 1);
+    let refused = other.inner.cut_audit(Timestamp::from_millis(1000 * DAY), &[]);
+    assert!(matches!(refused, Err(AuditError::Chain(_))), "{refused:?}");
+    drop(other);
     let last = Head::of(store.as_ref()).unwrap().number();
     assert_eq!(
         services.inner.cut_audit(Timestamp::from_millis(1000 * DAY), &[]).unwrap(),
@@ -275,6 +289,55 @@ fn a_start_that_the_box_did_not_sign_and_a_chain_that_does_not_hold_are_not_cut_
     store.commit(&changes).unwrap();
     assert_eq!(verdict(&services, None), Verdict::StartForged);
     assert_eq!(start.key(), place(store.id(), 0));
+    let refused = |services: &Services| {
+        let cut = services.inner.cut_audit(Timestamp::from_millis(u64::MAX), &[]);
+        assert!(matches!(cut, Err(AuditError::Chain(_))), "{cut:?}");
+    };
+    refused(&services);
+    // With the signature of somebody's own key, or with what the box signed for another purpose, in the start's place.
+    let at = Head::at(2, start.hash);
+    let own = services.inner.auditing.device.get().unwrap();
+    let put = |signed: &Signed| {
+        let value = serde_json::to_vec(signed).unwrap();
+        store.commit(&[Change::Put { table: Table::Heads, key: place(store.id(), 0), value }]).unwrap();
+    };
+    put(&key().sign(Purpose::Start, store.id(), &at, Timestamp::from_millis(1), None));
+    assert_eq!(services.inner.examine(None).unwrap().other_keys, 1);
+    refused(&services);
+    for (purpose, of) in [(Purpose::Head, store.id()), (Purpose::Start, Uuid::new_v4())] {
+        put(&own.sign(purpose, of, &at, Timestamp::from_millis(1), None));
+        assert_eq!(verdict(&services, None), Verdict::StartForged);
+        refused(&services);
+    }
+    put(&own.sign(Purpose::Start, store.id(), &at, Timestamp::from_millis(1), None));
+    assert_eq!(verdict(&services, None), Verdict::Whole);
+}
+
+#[test]
+fn a_head_that_lies_under_another_number_or_is_for_something_else_is_found_and_nothing_is_cut_over_it() {
+    let (store, services) = filled(6);
+    let own = services.inner.auditing.device.get().unwrap();
+    let anchor = services.audit_anchor().unwrap();
+    let records = services.audit(&Wanted { limit: 9, ..Wanted::default() }).unwrap().records;
+    let at =
+        |number: u64| Head::at(number, records[number as usize - 1]["hash"].as_str().unwrap().to_owned());
+    let sign = |purpose, number| own.sign(purpose, store.id(), &at(number), Timestamp::from_millis(1), None);
+    for (under, signed) in [(4, sign(Purpose::Head, 2)), (4, sign(Purpose::Erasure, 4))] {
+        let value = serde_json::to_vec(&signed).unwrap();
+        store.commit(&[Change::Put { table: Table::Heads, key: place(store.id(), under), value }]).unwrap();
+        // Reading them comes to an end.
+        assert_eq!(Signed::heads_of(store.as_ref(), store.id()).unwrap().len(), 1);
+        assert_eq!(verdict(&services, None), Verdict::Rewritten { number: 4 });
+        let cut = services.inner.cut_audit(Timestamp::from_millis(u64::MAX), &[]);
+        assert!(matches!(cut, Err(AuditError::Chain(_))), "{cut:?}");
+        let batch = services.to_forward(Cursor::default(), 9).unwrap();
+        assert_eq!((batch.heads.len(), batch.next.head), (1, 4));
+    }
+    // What was signed of something else is no anchor.
+    let start = own.sign(Purpose::Start, store.id(), &at(6), Timestamp::from_millis(1), None);
+    store.commit(&[Change::Delete { table: Table::Heads, key: place(store.id(), 4) }]).unwrap();
+    assert_eq!(verdict(&services, Some(&start)), Verdict::AnchorForged);
+    assert_eq!(verdict(&services, Some(&anchor)), Verdict::Whole);
 }
 
 #[test]
@@ -296,7 +359,7 @@ fn a_keeper_signs_at_intervals_and_at_the_end() {
     }
     person(&services, "Ada");
     services.end_audit();
-    assert!(heads().last().unwrap().is_at(&Head::of(store.as_ref()).unwrap()));
+    assert!(heads().last().unwrap().signed.is_at(&Head::of(store.as_ref()).unwrap()));
 }
 
 #[test]

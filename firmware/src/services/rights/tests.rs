@@ -10,12 +10,14 @@ use crate::{
     audit::DeviceKey,
     clock::SystemClock,
     enrol::Enrolment,
+    factor::Pin,
     policy::Policy,
+    replay::Probe,
     request::{ClientId, Role},
     sample::Sample,
-    services::AuditSettings,
+    services::{AuditSettings, SubjectChange},
     store::{Change, MemoryStore, Store},
-    subject::{NewSubject, SubjectName},
+    subject::{GroupName, NewSubject, SubjectName},
 };
 
 fn boss() -> Caller {
@@ -50,6 +52,12 @@ fn enrolled(services: &Services) -> SubjectId {
     subject
 }
 
+/// What was accepted once.
+fn probe(impression: u32) -> Probe {
+    let template = print(125, impression).examine().unwrap().extraction.template;
+    Probe::new(template, [impression as u8; 32])
+}
+
 fn exported(services: &Services, id: SubjectId, templates: bool) -> Value {
     let mut out = Vec::new();
     services.export_subject(&boss(), id, templates, &mut out).unwrap();
@@ -60,33 +68,50 @@ fn exported(services: &Services, id: SubjectId, templates: bool) -> Value {
 fn an_export_has_all_that_is_kept_and_templates_only_when_they_are_asked_for() {
     let (store, services) = opened();
     let ada = enrolled(&services);
-    let secret =
-        json!({"pin": {"hash": "marker"}, "duress": [], "recovery": null, "groups": ["night"]}).to_string();
-    let factor = Change::Put { table: Table::Factors, key: ada.as_bytes().to_vec(), value: secret.into() };
-    let probe =
-        Change::Put { table: Table::Probes, key: [ada.as_bytes(), &[7][..]].concat(), value: vec![1] };
-    store.commit(&[factor, probe]).unwrap();
+    let pin = Pin::try_from("314159".to_owned()).unwrap();
+    services.set_pin(&boss(), ada, &pin).unwrap();
+    let hour = std::time::Duration::from_secs(3600);
+    let (_, expires) = services.issue_recovery_code(&boss(), ada, hour).unwrap();
+    let groups = ["night".to_owned()].map(|name| GroupName::try_from(name).unwrap()).into();
+    services.change_subject(&boss(), ada, SubjectChange { name: None, groups: Some(groups) }).unwrap();
+    // Two accepts, and a wrong finger.
+    let mut history = History::default();
+    for impression in 3..=4 {
+        history.add(ada, &probe(impression));
+    }
+    let kept = Change::Put { table: Table::Probes, key: ada.as_bytes().to_vec(), value: history.encode() };
+    store.commit(&[kept]).unwrap();
     let found = exported(&services, ada, false);
     let subject = &found["subject"];
-    assert_eq!(
-        (&subject["name"], &subject["factors"], &subject["probes"]),
-        (&json!("Ada"), &json!(["pin"]), &json!(1))
-    );
+    assert_eq!((&subject["name"], &subject["factors"]), (&json!("Ada"), &json!(["pin", "recovery-code"])));
+    assert_eq!(subject["probes"], json!({"digests": 2, "templates": 2}));
+    assert_eq!(subject["recovery-code-expires"], json!(expires));
+    assert_eq!(subject["failures"], json!({"count": 0, "wait-seconds": 0}));
     assert_eq!(
         (&subject["fingers"][0]["position"], &subject["groups"]),
         (&json!("right-index"), &json!(["night"]))
     );
-    assert!(subject["fingers"][0].get("template").is_none() && !found.to_string().contains("marker"));
+    assert!(subject["fingers"][0].get("template").is_none() && !found.to_string().contains("hash"));
     let kinds: Vec<&str> =
         found["audit"].as_array().unwrap().iter().map(|r| r["what"]["event"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["subject-created", "finger-enrolled", "subject-exported"]);
+    assert_eq!(
+        kinds,
+        [
+            "subject-created",
+            "finger-enrolled",
+            "pin-set",
+            "recovery-code-issued",
+            "subject-changed",
+            "subject-exported"
+        ]
+    );
 
     let found = exported(&services, ada, true);
     let template = &found["subject"]["fingers"][0]["template"];
     assert_eq!(template["format"], "iso-19794-2:2005");
     let bytes = BASE64_STANDARD.decode(template["data"].as_str().unwrap()).unwrap();
     assert_eq!(interchange::decode(&bytes).unwrap().views.len(), 3);
-    assert_eq!(found["audit"][3]["what"]["templates"], true, "that they were given out is a record");
+    assert_eq!(found["audit"][6]["what"]["templates"], true, "that they were given out is a record");
     let nobody = services.export_subject(&boss(), SubjectId::random(), false, Vec::new());
     assert_eq!(nobody, Err(RightsError::Subject(SubjectError::Unknown)));
 }

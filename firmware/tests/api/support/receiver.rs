@@ -52,6 +52,8 @@ pub(crate) enum Manner {
     Syslog,
     /// Reads it and closes without a word.
     Rude,
+    /// Says that it is through before it has read anything, and reads no more.
+    Hasty,
     /// Takes what is posted.
     Webhook,
 }
@@ -65,6 +67,8 @@ pub(crate) struct Receiver {
     posted: Arc<Mutex<Vec<Posted>>>,
     /// What it answers to a post.
     status: Arc<AtomicU16>,
+    /// What it answers to the next one, before that.
+    next: Arc<AtomicU16>,
     task: Option<JoinHandle<()>>,
     manner: Manner,
 }
@@ -94,6 +98,7 @@ impl Receiver {
             messages: Arc::default(),
             posted: Arc::default(),
             status: Arc::new(AtomicU16::new(204)),
+            next: Arc::default(),
             task: None,
             manner,
         };
@@ -111,15 +116,16 @@ impl Receiver {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
         let (acceptor, manner) = (self.acceptor.clone(), self.manner);
-        let (messages, posted, status) = (self.messages.clone(), self.posted.clone(), self.status.clone());
+        let (messages, posted) = (self.messages.clone(), self.posted.clone());
+        let answers = (self.next.clone(), self.status.clone());
         self.task = Some(tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
-                let (messages, posted, status) = (messages.clone(), posted.clone(), status.clone());
+                let (messages, posted, answers) = (messages.clone(), posted.clone(), answers.clone());
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     match manner {
-                        Manner::Webhook => hook(stream, posted, status).await,
+                        Manner::Webhook => hook(stream, posted, answers).await,
                         _ => collect(stream, manner, &messages).await,
                     }
                 });
@@ -139,6 +145,11 @@ impl Receiver {
         self.status.store(status, Ordering::SeqCst);
     }
 
+    /// Answers so to the next post.
+    pub(crate) fn answer_once(&self, status: u16) {
+        self.next.store(status, Ordering::SeqCst);
+    }
+
     pub(crate) fn messages(&self) -> Vec<Message> {
         self.messages.lock().unwrap().clone()
     }
@@ -155,6 +166,12 @@ impl Receiver {
 }
 
 async fn collect(mut stream: TlsStream<TcpStream>, manner: Manner, messages: &Mutex<Vec<Message>>) {
+    if manner == Manner::Hasty {
+        let _ = stream.shutdown().await;
+        let mut unread = [0; 1024];
+        while stream.read(&mut unread).await.is_ok_and(|read| read > 0) {}
+        return;
+    }
     let mut bytes = Vec::new();
     // Cut short when who sends is killed: what came whole counts.
     let ended = stream.read_to_end(&mut bytes).await;
@@ -201,9 +218,14 @@ fn parse(message: &[u8]) -> Message {
     }
 }
 
-async fn hook(stream: TlsStream<TcpStream>, posted: Arc<Mutex<Vec<Posted>>>, status: Arc<AtomicU16>) {
+async fn hook(
+    stream: TlsStream<TcpStream>,
+    posted: Arc<Mutex<Vec<Posted>>>,
+    (next, status): (Arc<AtomicU16>, Arc<AtomicU16>),
+) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (posted, status) = (posted.clone(), status.load(Ordering::SeqCst));
+        let next = next.swap(0, Ordering::SeqCst);
+        let (posted, status) = (posted.clone(), if next > 0 { next } else { status.load(Ordering::SeqCst) });
         async move {
             let (parts, body) = request.into_parts();
             let header = parts.headers.get("authenteon-signature").map(|value| value.to_str().unwrap());

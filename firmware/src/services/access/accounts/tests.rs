@@ -152,11 +152,11 @@ fn an_account_that_is_removed_or_reset_has_no_session_and_a_later_one_of_its_nam
     assert!(bench.services.bearer(&signed.token).is_none());
     bench.pass(60);
     assert_eq!(refused(bench.sign_in(OWN, &bench.code(&secret))), AccountError::Refused);
-    bench.services.remove_account(&boss(), "ada").unwrap();
-    assert_eq!(bench.services.remove_account(&boss(), "ada"), Err(AccountError::Unknown));
+    bench.services.remove_account(&boss(), "ada", true).unwrap();
+    assert_eq!(bench.services.remove_account(&boss(), "ada", true), Err(AccountError::Unknown));
     let secret = bench.ada();
     let signed = bench.sign_in(OWN, &bench.code(&secret)).unwrap();
-    bench.services.remove_account(&boss(), "ada").unwrap();
+    bench.services.remove_account(&boss(), "ada", true).unwrap();
     assert!(bench.services.bearer(&signed.token).is_none());
     assert_eq!(bench.services.accounts(), []);
 }
@@ -201,4 +201,56 @@ fn a_token_is_good_until_it_ends_or_is_revoked_after_a_restart_too() {
     bench.pass(86_400);
     assert!(bench.services.bearer(&token).is_none());
     assert_eq!(bench.services.tokens(), []);
+}
+
+#[test]
+fn a_wrong_attempt_writes_as_much_for_nobody_as_for_an_account() {
+    let bench = Bench::new();
+    let secret = bench.ada();
+    bench.sign_in(OWN, &bench.code(&secret)).unwrap();
+    let written = || bench.store.get(Table::Cursors, NOBODY).unwrap().map_or(0, |value| value.len());
+    let wrong = Password::typed("a wrong password".into());
+    assert!(bench.services.sign_in("ada", &wrong, "000000").is_err());
+    assert_eq!(written(), 0);
+    let audit = bench.store.last(Table::Audit).unwrap().unwrap().1;
+    let account = bench.store.get(Table::Accounts, b"ada").unwrap().unwrap();
+    for name in ["bob", "no name of any account"] {
+        assert!(bench.services.sign_in(name, &wrong, "000000").is_err());
+        assert!(
+            written().abs_diff(audit.len() + account.len()) < 64,
+            "{} {}",
+            written(),
+            audit.len() + account.len()
+        );
+    }
+    assert_eq!(bench.store.last(Table::Audit).unwrap().unwrap().1, audit, "nor does it fill the audit");
+}
+
+#[test]
+fn a_name_that_no_account_can_have_is_remembered_in_no_length() {
+    let bench = Bench::new();
+    let wrong = Password::typed("a wrong password".into());
+    for n in 0..5 {
+        let long = format!("{n}{}", "x".repeat(10_000));
+        assert_eq!(refused(bench.services.sign_in(&long, &wrong, "000000")), AccountError::Refused);
+    }
+    // They are one and the same, and wait together.
+    assert!(matches!(refused(bench.services.sign_in("a b", &wrong, "000000")), AccountError::Wait(_)));
+}
+
+#[test]
+fn the_last_account_of_an_administrator_stays_unless_somebody_administers_by_a_certificate() {
+    let bench = Bench::new();
+    let services = &bench.services;
+    let made = |account: &str| services.add_account(&boss(), &name(account), Role::Administrator).unwrap().1;
+    let first = made("ada");
+    made("bob");
+    // Nobody has ever signed in as Bob.
+    let last = Err(AccountError::LastAdministrator);
+    assert_eq!(services.remove_account(&boss(), "ada", false), last);
+    let secret = bench.set_up(&first).unwrap();
+    bench.sign_in(OWN, &bench.code(&secret)).unwrap();
+    assert_eq!(services.remove_account(&boss(), "bob", false), Ok(()));
+    assert_eq!(services.remove_account(&boss(), "ada", false), last);
+    assert_eq!(services.remove_account(&boss(), "ada", true), Ok(()));
 }

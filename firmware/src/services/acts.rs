@@ -1,0 +1,81 @@
+//! What is done at the box and changes nothing that is stored: a record of it all the same.
+//!
+//! Invariant: what is given out, and what is ordered, is a record before it is answered.
+
+use authenteon_hal::discovery::ReaderId;
+
+use super::{Inner, Services, this_box};
+use crate::{audit::Event, request::Caller, store::StoreError};
+
+impl Services {
+    /// The bundle of an update came in.
+    ///
+    /// # Errors
+    /// [`StoreError`], as for all of these: then it is not to be done.
+    pub fn update_received(&self, by: &Caller, bytes: u64) -> Result<(), StoreError> {
+        self.inner.act(by, &Event::UpdateReceived { bytes })
+    }
+
+    /// The box is to restart into the update that waits.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn update_trial_ordered(&self, by: &Caller, version: Option<String>) -> Result<(), StoreError> {
+        self.inner.act(by, &Event::UpdateTrialOrdered { version })
+    }
+
+    /// The update that waits is to be given up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn update_discard_ordered(&self, by: &Caller, version: Option<String>) -> Result<(), StoreError> {
+        self.inner.act(by, &Event::UpdateDiscardOrdered { version })
+    }
+
+    /// A support bundle is given out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn support_bundle_made(&self, by: &Caller) -> Result<(), StoreError> {
+        self.inner.act(by, &Event::SupportBundleMade)
+    }
+
+    /// A reader was tested.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sensor_tested(&self, by: &Caller, sensor: &ReaderId, passed: bool) -> Result<(), StoreError> {
+        self.inner.act(by, &Event::SensorTested { sensor: sensor.clone(), passed })
+    }
+
+    /// A finger's picture is given out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn finger_captured(&self, by: &Caller, sensor: &ReaderId) -> Result<(), StoreError> {
+        self.inner.act(by, &Event::FingerCaptured { sensor: sensor.clone() })
+    }
+
+    /// The configuration was read again: which keys wait for a start, or nothing when it cannot be used.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn configuration_read(&self, waiting: Option<Vec<String>>) -> Result<(), StoreError> {
+        let event =
+            waiting.map_or(Event::ConfigurationRefused, |waiting| Event::ConfigurationReloaded { waiting });
+        self.inner.act(&this_box(), &event)
+    }
+}
+
+impl Inner {
+    /// Keeps it. The version before could not read its own audit with it, so it is not while an update is on trial.
+    fn act(&self, by: &Caller, event: &Event) -> Result<(), StoreError> {
+        if self.store.is_earlier() {
+            tracing::info!(
+                "an act that the version before has no record of is not in the audit: an update is on trial"
+            );
+            return Ok(());
+        }
+        Inner::commit(self, by, &[], event)
+    }
+}
