@@ -153,6 +153,7 @@ impl Services {
     ) -> Result<(), EnrolError> {
         self.inner.people_may_change()?;
         let _people = self.inner.people();
+        self.inner.people_may_change()?;
         let mut record = self.inner.subject(subject)?.ok_or(EnrolError::UnknownSubject)?;
         let before = record.fingers.len();
         record.fingers.retain(|f| f.position != position);
@@ -180,12 +181,12 @@ impl Services {
         if marked {
             self.inner.keep_factors(subject, factors);
         }
-        if record.fingers.is_empty() {
-            self.inner.forget_probes(subject);
-        }
         self.inner.gallery.change(|gallery| {
             gallery.remove(&key);
         });
+        if record.fingers.is_empty() {
+            self.inner.forget_proofs(subject);
+        }
         Ok(())
     }
 
@@ -221,7 +222,7 @@ impl Services {
         }
         // Whoever has seen an enrolment must not be able to present it.
         for digest in &digests {
-            self.inner.seen_before(digest);
+            self.inner.remember_sample(digest);
         }
         Ok(views)
     }

@@ -7,11 +7,11 @@ use sha2::{Digest, Sha256};
 use crate::{
     audit::Event,
     factor::Pin,
-    policy::{Decision, Evidence, Operation, Presented, Verdict, judge},
+    policy::{Decision, Evidence, Operation, Presented, Verdict, decide, judge},
     replay::Probe,
     request::{Caller, Nonce, RequestId},
     sample::Sample,
-    services::{DecideError, Services, lockout::Attempt},
+    services::{DecideError, Ground, Services, lockout::Attempt},
     subject::{FingerPosition, SubjectId},
     verify::{Asked, Judged, name, pin_digest, wrong_pin},
 };
@@ -42,9 +42,14 @@ impl Services {
             .chain_update(nonce.as_ref())
             .chain_update(pin_digest(pin.as_ref()));
         let asked = Asked {
-            attempt: Attempt { by, claimed: None, sensor: sensor.as_ref() },
+            attempt: Attempt { by, claimed: None, found: None, sensor: sensor.as_ref() },
             told: self.policy_for(by, Operation::Identify),
-            presented: Presented { fingers: 1, pin: pin.is_some(), wrong_pin: false },
+            presented: Presented {
+                fingers: 1,
+                pin: pin.is_some(),
+                wrong_pin: false,
+                among: Some(self.inner.gallery().impressions()),
+            },
         };
         let answer =
             self.answered(asked, request_id.clone(), body, vec![sample], |examined, mut circumstances| {
@@ -74,12 +79,14 @@ impl Services {
                     }
                     Err(evidence) => evidence,
                 };
+                // Whose finger it is counts and is recorded also when more was needed, and wrong or missing.
+                let found = match decide(circumstances.told, &evidence).decision {
+                    Decision::Accept { subject } => Some(subject),
+                    Decision::Refuse { .. } | Decision::Retry { .. } => None,
+                };
                 let event = move |verdict: &Verdict| Event::Identified {
                     request: request_id.into(),
-                    subject: match &verdict.decision {
-                        Decision::Accept { subject } => Some(*subject),
-                        Decision::Refuse { .. } | Decision::Retry { .. } => None,
-                    },
+                    subject: found,
                     decision: name(&verdict.decision).to_owned(),
                     why: verdict.why.to_owned(),
                     score: verdict.score.map(Score::get),
@@ -88,12 +95,13 @@ impl Services {
                     basis: None,
                     duress: duress && matches!(verdict.decision, Decision::Accept { .. }),
                 };
-                Judged { verdict: judge(&circumstances, &evidence), event, also: Vec::new() }
+                let ground = best.map_or(Ground::Enrolled, |(_, position)| Ground::Fingers(vec![position]));
+                Judged { verdict: judge(&circumstances, &evidence), found, ground, event, also: Vec::new() }
             })?;
-        if let (true, Decision::Accept { subject }) = (answer.is_new, &answer.decision) {
+        if let Some(subject) = answer.found {
             let told = self.policy_for(by, Operation::Verify);
-            let grace = self.policy_with(&told, &self.inner.factors_of(*subject).groups).grace_seconds;
-            self.note_grace(by, *subject, grace, &answer.decision);
+            let grace = self.policy_with(&told, &self.inner.factors_of(subject).groups).grace_seconds;
+            self.note_grace(by, subject, grace, &answer);
         }
         Ok(answer.decision)
     }

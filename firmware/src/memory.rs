@@ -4,7 +4,7 @@
 //! Both are bounded: the oldest is forgotten first. Samples are kept as keyed digests only.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     sync::{Condvar, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,30 +12,47 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    clock::Timestamp,
     policy::Decision,
     request::{ClientId, RequestId},
 };
 
-/// Samples seen.
+/// Samples seen, and those that are looked at now: these count once what came of them is durable.
 pub(crate) struct SeenSamples {
     key: [u8; 16],
     limit: usize,
     order: VecDeque<[u8; 32]>,
-    seen: HashMap<[u8; 32], ()>,
+    seen: HashSet<[u8; 32]>,
+    claimed: HashSet<[u8; 32]>,
 }
 
 impl SeenSamples {
     /// Remembers `limit` samples under a key of this run.
     pub(crate) fn new(key: [u8; 16], limit: usize) -> Self {
-        Self { key, limit, order: VecDeque::new(), seen: HashMap::new() }
+        Self { key, limit, order: VecDeque::new(), seen: HashSet::new(), claimed: HashSet::new() }
     }
 
-    /// Remembers a sample; true when it was there already.
-    pub(crate) fn seen_before(&mut self, digest: &[u8; 32]) -> bool {
-        let keyed: [u8; 32] = Sha256::new().chain_update(self.key).chain_update(digest).finalize().into();
-        if self.seen.insert(keyed, ()).is_some() {
-            return true;
+    fn keyed(&self, digest: &[u8; 32]) -> [u8; 32] {
+        Sha256::new().chain_update(self.key).chain_update(digest).finalize().into()
+    }
+
+    /// Begins to look at a sample; false when it came before, or another one who brought it is looked at.
+    pub(crate) fn claim(&mut self, digest: &[u8; 32]) -> bool {
+        let keyed = self.keyed(digest);
+        !self.seen.contains(&keyed) && self.claimed.insert(keyed)
+    }
+
+    /// Nothing came of it: whoever brings it again is looked at.
+    pub(crate) fn release(&mut self, digest: &[u8; 32]) {
+        let keyed = self.keyed(digest);
+        self.claimed.remove(&keyed);
+    }
+
+    /// Remembers a sample.
+    pub(crate) fn remember(&mut self, digest: &[u8; 32]) {
+        let keyed = self.keyed(digest);
+        self.claimed.remove(&keyed);
+        if !self.seen.insert(keyed) {
+            return;
         }
         self.order.push_back(keyed);
         if self.order.len() > self.limit
@@ -43,17 +60,16 @@ impl SeenSamples {
         {
             self.seen.remove(&oldest);
         }
-        false
     }
 }
 
 /// A request as its caller names it.
 type Name = (ClientId, RequestId);
 
-/// An answer given before.
+/// An answer given before, on the clock that nobody can set.
 #[derive(Clone)]
 struct Answer {
-    at: Timestamp,
+    at: Duration,
     body: [u8; 32],
     decision: Decision,
 }
@@ -119,23 +135,26 @@ impl Answers {
     }
 
     /// What is known of a request at a moment.
-    pub(crate) fn known(&self, name: &Name, body: &[u8; 32], now: Timestamp) -> Known {
-        match self.given.get(name).filter(|answer| now.since(answer.at) <= self.lifetime) {
+    pub(crate) fn known(&self, name: &Name, body: &[u8; 32], now: Duration) -> Known {
+        match self.given.get(name).filter(|answer| now.saturating_sub(answer.at) <= self.lifetime) {
             None => Known::New,
             Some(answer) if answer.body == *body => Known::Answered(answer.decision.clone()),
             Some(_) => Known::Reused,
         }
     }
 
-    /// Remembers an answer.
-    pub(crate) fn remember(&mut self, name: Name, body: [u8; 32], decision: Decision, now: Timestamp) {
+    /// Remembers an answer, and forgets those that are too old.
+    pub(crate) fn remember(&mut self, name: Name, body: [u8; 32], decision: Decision, now: Duration) {
+        while let Some(oldest) = self.order.front() {
+            let live = |answer: &Answer| now.saturating_sub(answer.at) <= self.lifetime;
+            if self.order.len() < self.limit && self.given.get(oldest).is_some_and(live) {
+                break;
+            }
+            self.given.remove(oldest);
+            self.order.pop_front();
+        }
         if self.given.insert(name.clone(), Answer { at: now, body, decision }).is_none() {
             self.order.push_back(name);
-        }
-        while self.order.len() > self.limit {
-            if let Some(oldest) = self.order.pop_front() {
-                self.given.remove(&oldest);
-            }
         }
     }
 }
@@ -150,13 +169,18 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_known_the_second_time_until_enough_others_came() {
+    fn a_sample_is_known_once_something_came_of_it_until_enough_others_came() {
         let mut seen = SeenSamples::new([3; 16], 2);
-        assert!(!seen.seen_before(&[1; 32]));
-        assert!(seen.seen_before(&[1; 32]));
-        assert!(!seen.seen_before(&[2; 32]));
-        assert!(!seen.seen_before(&[3; 32]));
-        assert!(!seen.seen_before(&[1; 32]), "the oldest of three is forgotten when two are kept");
+        assert!(seen.claim(&[1; 32]));
+        assert!(!seen.claim(&[1; 32]), "two at the same moment");
+        seen.release(&[1; 32]);
+        assert!(seen.claim(&[1; 32]), "nothing came of the first");
+        for sample in [[1; 32], [1; 32], [2; 32]] {
+            seen.remember(&sample);
+            assert!(!seen.claim(&sample));
+        }
+        seen.remember(&[3; 32]);
+        assert!(seen.claim(&[1; 32]), "the oldest of three is forgotten when two are kept");
     }
 
     #[test]
@@ -179,7 +203,7 @@ mod tests {
     #[test]
     fn an_answer_is_given_again_to_the_same_body_and_refused_to_another() {
         let mut answers = Answers::new(2, Duration::from_secs(600));
-        let (now, later) = (Timestamp::from_millis(0), Timestamp::from_millis(600_001));
+        let (now, later) = (Duration::from_secs(5), Duration::from_millis(605_001));
         let refused = Decision::Refuse { reason: RefuseReason::NotMatched };
         answers.remember(name("a"), [1; 32], refused.clone(), now);
         assert!(matches!(answers.known(&name("a"), &[1; 32], now), Known::Answered(d) if d == refused));
@@ -189,5 +213,7 @@ mod tests {
             answers.remember(name(other), [1; 32], refused.clone(), now);
         }
         assert!(matches!(answers.known(&name("a"), &[1; 32], now), Known::New), "two are kept");
+        answers.remember(name("d"), [1; 32], refused, later);
+        assert_eq!((answers.order.len(), answers.given.len()), (1, 1), "what is too old is not kept");
     }
 }

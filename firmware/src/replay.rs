@@ -81,6 +81,25 @@ impl History {
         );
         // Minutiae of a template make one.
         self.probes.extend(bare.ok().map(Kept::from));
+        self.bound();
+    }
+
+    /// Takes up what of another history of the same person is not here: it is later.
+    pub(crate) fn join(&mut self, later: Self) {
+        for digest in later.digests {
+            if !self.digests.contains(&digest) {
+                self.digests.push_back(digest);
+            }
+        }
+        for probe in later.probes {
+            if self.probes.iter().all(|kept| kept.template != probe.template) {
+                self.probes.push_back(probe);
+            }
+        }
+        self.bound();
+    }
+
+    fn bound(&mut self) {
         while self.digests.len() > DIGESTS {
             self.digests.pop_front();
         }

@@ -26,7 +26,7 @@ use crate::{
     request::{Caller, ClientId, Role},
     sample::SampleError,
     store::{Change, Room, Store, Table, Ticket},
-    subject::{FingerPosition, NewSubject, Subject, SubjectId},
+    subject::{FingerPosition, SubjectId},
 };
 
 /// What the server reads of the store, and nothing else: how it fails, how it is protected, and how large it is.
@@ -36,6 +36,7 @@ pub(crate) use crate::store::{
 
 pub(crate) use self::{
     factors::{Factors, put_factors},
+    probes::{Accepting, Ground, LookedAt},
     record::{FingerRecord, SubjectRecord, put_subject},
 };
 
@@ -52,6 +53,7 @@ mod factors;
 mod grace;
 pub(crate) mod lockout;
 mod lost;
+mod names;
 mod policy;
 mod probes;
 mod readers;
@@ -60,6 +62,7 @@ mod restore;
 mod restrictions;
 mod rights;
 mod second_factors;
+mod subjects;
 mod upkeep;
 
 pub(crate) use self::access::{Admission, Bearer};
@@ -82,14 +85,14 @@ pub use self::{
 };
 
 use self::{
-    clients::Known, factors::EverybodysFactors, grace::Graces, lockout::Lockouts, lost::Lost,
+    clients::Known, factors::EverybodysFactors, grace::Graces, lockout::Lockouts, lost::Lost, probes::Unkept,
     readers::Readers, record::parse_subject, restrictions::Restrictions,
 };
 
 /// Samples remembered against replay.
 const SAMPLES_REMEMBERED: usize = 65_536;
-/// Answers remembered for repeated requests, and for how long.
-const ANSWERS_REMEMBERED: usize = 4096;
+/// Answers remembered for repeated requests, and for how long: a hundred a second.
+const ANSWERS_REMEMBERED: usize = 60_000;
 /// People whose probes stay ready to be compared: some 40 kB each at most.
 const PROBES_READY: usize = 256;
 const ANSWERS_LIVE: Duration = Duration::from_secs(600);
@@ -132,6 +135,8 @@ pub(crate) struct Inner {
     /// becomes durable.
     chain: Mutex<Chain>,
     seen: Mutex<SeenSamples>,
+    /// Accepted probes that the store does not say yet.
+    unkept: Mutex<Unkept>,
     answers: Mutex<Answers>,
     /// How far it is while people are put back, or what is there of them is cleared away.
     rebuilding: Mutex<Option<(u64, u64)>>,
@@ -222,16 +227,21 @@ impl Services {
         let (mut restoring, mut known, mut rules) = (None, Known::default(), None);
         let (mut lost, mut lockouts, started) = (Lost::default(), Lockouts::default(), clock.running());
         let (factors, restrictions) = (EverybodysFactors::default(), Restrictions::default());
-        let mut readers = Readers::default();
+        let (mut readers, mut unkept) = (Readers::default(), Unkept::default());
+        let mut tables = READ_AT_START.to_vec();
+        if store.progress().is_some() {
+            // It cannot be asked for one person's yet.
+            tables.push(Table::Probes);
+        }
         let mut given = access::Found::default();
         let mut gallery = gallery::fill(None, |page| {
-            store.read_all(&READ_AT_START, &mut |values| {
+            store.read_all(&tables, &mut |values| {
                 let (fingers, facts): (Vec<_>, Vec<_>) =
                     values.into_iter().partition(|value| value.table == Table::Fingers);
                 for fact in &facts {
                     match fact.table {
                         Table::About if lost.read(fact) => {}
-                        _ if given.read(fact) => {}
+                        _ if given.read(fact) || unkept.read(fact) => {}
                         Table::Policy if restrictions.read(fact)? => {}
                         Table::Policy => rules = policy::read(fact).or(rules.take()),
                         Table::Factors => factors.read(fact)?,
@@ -247,6 +257,7 @@ impl Services {
         if restoring.is_some() {
             gallery = Gallery::new();
             factors.clear();
+            unkept = Unkept::default();
         }
         lockouts.settle_strays(|id| FingerPosition::ALL.iter().any(|p| gallery.get(&(id, *p)).is_some()));
         let gallery = Arc::new(SharedGallery::new(gallery));
@@ -262,6 +273,7 @@ impl Services {
             people: Mutex::new(()),
             chain: Mutex::new(Chain { head, epoch }),
             seen: Mutex::new(seen),
+            unkept: Mutex::new(unkept),
             answers: Mutex::new(Answers::new(ANSWERS_REMEMBERED, ANSWERS_LIVE)),
             rebuilding: Mutex::default(),
             known: Mutex::new(known),
@@ -319,81 +331,6 @@ impl Services {
     pub fn free_bytes(&self) -> Option<u64> {
         self.inner.store.room().ok().and_then(|(_, free)| free)
     }
-
-    /// Makes a subject.
-    ///
-    /// # Errors
-    /// [`SubjectError::Store`].
-    pub fn create_subject(&self, by: &Caller, new: NewSubject) -> Result<Subject, SubjectError> {
-        // Before it waits, and again when it need not.
-        self.inner.room_for_people()?;
-        let _people = self.inner.people();
-        self.inner.room_for_people()?;
-        let id = SubjectId::random();
-        let record = SubjectRecord { name: new.name, created: self.inner.clock.now(), fingers: Vec::new() };
-        let mut changes = vec![put_subject(id, &record)?];
-        let factors = Factors { groups: new.groups, ..Factors::default() };
-        if factors != Factors::default() {
-            changes.push(put_factors(id, &factors)?);
-        }
-        self.inner.commit(by, &changes, &Event::SubjectCreated { subject: id })?;
-        self.inner.keep_factors(id, factors.clone());
-        Ok(record.subject(id, &factors))
-    }
-
-    /// One subject.
-    ///
-    /// # Errors
-    /// [`SubjectError`].
-    pub fn subject(&self, id: SubjectId) -> Result<Subject, SubjectError> {
-        self.inner.people_may_change()?;
-        let record = self.inner.subject(id)?.ok_or(SubjectError::Unknown)?;
-        Ok(record.subject(id, &self.inner.factors.of(id)))
-    }
-
-    /// Up to `limit` subjects in the order of their ids, from the first after `after`.
-    ///
-    /// # Errors
-    /// [`SubjectError::Store`].
-    pub fn subjects(&self, after: Option<SubjectId>, limit: usize) -> Result<Vec<Subject>, SubjectError> {
-        self.inner.people_may_change()?;
-        let after = after.as_ref().map(|id| id.as_bytes().as_slice());
-        let page = self.inner.store.scan(Table::Subjects, after, limit)?;
-        let subjects = page.iter().map(|(key, value)| {
-            let id = subject_of(key)?;
-            Ok(parse_subject(id, value)?.subject(id, &self.inner.factors.of(id)))
-        });
-        subjects.collect()
-    }
-
-    /// Deletes a subject and everything kept of the fingers.
-    ///
-    /// # Errors
-    /// [`SubjectError`].
-    pub fn delete_subject(&self, by: &Caller, id: SubjectId) -> Result<(), SubjectError> {
-        self.inner.people_may_change()?;
-        let _people = self.inner.people();
-        self.inner.people_may_change()?;
-        self.inner.subject(id)?.ok_or(SubjectError::Unknown)?;
-        let mut changes = vec![Change::Delete { table: Table::Subjects, key: id.as_bytes().to_vec() }];
-        // All that there could be: nothing of the person stays because a record does not list it.
-        let fingers = FingerPosition::ALL.map(|position| (id, position));
-        changes.extend(fingers.iter().map(|f| Change::Delete { table: Table::Fingers, key: finger_key(f) }));
-        let rest = [Table::Factors, Table::Probes];
-        changes.extend(rest.map(|table| Change::Delete { table, key: id.as_bytes().to_vec() }));
-        let _turn = self.inner.accepting.begin(&id);
-        changes.push(self.inner.lockout_of(id));
-        self.inner.commit(by, &changes, &Event::SubjectDeleted { subject: id })?;
-        self.inner.forget_lockout(id);
-        self.inner.forget_factors(id);
-        self.inner.forget_probes(id);
-        self.inner.gallery.change(|gallery| {
-            for finger in &fingers {
-                gallery.remove(finger);
-            }
-        });
-        Ok(())
-    }
 }
 
 impl Inner {
@@ -404,6 +341,13 @@ impl Inner {
 
     pub(crate) fn people(&self) -> MutexGuard<'_, ()> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what is in memory of the fingers of somebody who has none any more: a grace, and probes.
+    pub(crate) fn forget_proofs(&self, id: SubjectId) {
+        self.graces.forget(id);
+        self.unkept().forget(id);
+        self.recent().forget(id);
     }
 
     pub(crate) fn answers(&self) -> MutexGuard<'_, Answers> {

@@ -16,7 +16,11 @@ use crate::{
     replay::Probe,
     request::{Caller, Nonce, RequestId},
     sample::{Decoded, Examined, Sample},
-    services::{DecideError, Factors, Services, lockout::Attempt, put_factors},
+    services::{
+        Accepting, DecideError, Factors, Ground, LookedAt, Services,
+        lockout::{Attempt, Numbers},
+        put_factors,
+    },
     store::Change,
     subject::{FingerPosition, SubjectId},
 };
@@ -73,14 +77,20 @@ pub(crate) struct Asked<'a> {
 /// A verdict, the record of the decision that it becomes, and what is changed with it when that is an accept.
 pub(crate) struct Judged<E> {
     pub(crate) verdict: Verdict,
+    /// Whose finger it is, if that was not claimed but found, whatever else was wrong.
+    pub(crate) found: Option<SubjectId>,
+    pub(crate) ground: Ground,
     pub(crate) event: E,
     pub(crate) also: Vec<Change>,
 }
 
 /// A decision, and whether it was made now.
-pub(crate) struct Answer {
+pub(crate) struct Answer<'a> {
     pub(crate) decision: Decision,
+    pub(crate) found: Option<SubjectId>,
     pub(crate) is_new: bool,
+    /// While it is held, nobody erases who was accepted.
+    _accepting: Option<Accepting<'a>>,
 }
 
 impl Services {
@@ -95,12 +105,12 @@ impl Services {
             .chain_update(nonce.as_ref())
             .chain_update(subject.as_bytes())
             .chain_update(pin_digest(pin.as_ref()));
-        let attempt = Attempt { by, claimed: Some(subject), sensor: sensor.as_ref() };
+        let attempt = Attempt { by, claimed: Some(subject), found: None, sensor: sensor.as_ref() };
         let told = self.policy_for(by, Operation::Verify);
         let factors = self.inner.factors_of(subject);
         let grace = self.policy_with(&told, &factors.groups).grace_seconds;
         let asked = |fingers| {
-            let presented = Presented { fingers, pin: pin.is_some(), wrong_pin: false };
+            let presented = Presented { fingers, pin: pin.is_some(), wrong_pin: false, among: None };
             Asked { attempt, told, presented }
         };
         let request = request_id.clone();
@@ -123,14 +133,18 @@ impl Services {
                 let answer =
                     self.answered(asked, request_id, body, Vec::new(), |examined, mut circumstances| {
                         circumstances.presented.wrong_pin = wrong_pin(pin.as_ref(), factors.pin.as_ref());
-                        let over = grace == 0 || !self.within_grace(by, subject);
+                        let over =
+                            grace == 0 || !self.within_grace(by, subject) || !self.inner.is_enrolled(subject);
                         let evidence = examined.err().unwrap_or(Evidence::Grace { claimed: subject, over });
                         Judged {
                             verdict: judge(&circumstances, &evidence),
+                            found: None,
+                            ground: Ground::Enrolled,
                             event: event(false),
                             also: Vec::new(),
                         }
                     })?;
+                self.end_grace(by, subject, &answer);
                 return Ok(answer.decision);
             }
             Proof::Recovery(code) => {
@@ -146,22 +160,27 @@ impl Services {
         };
         let answer =
             self.answered(asked(samples.len()), request_id, body, samples, |examined, mut circumstances| {
-                let mut duress = false;
+                let (mut duress, mut ground) = (false, Ground::Enrolled);
                 let evidence = match examined {
                     Ok(probes) => {
                         let Compared { enrolled, impressions, score, fingers } =
                             self.compared(subject, probes);
                         duress = fingers.iter().any(|finger| factors.duress.contains(finger));
+                        ground = Ground::Fingers(fingers);
                         circumstances.presented.wrong_pin = wrong_pin(pin.as_ref(), factors.pin.as_ref());
                         Evidence::Verification { claimed: subject, enrolled, impressions, score }
                     }
                     Err(evidence) => evidence,
                 };
-                Judged { verdict: judge(&circumstances, &evidence), event: event(duress), also: Vec::new() }
+                Judged {
+                    verdict: judge(&circumstances, &evidence),
+                    found: None,
+                    ground,
+                    event: event(duress),
+                    also: Vec::new(),
+                }
             })?;
-        if answer.is_new {
-            self.note_grace(by, subject, grace, &answer.decision);
-        }
+        self.note_grace(by, subject, grace, &answer);
         Ok(answer.decision)
     }
 
@@ -200,8 +219,12 @@ impl Services {
         (code, pin): (&RecoveryCode, Option<&Pin>),
         event: E,
     ) -> Result<Decision, DecideError> {
+        let by = asked.attempt.by;
+        // Nobody waits for as long as people are put back.
+        self.inner.people_may_change()?;
         // Two who bring the same code come one after the other.
         let _people = self.inner.people();
+        self.inner.people_may_change()?;
         let factors = self.inner.factors_of(subject);
         let used = Factors { recovery: None, ..Factors::clone(&factors) };
         let also = match &factors.recovery {
@@ -212,8 +235,10 @@ impl Services {
             circumstances.presented.wrong_pin = wrong_pin(pin, factors.pin.as_ref());
             let right = factors.recovery.as_ref().is_some_and(|issued| issued.is(code, circumstances.now));
             let evidence = examined.err().unwrap_or(Evidence::Recovery { claimed: subject, right });
-            Judged { verdict: judge(&circumstances, &evidence), event, also }
+            let verdict = judge(&circumstances, &evidence);
+            Judged { verdict, found: None, ground: Ground::Code, event, also }
         })?;
+        self.end_grace(by, subject, &answer);
         if answer.is_new && answer.decision == (Decision::Accept { subject }) {
             self.inner.keep_factors(subject, used);
         }
@@ -230,69 +255,77 @@ impl Services {
         body: Sha256,
         samples: Vec<Sample>,
         judged: impl FnOnce(Result<&[Probe], Evidence>, Circumstances<'_>) -> Judged<E>,
-    ) -> Result<Answer, DecideError> {
+    ) -> Result<Answer<'_>, DecideError> {
         let Asked { attempt, told, presented } = asked;
         let samples: Vec<Decoded> = samples.into_iter().map(Sample::decode).collect::<Result<_, _>>()?;
         let body = samples.iter().fold(body, |body, sample| body.chain_update(sample.digest));
         let body: [u8; 32] = body.finalize().into();
         let name = (attempt.by.id.clone(), request_id);
         let _turn = self.inner.in_progress.begin(&name);
-        let now = self.inner.clock.now();
-        let known = self.inner.answers().known(&name, &body, now);
+        let known = self.inner.answers().known(&name, &body, self.inner.clock.running());
         match known {
-            Known::Answered(decision) => return Ok(Answer { decision, is_new: false }),
+            Known::Answered(decision) => {
+                return Ok(Answer { decision, found: None, is_new: false, _accepting: None });
+            }
             Known::Reused => return Err(DecideError::RequestIdReused),
             Known::New => {}
         }
+        let now = self.inner.clock.now();
         let of = |subject| self.policy_with(&told, &self.inner.factors_of(subject).groups);
-        // The numbers of a lockout are those of who is claimed: they are not told.
-        let rules = attempt.claimed.map_or(told.lockout, |subject| of(subject).lockout);
-        let bar = self.wait(&attempt, &rules).map(Bar::LockedOut).or_else(|| Bar::of(&told, now, &presented));
+        let numbers =
+            |who: Option<SubjectId>| Numbers { told: told.lockout, own: who.map(|who| of(who).lockout) };
+        let bar = self.wait(&attempt, &numbers(attempt.claimed)).map(Bar::LockedOut);
+        let bar = bar.or_else(|| Bar::of(&told, now, &presented));
+        let mut looked_at = self.inner.looking();
         let examined = match bar {
             Some(bar) => Err(Evidence::Barred(bar)),
-            None => self.inner.timed(Step::Extraction, || self.examined(samples))?,
+            None => self.inner.timed(Step::Extraction, || examined(samples, &mut looked_at))?,
         };
         let circumstances = Circumstances { told: &told, of: &of, now, presented };
         let (probes, examined) = match examined {
             Ok(probes) => (probes, None),
             Err(evidence) => (Vec::new(), Some(evidence)),
         };
-        let (judged, _accepting) = self.inner.timed(Step::Comparison, || {
-            let Judged { verdict, event, mut also } =
-                judged(examined.map_or(Ok(&probes), Err), circumstances);
-            let (verdict, accepting) = self.without_replay(verdict, &probes, &mut also)?;
-            Ok::<_, DecideError>((Judged { verdict, event, also }, accepting))
+        let (judged, accepting) = self.inner.timed(Step::Comparison, || {
+            let mut judged = judged(examined.map_or(Ok(&probes), Err), circumstances);
+            let accepting = self.uphold(&mut judged, &probes)?;
+            Ok::<_, DecideError>((judged, accepting))
         })?;
-        let Judged { verdict, event, also } = judged;
-        let who = match verdict.decision {
-            Decision::Accept { subject } => Some(subject),
-            _ => attempt.claimed,
-        };
+        let Judged { verdict, found, event, also, .. } = judged;
+        let who = attempt.claimed.or(found);
         let in_force = who.map_or_else(|| told.clone(), of);
         let basis = Basis::new(&in_force, attempt.sensor.map(|sensor| sensor.as_str().to_owned()));
         let event = |verdict: &Verdict| event(verdict).resting_on(basis);
-        let decision = self.settle(&attempt, &rules, (verdict, &also), event)?;
-        self.inner.answers().remember(name, body, decision.clone(), self.inner.clock.now());
-        Ok(Answer { decision, is_new: true })
-    }
-
-    /// What comes of samples: probes, or evidence without any.
-    fn examined(&self, samples: Vec<Decoded>) -> Result<Result<Vec<Probe>, Evidence>, DecideError> {
-        let mut probes = Vec::with_capacity(samples.len());
-        for sample in samples {
-            match sample.examine() {
-                Ok(Examined { extraction, digest }) if !self.inner.seen_before(&digest) => {
-                    probes.push(Probe::new(extraction.template, digest));
-                }
-                Ok(_) => return Ok(Err(Evidence::Replay(Replay::Same))),
-                Err(why) => match why.retry_hint() {
-                    Some(hint) => return Ok(Err(Evidence::Unusable { hint })),
-                    None => return Err(why.into()),
-                },
-            }
+        let decision = self.settle(&Attempt { found, ..attempt }, &numbers(who), (verdict, &also), event)?;
+        // Only now: whoever gets no answer may ask again with the same.
+        looked_at.remember();
+        if let (Some(accepting), Decision::Accept { .. }) = (&accepting, &decision) {
+            accepting.made();
         }
-        Ok(Ok(probes))
+        self.inner.answers().remember(name, body, decision.clone(), self.inner.clock.running());
+        Ok(Answer { decision, found, is_new: true, _accepting: accepting })
     }
+}
+
+/// What comes of samples: probes, or evidence without any.
+fn examined(
+    samples: Vec<Decoded>,
+    looked_at: &mut LookedAt<'_>,
+) -> Result<Result<Vec<Probe>, Evidence>, DecideError> {
+    let mut probes = Vec::with_capacity(samples.len());
+    for sample in samples {
+        match sample.examine() {
+            Ok(Examined { extraction, digest }) if looked_at.claim(&digest) => {
+                probes.push(Probe::new(extraction.template, digest));
+            }
+            Ok(_) => return Ok(Err(Evidence::Replay(Replay::Same))),
+            Err(why) => match why.retry_hint() {
+                Some(hint) => return Ok(Err(Evidence::Unusable { hint })),
+                None => return Err(why.into()),
+            },
+        }
+    }
+    Ok(Ok(probes))
 }
 
 /// Whether a PIN was presented, and is not the one that is kept. It takes as long when none is kept.

@@ -75,6 +75,7 @@ pub enum Event {
     },
     Identified {
         request: String,
+        /// Whose finger was found, also when the decision is no accept: a PIN was wrong, say.
         subject: Option<SubjectId>,
         decision: String,
         why: String,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{BackupError, Erasures, Header, Reader, file::Item};
 use crate::{
     gallery::{FingerKey, read_finger},
-    services::SubjectRecord,
+    services::{Factors, SubjectRecord},
     store::{Table, Value},
     subject::{FingerPosition, SubjectId},
 };
@@ -184,7 +184,20 @@ impl Contents {
             Table::Factors | Table::Probes => {
                 let key = value.key.as_slice().try_into().map_err(|_| unreadable(&value))?;
                 let id = SubjectId::from_bytes(key);
-                Ok((self.people.contains_key(&id) && !erased.person(id)).then_some(value))
+                let Some(listed) = self.people.get(&id).filter(|_| !erased.person(id)) else {
+                    return Ok(None);
+                };
+                let stays = |position: FingerPosition| self.stays(&(id, position), erased);
+                if value.table == Table::Probes {
+                    return Ok(listed.iter().any(|position| stays(*position)).then_some(value));
+                }
+                let bad = |_| unreadable(&value);
+                let mut factors: Factors = serde_json::from_slice(&value.value).map_err(bad)?;
+                factors.duress.retain(|position| stays(*position));
+                // It may have been used since, and an officer gives another one.
+                factors.recovery = None;
+                let changed = serde_json::to_vec(&factors).map_err(bad)?;
+                Ok(Some(Value { value: changed, ..value }))
             }
             _ => Ok(Some(value)),
         }

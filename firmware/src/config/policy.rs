@@ -62,8 +62,12 @@ impl PolicyValues {
         let sane = |one_in: f64| (1.0..=1e6).contains(&one_in).then(|| 1.0 / one_in);
         let verify = sane(self.verify_one_in).and_then(Fmr::new).ok_or(("verify-one-in", RATE))?;
         let identify = sane(self.identify_one_in).and_then(Fpir::new).ok_or(("identify-one-in", RATE))?;
-        if self.impressions == 0 || self.impressions > Policy::default().most_impressions {
-            return Err(("impressions", "an enrolment takes 1 to 10 impressions"));
+        // Each of them has to resemble another one of the same finger.
+        if !(2..=Policy::default().most_impressions).contains(&self.impressions) {
+            return Err((
+                "impressions",
+                "an enrolment takes 2 to 10 impressions, which have to resemble each other",
+            ));
         }
         if self.enrol_quality > 100 {
             return Err(("enrol-quality", "qualities go from 0 to 100"));
@@ -100,10 +104,16 @@ impl PolicyValues {
                 "one stranger in fewer than 1000 is let in",
             ),
             (
+                self.policy().is_ok_and(|policy| policy.verifies_beyond_calibration()),
+                "policy",
+                "verify-one-in",
+                "the matcher is calibrated to 1 in 100,000 for an enrolled impression: what passes beyond was never measured",
+            ),
+            (
                 self.impressions < 3,
                 "policy",
                 "impressions",
-                "three impressions miss four times less often than one",
+                "three impressions miss a finger less often than two",
             ),
             (
                 self.lockout.subject_failures == 0,

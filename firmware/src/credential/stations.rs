@@ -75,6 +75,11 @@ pub enum StationError {
     /// The store does not keep it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A restriction waits for a client of the new name, and the old one's comes with it.
+    #[error(
+        "there is a restriction for station {0}, and who is renamed has one too: take one of them away first"
+    )]
+    Restricted(String),
     /// Nobody could administer the box any more.
     #[error("this is the last administrator whose certificate has not ended: add another one first")]
     LastAdministrator,

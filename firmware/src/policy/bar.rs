@@ -13,6 +13,8 @@ pub enum Bar {
     LockedOut(Wait),
     /// Nobody is accepted at this hour.
     OutsideHours,
+    /// So many are enrolled that one finger does not tell them apart.
+    GalleryTooLarge,
     /// Impressions of so many different fingers are needed.
     FingersRequired(u8),
     /// A PIN is needed too.
@@ -28,6 +30,8 @@ pub struct Presented {
     pub pin: bool,
     /// And is known to be wrong.
     pub wrong_pin: bool,
+    /// Enrolled impressions that the finger is to be searched among, in an identification.
+    pub among: Option<usize>,
 }
 
 impl Presented {
@@ -55,6 +59,8 @@ impl Bar {
         let open = policy.hours.iter().all(|any| any.iter().any(|hours| hours.contain(now)));
         if !open {
             Some(Self::OutsideHours)
+        } else if presented.among.is_some_and(|all| policy.identification_fmr(all).is_none()) {
+            Some(Self::GalleryTooLarge)
         } else if presented.fingers < usize::from(policy.fingers) {
             Some(Self::FingersRequired(policy.fingers))
         } else if policy.pin && !presented.pin {
@@ -70,6 +76,7 @@ impl Bar {
         match self {
             Self::LockedOut(wait) => RefuseReason::LockedOut { retry_after_s: wait.seconds() },
             Self::OutsideHours => RefuseReason::OutsideHours,
+            Self::GalleryTooLarge => RefuseReason::GalleryTooLarge,
             Self::FingersRequired(fingers) => RefuseReason::FingersRequired { fingers: *fingers },
             Self::PinRequired => RefuseReason::PinRequired,
         }
@@ -81,6 +88,7 @@ impl Bar {
         match self {
             Self::LockedOut(wait) => wait.why(),
             Self::OutsideHours => "outside the hours",
+            Self::GalleryTooLarge => "gallery too large for one finger",
             Self::FingersRequired(_) => "more fingers are needed",
             Self::PinRequired => "a PIN is needed",
         }
@@ -97,7 +105,19 @@ pub fn judge(circumstances: &Circumstances<'_>, evidence: &Evidence) -> Verdict 
     };
     match verdict.decision {
         // Somebody's own policy may ask for more.
-        Decision::Accept { subject } => judged(&of(subject), circumstances, evidence),
+        Decision::Accept { subject } => {
+            let own = judged(&of(subject), circumstances, evidence);
+            if own.decision != (Decision::Refuse { reason: RefuseReason::GalleryTooLarge }) {
+                return own;
+            }
+            // No score is high enough for the group then. As one that is too low: it tells nobody who is in the group.
+            let reason = RefuseReason::NotMatched;
+            Verdict {
+                decision: Decision::Refuse { reason },
+                why: "gallery too large for the group",
+                ..verdict
+            }
+        }
         _ => verdict,
     }
 }
@@ -140,7 +160,7 @@ mod tests {
         Policy::default().restricted(&Restriction { hours, ..Restriction::default() })
     }
 
-    const ONE: Presented = Presented { fingers: 1, pin: false, wrong_pin: false };
+    const ONE: Presented = Presented { fingers: 1, pin: false, wrong_pin: false, among: None };
 
     fn judged_as(policy: Policy, moment: &str, presented: Presented, evidence: &Evidence) -> Decision {
         let of = |_| policy.clone();
@@ -163,7 +183,7 @@ mod tests {
         assert_eq!(decided(two, both, 1e5), Decision::Accept { subject: ada });
 
         let known = Policy::default().restricted(&pin);
-        let typed = |wrong_pin| Presented { fingers: 1, pin: true, wrong_pin };
+        let typed = |wrong_pin| Presented { pin: true, wrong_pin, ..ONE };
         assert_eq!(decided(known.clone(), ONE, 1e5), refused(RefuseReason::PinRequired));
         assert_eq!(decided(known.clone(), ONE, 10.0), refused(RefuseReason::NotMatched));
         assert_eq!(decided(known.clone(), typed(true), 1e5), refused(RefuseReason::NotMatched));
@@ -206,5 +226,25 @@ mod tests {
         assert_eq!(judged(Policy::default(), SUNDAY), Decision::Accept { subject: ada });
         assert!(matches!(judged(strict, SUNDAY), Decision::Refuse { .. }));
         assert_eq!(judged(office(), SUNDAY), Decision::Refuse { reason: RefuseReason::OutsideHours });
+    }
+
+    #[test]
+    fn too_large_a_gallery_bars_an_identification_and_one_too_large_for_a_group_tells_nobody_who_is_in_it() {
+        let all = Policy::default().largest_gallery() / 10;
+        let rare = Restriction { identify_one_in: Some(1e5), ..Restriction::default() };
+        let group = Policy::default().restricted(&rare);
+        let among = |all| Presented { among: Some(all), ..ONE };
+        assert_eq!(Bar::of(&Policy::default(), at(MONDAY), &among(all)), None);
+        assert_eq!(Bar::of(&group, at(MONDAY), &among(all)), Some(Bar::GalleryTooLarge));
+        assert_eq!(Bar::of(&group, at(MONDAY), &ONE), None, "who is claimed is not searched for");
+
+        let candidates = vec![(SubjectId::random(), Fmr::new(1e-9).unwrap().score())];
+        let evidence = Evidence::Identification { impressions: all, candidates };
+        let of = |_| group.clone();
+        let told = Policy::default();
+        let circumstances = Circumstances { told: &told, of: &of, now: at(MONDAY), presented: among(all) };
+        let verdict = judge(&circumstances, &evidence);
+        assert_eq!(verdict.decision, Decision::Refuse { reason: RefuseReason::NotMatched });
+        assert!(verdict.is_failure() && verdict.score.is_some(), "{verdict:?}");
     }
 }

@@ -127,6 +127,16 @@ impl Tally {
         (self.left_ms > 0).then(|| Duration::from_millis(self.left_ms))
     }
 
+    /// The stricter of two of the same one.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        Self {
+            failures: self.failures.max(other.failures),
+            left_ms: self.left_ms.max(other.left_ms),
+            aged_ms: self.aged_ms.min(other.aged_ms),
+        }
+    }
+
     /// Nothing is counted, and nothing waited for.
     #[must_use]
     pub fn is_clear(&self) -> bool {

@@ -112,6 +112,12 @@ impl Policy {
         Fmr::new(self.verify.get() / impressions.max(1) as f64).unwrap_or(self.verify)
     }
 
+    /// Whether that is so for a finger with as many impressions as an enrolment needs.
+    #[must_use]
+    pub fn verifies_beyond_calibration(&self) -> bool {
+        self.verification_fmr(self.impressions) < CALIBRATED_FMR_FLOOR
+    }
+
     /// The FMR that an identification among `impressions` enrolled ones needs, or `None` when the
     /// matcher is not calibrated that far.
     #[must_use]
@@ -156,6 +162,17 @@ mod tests {
             assert!(policy.identification_fmr(policy.largest_gallery()).is_some());
             assert_eq!(policy.identification_fmr(policy.largest_gallery() + 1), None);
         }
+    }
+
+    #[test]
+    fn a_rate_that_the_matcher_is_not_calibrated_for_is_known_to_be_one() {
+        let policy = |one_in: f64| Policy { verify: share(1.0 / one_in), ..Policy::default() };
+        assert!(!policy(10_000.0).verifies_beyond_calibration());
+        assert!(!policy(33_000.0).verifies_beyond_calibration());
+        assert!(
+            policy(100_000.0).verifies_beyond_calibration(),
+            "of three impressions each needs a third of it"
+        );
     }
 
     /// Two digits of a large number, rounded down, in groups of three.

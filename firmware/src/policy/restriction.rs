@@ -213,6 +213,23 @@ impl Restriction {
     }
 }
 
+impl Restriction {
+    /// Whether all of it can be used for somebody.
+    ///
+    /// # Errors
+    /// [`NotARestriction`]: the first value that cannot.
+    pub fn check_for(&self, whom: &Whom) -> Result<(), NotARestriction> {
+        self.check()?;
+        match (whom, self.station_failures) {
+            (Whom::Group(_), Some(_)) => Err(NotARestriction {
+                field: "station_failures",
+                why: "for a station or an operation: a group's would lock a station for everybody else",
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The fewer failures that are let pass; none are counted where either says 0.
 fn fewer(one: u32, other: Option<u32>) -> u32 {
     match (one, other.unwrap_or_default()) {
@@ -288,6 +305,15 @@ mod tests {
         }
         assert!(serde_json::from_str::<Restriction>(r#"{"hours": ["always"]}"#).is_err());
         assert!(serde_json::from_str::<Restriction>(r#"{"colour": 1}"#).is_err());
+    }
+
+    #[test]
+    fn a_group_has_no_say_in_how_often_a_station_may_fail() {
+        let fewer = Restriction { station_failures: Some(5), ..Restriction::default() };
+        let whom = |kind, name| Whom::of(kind, name).unwrap();
+        assert_eq!(fewer.check_for(&whom("group", "night")).unwrap_err().field, "station_failures");
+        assert_eq!(fewer.check_for(&whom("station", "door")), Ok(()));
+        assert!(Restriction::default().check_for(&whom("station", "door")).is_err());
     }
 
     fn restriction() -> impl Strategy<Value = Restriction> {

@@ -255,6 +255,9 @@ impl From<StationError> for Problem {
             StationError::Clients(ClientsError::Unknown(_)) => {
                 is(StatusCode::NOT_FOUND, "unknown-client", "There is no such client")
             }
+            StationError::Restricted(_) => {
+                is(StatusCode::CONFLICT, "name-restricted", "There is a restriction for that name")
+            }
             StationError::LastAdministrator => {
                 is(StatusCode::CONFLICT, "last-administrator", "The last administrator stays")
             }
@@ -326,7 +329,9 @@ impl From<TokenError> for Problem {
         let is = |status, slug, title| Self::new(status, slug, title, detail.clone());
         match why {
             TokenError::Unknown => is(StatusCode::NOT_FOUND, "unknown-token", "There is no such token"),
-            TokenError::NameTaken(_) => is(StatusCode::CONFLICT, "name-taken", "The name is taken"),
+            TokenError::NameTaken(_) | TokenError::ClientNamed(_) => {
+                is(StatusCode::CONFLICT, "name-taken", "The name is taken")
+            }
             TokenError::TooMany => is(StatusCode::CONFLICT, "too-many-tokens", "There are too many tokens"),
             TokenError::Lifetime => {
                 is(StatusCode::UNPROCESSABLE_ENTITY, "bad-expiry", "It would not last so long")

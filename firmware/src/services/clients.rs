@@ -2,7 +2,7 @@
 //! locked box reads, and follows them.
 //!
 //! Invariant: whoever is added or removed over the API is so in the store before he is in the registry; a certificate
-//! that was revoked is nobody's for good, whatever the registry says.
+//! that was revoked is nobody's for good, whatever the registry says; what lies under a client's name goes with it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -135,7 +135,7 @@ impl Services {
             name: client.name.clone(),
             to: to.to_owned(),
         };
-        inner.commit(by, &[change], &event)?;
+        inner.commit_renamed(by, vec![change], &event, (&client.name, Some(to)))?;
         known.clients.insert(digest, renamed);
         Ok(())
     }
@@ -263,7 +263,13 @@ impl Inner {
             role: client.role,
             name: client.name.clone(),
         };
-        Self::commit(self, by, &changes, &event)?;
+        let mut others = known.clients.iter().filter(|(other, _)| **other != digest);
+        // A certificate that was renewed, or that is yet to be used, is not the client.
+        if others.any(|(_, other)| other.name == client.name) {
+            Self::commit(self, by, &changes, &event)?;
+        } else {
+            self.commit_renamed(by, changes.to_vec(), &event, (&client.name, None))?;
+        }
         known.clients.remove(&digest);
         known.revoked.insert(digest);
         Ok(())

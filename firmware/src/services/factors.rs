@@ -147,6 +147,11 @@ impl Inner {
         self.factors.put(id, None);
     }
 
+    /// Forgets what is kept of everybody: nobody is there.
+    pub(super) fn forget_factors_of_all(&self) {
+        self.factors.clear();
+    }
+
     /// Reads everybody's anew, after others came into the store.
     pub(super) fn read_factors(&self) -> Result<(), StoreError> {
         self.factors.clear();

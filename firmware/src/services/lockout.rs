@@ -4,12 +4,10 @@
 //! tallies are submitted in the order in which they were counted. So neither a cut of the power nor many attempts at
 //! the same moment win a guess. Waiting runs on a clock that nobody can set; while somebody waits, what was waited is
 //! kept every half a minute.
-//!
-//! Subjects who are not enrolled are counted as everybody is, or a lockout would tell who is. Their number is bounded:
-//! of more, the one with the fewest failures is forgotten.
+
+mod tallies;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{Arc, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -18,20 +16,21 @@ use std::{
 use authenteon_hal::discovery::ReaderId;
 use tracing::warn;
 
+use self::tallies::Entry;
+pub(super) use self::tallies::Lockouts;
+pub(crate) use self::tallies::Numbers;
 use super::{Inner, Services, SubjectError};
 use crate::{
     audit::Event,
     observe::Step,
-    policy::{Bar, Decision, Lockout, Scope, Tally, Verdict, Wait},
+    policy::{Bar, Decision, Scope, Verdict, Wait},
     request::Caller,
-    store::{Change, StoreError, Table, Value},
+    store::{Change, StoreError, Table},
     subject::{FingerPosition, SubjectId},
 };
 
 /// What the keys of tallies begin with.
 const PREFIX: &str = "lockout/";
-/// Subjects who are not enrolled and are counted.
-const STRAYS: usize = 4096;
 /// How often what was waited is kept.
 const KEEP: Duration = Duration::from_secs(30);
 
@@ -61,7 +60,7 @@ impl About {
         }
     }
 
-    fn key(&self) -> Vec<u8> {
+    pub(super) fn key(&self) -> Vec<u8> {
         format!("{PREFIX}{}/{}", self.scope().name(), self.id()).into_bytes()
     }
 
@@ -82,6 +81,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) by: &'a Caller,
     /// Who is claimed, if somebody is.
     pub(crate) claimed: Option<SubjectId>,
+    /// Whose finger was found, if nobody is: what else he was to know or bring is guessed against his tally.
+    pub(crate) found: Option<SubjectId>,
     /// At which reader of the box, if at one.
     pub(crate) sensor: Option<&'a ReaderId>,
 }
@@ -89,31 +90,10 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Whose failure it would be.
     fn about(&self) -> Vec<About> {
-        let subject = self.claimed.map(About::Subject);
+        let subject = self.claimed.or(self.found).map(About::Subject);
         let sensor = self.sensor.map(|id| About::Sensor(id.as_str().to_owned()));
         subject.into_iter().chain([About::Station(self.by.name.clone())]).chain(sensor).collect()
     }
-}
-
-/// A tally, with when it was right.
-struct Entry {
-    tally: Tally,
-    as_of: Duration,
-    /// The wait that the store says.
-    kept: Option<Duration>,
-    /// Of somebody who is not enrolled: the place among them.
-    stray: Option<(u32, u64)>,
-}
-
-/// Who has failed.
-#[derive(Default)]
-pub(super) struct Lockouts {
-    entries: BTreeMap<About, Entry>,
-    /// Subjects who are not enrolled: those with the fewest failures first, and of them the ones longest ago.
-    strays: BTreeSet<(u32, u64, SubjectId)>,
-    turn: u64,
-    /// Whether a thread keeps what was waited.
-    keeping: bool,
 }
 
 /// Somebody with failures, as administrators see it.
@@ -129,142 +109,11 @@ pub struct Failed {
     pub wait: Option<Wait>,
 }
 
-impl Lockouts {
-    /// Takes in a value of the store; what it is not about is another's.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`]: a lockout must not be lost unseen.
-    pub(super) fn read(&mut self, value: &Value, now: Duration) -> Result<(), StoreError> {
-        if value.table != Table::Counters || !value.key.starts_with(PREFIX.as_bytes()) {
-            return Ok(());
-        }
-        let place = || String::from_utf8_lossy(&value.key).into_owned();
-        let damaged = || StoreError::Damaged { place: format!("counters/{}", place()) };
-        let about = About::of_key(&value.key).ok_or_else(damaged)?;
-        let tally: Tally = serde_json::from_slice(&value.value).map_err(|_| damaged())?;
-        self.entries.insert(about, Entry { tally, as_of: now, kept: tally.wait(), stray: None });
-        Ok(())
-    }
-
-    /// Says which of the subjects that were read are enrolled.
-    pub(super) fn settle_strays(&mut self, enrolled: impl Fn(SubjectId) -> bool) {
-        let strays: Vec<SubjectId> = self.entries.keys().filter_map(subject).collect();
-        for id in strays.into_iter().filter(|id| !enrolled(*id)) {
-            self.place(id, true);
-        }
-    }
-
-    fn at(&mut self, about: &About, now: Duration, rules: &Lockout) -> &mut Entry {
-        let new = || Entry { tally: Tally::default(), as_of: now, kept: None, stray: None };
-        let entry = self.entries.entry(about.clone()).or_insert_with(new);
-        entry.tally.pass(now.saturating_sub(entry.as_of), rules, about.scope());
-        entry.as_of = now;
-        entry
-    }
-
-    /// The longest wait of some.
-    fn wait(&mut self, about: &[About], now: Duration, rules: &Lockout) -> Option<Wait> {
-        let waits = about.iter().filter_map(|about| {
-            self.entries.contains_key(about).then_some(())?;
-            let left = self.at(about, now, rules).tally.wait()?;
-            Some(Wait { of: about.scope(), left })
-        });
-        waits.max_by_key(|wait| wait.left)
-    }
-
-    /// Counts a verdict for some, and says whose tallies are others now.
-    fn count(
-        &mut self,
-        (about, verdict): (&[About], &Verdict),
-        (now, rules): (Duration, &Lockout),
-        enrolled: impl Fn(SubjectId) -> bool,
-    ) -> Vec<About> {
-        let mut touched = Vec::new();
-        for about in about {
-            if verdict.is_success() && self.entries.contains_key(about) {
-                let entry = self.at(about, now, rules);
-                let before = entry.tally;
-                entry.tally.succeed(about.scope());
-                if entry.tally != before {
-                    touched.push(about.clone());
-                }
-            } else if verdict.is_failure() {
-                self.at(about, now, rules).tally.fail(rules, about.scope());
-                touched.push(about.clone());
-                if let About::Subject(id) = about {
-                    self.place(*id, !enrolled(*id));
-                }
-            }
-        }
-        while self.strays.len() > STRAYS {
-            let Some((_, _, id)) = self.strays.pop_first() else { break };
-            self.entries.remove(&About::Subject(id));
-            touched.push(About::Subject(id));
-        }
-        touched
-    }
-
-    /// Puts a subject's tally among those of who is not enrolled, or takes it out from there.
-    fn place(&mut self, id: SubjectId, stray: bool) {
-        let Some(entry) = self.entries.get_mut(&About::Subject(id)) else { return };
-        if let Some((failures, turn)) = entry.stray.take() {
-            self.strays.remove(&(failures, turn, id));
-        }
-        if stray {
-            self.turn += 1;
-            let place = (entry.tally.failures(), self.turn);
-            entry.stray = Some(place);
-            self.strays.insert((place.0, place.1, id));
-        }
-    }
-
-    /// What the store is to say of some.
-    fn changes(&mut self, about: &[About]) -> Result<Vec<Change>, StoreError> {
-        let mut changes = Vec::with_capacity(about.len());
-        for about in about {
-            let (table, key) = (Table::Counters, about.key());
-            match self.entries.get_mut(about) {
-                Some(entry) if !entry.tally.is_clear() => {
-                    entry.kept = entry.tally.wait();
-                    let value =
-                        serde_json::to_vec(&entry.tally).map_err(|why| StoreError::Io(why.to_string()))?;
-                    changes.push(Change::Put { table, key, value });
-                }
-                _ => {
-                    self.remove(about);
-                    changes.push(Change::Delete { table, key });
-                }
-            }
-        }
-        Ok(changes)
-    }
-
-    fn remove(&mut self, about: &About) -> Option<Entry> {
-        let entry = self.entries.remove(about)?;
-        if let (About::Subject(id), Some((failures, turn))) = (about, entry.stray) {
-            self.strays.remove(&(failures, turn, *id));
-        }
-        Some(entry)
-    }
-
-    /// Those of whom the store says that they wait.
-    fn waiting(&self) -> Vec<About> {
-        self.entries.iter().filter(|(_, e)| e.kept.is_some()).map(|(about, _)| about.clone()).collect()
-    }
-}
-
-fn subject(about: &About) -> Option<SubjectId> {
-    match about {
-        About::Subject(id) => Some(*id),
-        About::Station(_) | About::Sensor(_) => None,
-    }
-}
-
 impl Services {
     /// What an attempt has to wait for before anything is looked at.
-    pub(crate) fn wait(&self, attempt: &Attempt<'_>, rules: &Lockout) -> Option<Wait> {
+    pub(crate) fn wait(&self, attempt: &Attempt<'_>, numbers: &Numbers) -> Option<Wait> {
         let inner = &self.inner;
-        inner.lockouts().wait(&attempt.about(), inner.clock.running(), rules)
+        inner.lockouts().wait(&attempt.about(), inner.clock.running(), numbers)
     }
 
     /// Makes a verdict the decision: a lockout refuses whatever the verdict is, a failure is counted, and both are
@@ -275,28 +124,23 @@ impl Services {
     pub(crate) fn settle(
         &self,
         attempt: &Attempt<'_>,
-        rules: &Lockout,
+        numbers: &Numbers,
         (verdict, also): (Verdict, &[Change]),
         event: impl FnOnce(&Verdict) -> Event,
     ) -> Result<Decision, StoreError> {
         let inner = &self.inner;
-        let mut about = attempt.about();
-        if let Decision::Accept { subject } = verdict.decision
-            && attempt.claimed.is_none()
-        {
-            about.push(About::Subject(subject));
-        }
+        let about = attempt.about();
         let mut lockouts = inner.lockouts();
         let now = inner.clock.running();
         // Again: others may have failed while this one was compared.
-        let verdict = match lockouts.wait(&about, now, rules) {
+        let verdict = match lockouts.wait(&about, now, numbers) {
             Some(wait) => verdict.barred(&Bar::LockedOut(wait)),
             None => verdict,
         };
         let gallery = inner.gallery();
         let enrolled =
             |id| FingerPosition::ALL.iter().any(|position| gallery.get(&(id, *position)).is_some());
-        let touched = lockouts.count((&about, &verdict), (now, rules), enrolled);
+        let touched = lockouts.count((&about, &verdict), (now, numbers), enrolled);
         let event = event(&verdict);
         loop {
             let mut changes = inner.kept(&mut lockouts, &touched)?;
@@ -311,7 +155,9 @@ impl Services {
                 done => break done?,
             }
         }
-        keep_waits(inner);
+        if !touched.is_empty() {
+            keep_waits(inner);
+        }
         Ok(verdict.decision)
     }
 
@@ -376,28 +222,105 @@ impl Inner {
         if self.store.is_earlier() { Ok(Vec::new()) } else { lockouts.changes(about) }
     }
 
-    /// What goes with a subject who is deleted.
-    pub(super) fn lockout_of(&self, id: SubjectId) -> Change {
-        Change::Delete { table: Table::Counters, key: About::Subject(id).key() }
+    /// Commits the deletion of a subject, with what was counted: an attempt at the same moment is counted before it, and
+    /// goes with it, or after it as one for nobody.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the subject is there, with what was counted.
+    pub(super) fn commit_deleted(
+        &self,
+        by: &Caller,
+        id: SubjectId,
+        changes: &[Change],
+    ) -> Result<(), StoreError> {
+        let event = Event::SubjectDeleted { subject: id };
+        self.commit_tally_moved(by, changes, &event, (About::Subject(id), None))
     }
 
-    /// Forgets a subject who was deleted.
-    pub(super) fn forget_lockout(&self, id: SubjectId) {
-        self.lockouts().remove(&About::Subject(id));
+    /// Commits changes with which somebody's tally becomes another's, or nobody's.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the tally is what it was.
+    pub(super) fn commit_tally_moved(
+        &self,
+        by: &Caller,
+        changes: &[Change],
+        event: &Event,
+        (from, to): (About, Option<About>),
+    ) -> Result<(), StoreError> {
+        let mut moved: Option<Entry> = None;
+        loop {
+            let mut lockouts = self.lockouts();
+            moved = lockouts.remove(&from).or(moved);
+            if let (Some(to), Some(moved)) = (&to, &moved) {
+                let now = self.clock.running();
+                let waited = now.saturating_sub(moved.as_of);
+                let rules = &self.policy.lockout;
+                let mut tally = moved.tally;
+                tally.pass(waited, rules, to.scope());
+                let entry = lockouts.at(to, now, rules);
+                entry.tally = entry.tally.joined(tally);
+            }
+            let both: Vec<About> = [from.clone()].into_iter().chain(to.clone()).collect();
+            let tallies = self.kept(&mut lockouts, &both)?;
+            let changes: Vec<Change> = changes.iter().cloned().chain(tallies).collect();
+            let submitted = self.submit(by, &changes, event);
+            drop(lockouts);
+            match submitted.and_then(|ticket| self.timed(Step::Commit, || self.store.wait(&ticket))) {
+                Err(StoreError::Superseded) => {}
+                Ok(()) => return Ok(()),
+                Err(why) => {
+                    if let Some(entry) = moved {
+                        self.lockouts().entries.entry(from).or_insert(entry);
+                    }
+                    return Err(why);
+                }
+            }
+        }
     }
 
-    /// Reads the tallies anew, after others came into the store.
-    pub(super) fn read_lockouts(&self) -> Result<(), StoreError> {
+    /// Counts a subject from now on as one who does not exist, if there was an attempt since.
+    pub(super) fn count_as_stray(&self, id: SubjectId) {
+        self.lockouts().place(id, true);
+    }
+
+    /// Takes up the tallies of the store, after others came into it, beside those that were counted here: of two of the
+    /// same one the stricter counts, in the store too. No attempt is counted meanwhile.
+    pub(super) fn read_lockouts(&self, enrolled: impl Fn(SubjectId) -> bool) -> Result<(), StoreError> {
+        let mut lockouts = self.lockouts();
         let (mut fresh, now) = (Lockouts::default(), self.clock.running());
         self.store.read_all(&[Table::Counters], &mut |values| {
             values.iter().try_for_each(|value| fresh.read(value, now))
         })?;
-        let gallery = self.gallery();
-        fresh.settle_strays(|id| FingerPosition::ALL.iter().any(|p| gallery.get(&(id, *p)).is_some()));
-        let mut lockouts = self.lockouts();
+        let mut stricter = Vec::new();
+        for about in lockouts.entries.keys().cloned().collect::<Vec<_>>() {
+            let own = lockouts.at(&about, now, &self.policy.lockout).tally;
+            let entry = fresh.at(&about, now, &self.policy.lockout);
+            let joined = entry.tally.joined(own);
+            if joined != entry.tally {
+                entry.tally = joined;
+                stricter.push(about);
+            }
+        }
+        fresh.settle_strays(enrolled);
         fresh.keeping = lockouts.keeping;
-        *lockouts = fresh;
-        Ok(())
+        let changes = self.kept(&mut fresh, &stricter)?;
+        let before = std::mem::replace(&mut *lockouts, fresh);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        // In their order: what is counted after this comes after it in the store.
+        let kept = loop {
+            let submitted = self.store.submit(changes.clone(), self.store.epoch());
+            match submitted.and_then(|ticket| self.store.wait(&ticket)) {
+                Err(StoreError::Superseded) => {}
+                done => break done,
+            }
+        };
+        if kept.is_err() {
+            *lockouts = before;
+        }
+        kept
     }
 
     /// Keeps what was waited; false when nobody waits any more.
@@ -426,7 +349,7 @@ impl Inner {
 /// Starts keeping what is waited, when somebody waits and nobody does yet.
 pub(super) fn keep_waits(inner: &Arc<Inner>) {
     let mut lockouts = inner.lockouts();
-    if lockouts.keeping || lockouts.waiting().is_empty() {
+    if lockouts.keeping || !lockouts.is_anybody_waiting() {
         return;
     }
     lockouts.keeping = true;

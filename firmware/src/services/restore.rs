@@ -5,7 +5,8 @@
 //! removed, and nobody matches; a fact of the store says that it is going on, so that a box which lost power in the
 //! middle clears what it has of it at its next start.
 //!
-//! Invariant: a box has all of a backup or nothing of it; nobody on the list of erasures comes back.
+//! Invariant: a box has all of a backup or nothing of it; nobody on the list of erasures comes back; and nobody matches
+//! before what restricts and locks him is in force.
 
 use std::{
     io::{Read, Seek},
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 use uuid::Uuid;
 
-use super::{Inner, Services, policy, this_box};
+use super::{Inner, Services, lockout, policy, this_box};
 use crate::{
     audit::Event,
     backup::{BackupError, Contents, Erasures, Item, Reader, archived, look},
@@ -26,6 +27,7 @@ use crate::{
     gallery,
     request::Caller,
     store::{Change, StoreError, Table, Tell, Value},
+    subject::FingerPosition,
 };
 
 /// Under this key of [`Table::About`] lies what is being restored.
@@ -146,6 +148,7 @@ impl Services {
             tell(all + done, all * 2);
         });
         if let Err(why) = done {
+            inner.forget_factors_of_all();
             // What is there of it goes, behind: the store may have to get its index first.
             rebuilding.stays();
             Inner::clear_behind(inner, contents.header.store)?;
@@ -222,15 +225,19 @@ impl Services {
         }
         batch.give()?;
         let filled = gallery::fill(None, |page| inner.store.each(Table::Fingers, page))?;
+        // All that a decision rests on is there before anybody can match, and all that may fail before it is the end.
+        let restrictions = inner.restrictions_with(&policy)?;
+        inner.read_factors()?;
+        let enrolled = |id| FingerPosition::ALL.iter().any(|p| filled.get(&(id, *p)).is_some());
+        inner.read_lockouts(enrolled)?;
         let (people, fingers) = contents.counts(erased);
         let mut last = policy;
         last.push(Change::Delete { table: Table::About, key: RESTORING.to_vec() });
         let event = Event::BackupRestored { store, taken, people, fingers, erasures: erased.len() as u64 };
         Inner::commit(inner, by, &last, &event)?;
+        inner.use_restrictions(restrictions);
         inner.gallery.change(|gallery| *gallery = filled);
-        inner.read_lockouts()?;
-        inner.read_factors()?;
-        inner.read_restrictions()?;
+        lockout::keep_waits(inner);
         gallery::warm_up(&inner.gallery);
         Ok(())
     }

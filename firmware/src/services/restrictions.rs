@@ -30,7 +30,7 @@ type All = BTreeMap<Whom, Restriction>;
 pub(super) struct Restrictions {
     all: ArcSwap<All>,
     /// Held by who changes them.
-    changing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
 }
 
 /// Why a restriction was not kept or taken away.
@@ -50,8 +50,25 @@ pub enum RestrictionError {
     Store(#[from] StoreError),
 }
 
-fn key(whom: &Whom) -> Vec<u8> {
+pub(super) fn key(whom: &Whom) -> Vec<u8> {
     format!("{PREFIX}{whom}").into_bytes()
+}
+
+/// The change that keeps a restriction.
+pub(super) fn put(whom: &Whom, restriction: &Restriction) -> Result<Change, StoreError> {
+    let value = serde_json::to_vec(restriction).map_err(|why| StoreError::Io(why.to_string()))?;
+    Ok(Change::Put { table: Table::Policy, key: key(whom), value })
+}
+
+/// A restriction, if it is one that lies under a key.
+fn parsed(key: &[u8], value: &[u8]) -> Result<Option<(Whom, Restriction)>, StoreError> {
+    let Some(name) = std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix(PREFIX)) else {
+        return Ok(None);
+    };
+    let damaged = || StoreError::Damaged { place: format!("policy/{PREFIX}{name}") };
+    let (kind, of) = name.split_once('/').ok_or_else(damaged)?;
+    let whom = Whom::of(kind, of).map_err(|_| damaged())?;
+    Ok(Some((whom, serde_json::from_slice(value).map_err(|_| damaged())?)))
 }
 
 impl Restrictions {
@@ -60,18 +77,20 @@ impl Restrictions {
     /// # Errors
     /// [`StoreError::Damaged`]: a restriction must not be lost unseen.
     pub(super) fn read(&self, value: &Value) -> Result<bool, StoreError> {
-        let Some(name) = std::str::from_utf8(&value.key).ok().and_then(|key| key.strip_prefix(PREFIX)) else {
-            return Ok(false);
-        };
-        let damaged = || StoreError::Damaged { place: format!("policy/{PREFIX}{name}") };
-        let (kind, of) = name.split_once('/').ok_or_else(damaged)?;
-        let whom = Whom::of(kind, of).map_err(|_| damaged())?;
-        let restriction: Restriction = serde_json::from_slice(&value.value).map_err(|_| damaged())?;
+        let Some((whom, restriction)) = parsed(&value.key, &value.value)? else { return Ok(false) };
         self.put(whom, Some(restriction));
         Ok(true)
     }
 
-    fn put(&self, whom: Whom, restriction: Option<Restriction>) {
+    pub(super) fn of(&self, whom: &Whom) -> Option<Restriction> {
+        self.all.load().get(whom).cloned()
+    }
+
+    pub(super) fn has(&self, whom: &Whom) -> bool {
+        self.all.load().contains_key(whom)
+    }
+
+    pub(super) fn put(&self, whom: Whom, restriction: Option<Restriction>) {
         let mut all = All::clone(&self.all.load());
         match restriction {
             Some(restriction) => all.insert(whom, restriction),
@@ -98,15 +117,14 @@ impl Services {
         whom: Whom,
         restriction: Restriction,
     ) -> Result<(), RestrictionError> {
-        restriction.check()?;
+        restriction.check_for(&whom)?;
         let inner = &self.inner;
         let _changing = inner.restrictions.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let all = inner.restrictions.all.load();
         if all.len() >= MOST && !all.contains_key(&whom) {
             return Err(RestrictionError::TooMany);
         }
-        let value = serde_json::to_vec(&restriction).map_err(|why| StoreError::Io(why.to_string()))?;
-        let change = Change::Put { table: Table::Policy, key: key(&whom), value };
+        let change = put(&whom, &restriction)?;
         let event = Event::Restricted { whom: whom.to_string(), restriction: restriction.clone() };
         Inner::commit(inner, by, &[change], &event)?;
         inner.restrictions.put(whom, Some(restriction));
@@ -145,11 +163,22 @@ impl Services {
 }
 
 impl Inner {
-    /// Reads them anew, after others came into the store.
-    pub(super) fn read_restrictions(&self) -> Result<(), StoreError> {
-        self.restrictions.all.store(Arc::default());
-        self.store.read_all(&[Table::Policy], &mut |values| {
-            values.iter().try_for_each(|value| self.restrictions.read(value).map(drop))
-        })
+    /// Those of the box, and those that changes of the store bring.
+    pub(super) fn restrictions_with(
+        &self,
+        changes: &[Change],
+    ) -> Result<BTreeMap<Whom, Restriction>, StoreError> {
+        let mut all = All::clone(&self.restrictions.all.load());
+        for change in changes {
+            if let Change::Put { key, value, .. } = change {
+                all.extend(parsed(key, value)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// From now on these are in force.
+    pub(super) fn use_restrictions(&self, all: BTreeMap<Whom, Restriction>) {
+        self.restrictions.all.store(Arc::new(all));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     request::{ClientId, Nonce, RequestId, Role},
     sample::Sample,
     store::{DiskStore, MemoryStore},
-    subject::{FingerSummary, SubjectName},
+    subject::{FingerSummary, NewSubject, SubjectName},
     verify::VerifyRequest,
 };
 
@@ -287,4 +287,6 @@ fn identification_among_too_many_is_refused_and_says_so() {
     enrol(&services, ada, 125).unwrap();
     let too_large = Decision::Refuse { reason: RefuseReason::GalleryTooLarge };
     assert_eq!(identify(&services, print(125, 4)).unwrap(), too_large);
+    // Nothing was looked at: the same finger is good for a verification.
+    assert_eq!(verify(&services, ada, print(125, 4)).unwrap(), ACCEPTED(ada));
 }

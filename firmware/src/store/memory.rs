@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     ops::Bound,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use uuid::Uuid;
@@ -21,7 +24,11 @@ pub struct MemoryStore {
     id: Uuid,
     entries: Mutex<Everything>,
     room: Mutex<Option<Room>>,
+    /// As one that makes its index anew.
+    degraded: AtomicBool,
 }
+
+const DEGRADED: StoreError = StoreError::Degraded { done: 0, all: 1 };
 
 impl Default for MemoryStore {
     fn default() -> Self {
@@ -33,22 +40,38 @@ impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self { id: Uuid::new_v4(), entries: Mutex::default(), room: Mutex::default() }
+        Self {
+            id: Uuid::new_v4(),
+            entries: Mutex::default(),
+            room: Mutex::default(),
+            degraded: AtomicBool::default(),
+        }
     }
 
     /// From now on there is room for this.
     pub fn set_room(&self, room: Room) {
         *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Some(room);
     }
+
+    /// From now on it is as one that makes its index anew: what rests on that is refused; or as one that has it again.
+    pub fn set_degraded(&self, degraded: bool) {
+        self.degraded.store(degraded, Ordering::SeqCst);
+    }
+
+    fn is_whole(&self) -> Result<(), StoreError> {
+        if self.degraded.load(Ordering::SeqCst) { Err(DEGRADED) } else { Ok(()) }
+    }
 }
 
 impl Store for MemoryStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.is_whole()?;
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(entries.get(&(table, key.to_vec())).cloned())
     }
 
     fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Entries, StoreError> {
+        self.is_whole()?;
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let from = match after {
             Some(key) => Bound::Excluded((table, key.to_vec())),
@@ -85,6 +108,9 @@ impl Store for MemoryStore {
     }
 
     fn submit(&self, changes: Vec<Change>, _: u64) -> Result<Ticket, StoreError> {
+        if changes.iter().any(|change| change.table().is_of_people()) {
+            self.is_whole()?;
+        }
         if self.room()?.0 == Room::Nothing && !makes_room(&changes) {
             return Err(StoreError::Full);
         }
@@ -116,5 +142,9 @@ impl Store for MemoryStore {
 
     fn snapshot(&self) -> bool {
         false
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        self.is_whole().is_err().then_some((0, 1))
     }
 }

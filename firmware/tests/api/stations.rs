@@ -3,7 +3,7 @@
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Daemon, enrolled, fixture, sample, verification};
+use crate::support::{Client, Daemon, enrolled, fixture, known, sample, verification};
 
 fn request(key: &KeyPair) -> String {
     CertificateParams::default().serialize_request(key).unwrap().pem().unwrap()
@@ -70,4 +70,33 @@ async fn a_station_without_a_good_name_or_request_is_refused() {
         assert_eq!(boss.post("/v1/stations", &body).await.status, status, "{body}");
     }
     assert_eq!(boss.get("/v1/stations").await.body["stations"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_station_keeps_what_restricts_it_and_no_token_is_called_as_a_station() {
+    let daemon = Daemon::start();
+    let boss = known(&daemon, "boss", "administrator").await;
+    let (officer, station) = (Client::named(&daemon, "officer"), Client::named(&daemon, "station"));
+    let ada = enrolled(&officer, "125").await;
+    let send = async |method, path: &str, body: Value| {
+        boss.ask(&method, path, Some(body.to_string().into_bytes())).await
+    };
+    let (put, patch) = (hyper::Method::PUT, hyper::Method::PATCH);
+    assert_eq!(send(put.clone(), "/v1/policy/station/station", json!({ "pin": true })).await.status, 200);
+    let verify =
+        async |print| station.post("/v1/verify", &verification(&ada, sample(&fixture(print)))).await.body;
+    assert_eq!(verify("125_4").await["reason"], "pin-required");
+
+    assert_eq!(send(put, "/v1/policy/station/gate", json!({ "fingers": 2 })).await.status, 200);
+    let refused = send(patch.clone(), "/v1/stations/station", json!({ "name": "gate" })).await;
+    assert_eq!((refused.status, refused.problem()), (409, "name-restricted"));
+    let renamed = send(patch, "/v1/stations/station", json!({ "name": "door" })).await;
+    assert_eq!(renamed.status, 200, "{:?}", renamed.body);
+    assert_eq!(verify("125_4").await["reason"], "pin-required");
+    assert_eq!(boss.get("/v1/policy/station/door").await.status, 200);
+    assert_eq!(boss.get("/v1/policy/station/station").await.problem(), "unknown-restriction");
+
+    let token = json!({ "name": "door", "role": "station", "expires_days": 1 });
+    let refused = boss.post("/v1/tokens", &token).await;
+    assert_eq!((refused.status, refused.problem()), (409, "name-taken"), "{:?}", refused.body);
 }

@@ -280,7 +280,7 @@ impl Asked {
         let name = (self.caller.id.clone(), self.request_id.clone());
         let answers = || state.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let clock = Arc::clone(&state.services()?.inner.clock);
-        let now = || clock.now();
+        let now = || clock.running();
         if let Some(digest) = &at_reader {
             // The same request again must not ask for another finger.
             match answers().known(&name, digest, now()) {

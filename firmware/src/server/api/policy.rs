@@ -32,6 +32,9 @@ pub(crate) struct PolicyBody {
 pub(crate) struct InForceBody {
     /// At most one false match in so many verifications.
     pub(crate) verify_one_in: f64,
+    /// Whether the matcher is not calibrated for that: what passes in truth was never measured, and is at most one in 100,000
+    /// for each impression that is enrolled.
+    pub(crate) verify_beyond_calibration: bool,
     /// At most one false identification in so many searches.
     pub(crate) identify_one_in: f64,
     /// Only in these hours; of each list one has to admit the moment. None: at any time.
@@ -79,6 +82,7 @@ impl From<&Policy> for InForceBody {
         let one_in = |rate: f64| (1e6 / rate).round() / 1e6;
         Self {
             verify_one_in: one_in(policy.verify.get()),
+            verify_beyond_calibration: policy.verifies_beyond_calibration(),
             identify_one_in: one_in(policy.identify.get()),
             hours: policy.hours.clone(),
             fingers: policy.fingers,
@@ -199,7 +203,7 @@ pub(crate) async fn restrict(
     let whom = whom(&path)?;
     let (restriction, permit) = body.into_parts();
     drop(permit);
-    restriction.check().map_err(RestrictionError::from)?;
+    restriction.check_for(&whom).map_err(RestrictionError::from)?;
     let services = state.services()?.clone();
     let answer = RestrictedBody::of(&services.restrictions().0, &whom, restriction.clone());
     if !trial.dry_run {

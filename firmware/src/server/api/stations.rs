@@ -89,6 +89,7 @@ pub(crate) async fn add(
     let (stations, services) = (state.stations.clone(), state.services()?.clone());
     let added = off_core(move || {
         let keep = |client: &Client, certificate: &str| services.client_added(&by, client, certificate);
+        services.check_new_name(name.as_str(), None)?;
         stations.add(&name, body.role, &body.csr, keep)
     })
     .await??;
@@ -160,7 +161,7 @@ pub(crate) struct RenameBody {
 #[utoipa::path(patch, path = "/v1/stations/{name}", tag = "stations", request_body = RenameBody, params(("name" = String, Path, description = "The client's name")),
     responses((status = 200, description = "Renamed", body = StationBody),
         (status = 404, description = "There is no such client", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json")))]
+        (status = 409, description = "The name is taken, or there is a restriction for both", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn rename(
     Shared(state): Shared<State>,
     Extension(by): Extension<Caller>,
@@ -170,6 +171,7 @@ pub(crate) async fn rename(
     let to = ClientName::try_from(body.name.clone()).map_err(|why| Problem::bad_request(why.to_string()))?;
     let (stations, services) = (state.stations.clone(), state.services()?.clone());
     let renamed = off_core(move || {
+        services.check_new_name(to.as_str(), Some(&name))?;
         stations.rename(&name, &to, |client| services.client_renamed(&by, client, to.as_str()))
     })
     .await??;

@@ -145,6 +145,11 @@ impl Invitations {
         self.0.extract_if(.., |_, open| open.term.over(now)).map(|(id, _)| gone(id)).collect()
     }
 
+    /// Whether somebody may come who is to be called so.
+    pub(super) fn invites(&self, name: &str) -> bool {
+        self.0.values().any(|open| open.kept.used.is_none() && open.kept.name == name)
+    }
+
     fn told(&self) -> Vec<Invitation> {
         let told = |(id, open): (&InvitationId, &Open)| Invitation {
             id: *id,
@@ -186,12 +191,11 @@ impl Services {
             return Err(InvitationError::Lifetime);
         }
         let inner = &self.inner;
-        let taken = inner.is_client(name.as_str());
+        let taken = inner.is_client(name.as_str()) || inner.is_token(name.as_str());
         let mut invitations = held(&inner.access.invitations);
         let now = inner.moment();
         let mut changes = invitations.clear(now);
-        let open = |open: &Open| open.kept.used.is_none() && open.kept.name == name.as_str();
-        if taken || invitations.0.values().any(open) {
+        if taken || invitations.invites(name.as_str()) {
             return Err(InvitationError::NameTaken(name.as_str().to_owned()));
         }
         if invitations.0.len() >= MOST {

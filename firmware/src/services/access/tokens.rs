@@ -16,7 +16,7 @@ use crate::{
     clock::Timestamp,
     credential::stations::ClientName,
     request::{Caller, ClientId, Role},
-    services::Services,
+    services::{Inner, Services},
     store::{Change, StoreError, Table, Value},
 };
 
@@ -36,6 +36,9 @@ pub enum TokenError {
     /// Somebody is called so.
     #[error("there is a token named {0}: take another name, or revoke it first")]
     NameTaken(String),
+    /// A client is called so, or is invited: what restricts it would restrict both.
+    #[error("a station or another client is named {0}, or is invited so: take another name")]
+    ClientNamed(String),
     /// There are too many.
     #[error("there are {MOST} tokens: revoke some")]
     TooMany,
@@ -125,6 +128,9 @@ impl Services {
             return Err(TokenError::Lifetime);
         }
         let inner = &self.inner;
+        if inner.is_client(name.as_str()) || held(&inner.access.invitations).invites(name.as_str()) {
+            return Err(TokenError::ClientNamed(name.as_str().to_owned()));
+        }
         let mut tokens = held(&inner.access.tokens);
         let now = inner.moment();
         let mut changes = tokens.clear(now);
@@ -170,6 +176,15 @@ impl Services {
         self.inner.commit(by, &[gone(&digest)], &event)?;
         tokens.0.remove(&digest);
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Whether a token is called so.
+    pub(in crate::services) fn is_token(&self, name: &str) -> bool {
+        let now = self.moment();
+        let tokens = held(&self.access.tokens);
+        tokens.0.values().any(|(kept, term)| kept.name == name && !term.over(now))
     }
 }
 

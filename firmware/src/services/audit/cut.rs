@@ -4,6 +4,7 @@
 //! Invariant: start and deletion are one change with its record; nothing is cut that does not verify, from a start that this
 //! box signed and with every head that it keeps, and the last record stays.
 
+use tracing::warn;
 use uuid::Uuid;
 
 use super::{AuditError, Inner, read};
@@ -54,6 +55,10 @@ impl Inner {
             let next = head.follow(number, &bytes)?;
             let at = read(&bytes, next.number())?.1["at"].as_str().and_then(super::moment);
             if next.number() >= last || at.is_none_or(|at| at >= before) {
+                if let Some(at) = at.filter(|at| next.number() < last && *at > self.clock.now()) {
+                    let number = next.number();
+                    warn!(number, %at, "a record has a stamp from the future: none after it is deleted before then");
+                }
                 break;
             }
             changes.push(Change::Delete { table, key });

@@ -1,17 +1,19 @@
 //! The keeper of the audit: a thread that signs the head at intervals and at the end, and cuts off what was kept long
 //! enough.
 //!
-//! Invariant: no decision waits for it. What it signs is durable after the records that it signs.
+//! Invariant: no decision waits for it. What it signs is durable after the records that it signs. How far the clock is
+//! believed outlives a restart: the store says where it was, and for how long it is doubted.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, PoisonError,
         mpsc::{RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
 use super::{AuditError, Inner, Services};
@@ -30,6 +32,8 @@ const LEAP: Duration = Duration::from_secs(31 * 86_400);
 const DISBELIEF: Duration = Duration::from_secs(7 * 86_400);
 /// Signed heads of its own that a box keeps.
 const HEADS: usize = 4096;
+/// Under this key of [`Table::About`] lies how far the clock is believed.
+const BELIEF: &[u8] = b"clock-belief";
 
 /// How the audit is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +65,7 @@ impl Services {
         let (stop, stopped) = channel();
         let weak = Arc::downgrade(inner);
         let work = move || {
-            let Some(mut state) = State::new(&weak) else { return };
+            let mut state = State::new();
             // Nobody may be there any more: this thread does not keep the services.
             while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 let Some(inner) = weak.upgrade() else { return };
@@ -99,38 +103,41 @@ struct State {
     signed: u64,
     since_signed: Duration,
     since_cut: Duration,
-    clock: Belief,
+    /// Once the store could be asked for it.
+    clock: Option<Belief>,
 }
 
 impl State {
-    fn new(inner: &Weak<Inner>) -> Option<Self> {
-        let inner = inner.upgrade()?;
-        let before = inner.last_record().unwrap_or_else(|| inner.clock.now());
-        // The first look signs and cuts.
-        Some(Self { signed: 0, since_signed: Duration::ZERO, since_cut: CUT, clock: Belief::new(before) })
+    fn new() -> Self {
+        // The first look that can signs and cuts.
+        Self { signed: 0, since_signed: Duration::ZERO, since_cut: CUT, clock: None }
     }
 }
 
 /// Whether the clock is believed: one that leaps ahead would make every record old.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Belief {
+    /// What it showed last.
     last: Timestamp,
-    doubted: Duration,
+    /// For how long it is doubted yet.
+    doubted_seconds: u64,
 }
 
 impl Belief {
     fn new(last: Timestamp) -> Self {
-        Self { last, doubted: Duration::ZERO }
+        Self { last, doubted_seconds: 0 }
     }
 
     /// Whether it is, `passed` after it was asked last.
     fn holds(&mut self, now: Timestamp, passed: Duration) -> bool {
         if now.since(self.last) > LEAP {
-            self.doubted = DISBELIEF;
+            self.doubted_seconds = DISBELIEF.as_secs();
         } else {
-            self.doubted = self.doubted.saturating_sub(passed);
+            self.doubted_seconds = self.doubted_seconds.saturating_sub(passed.as_secs());
         }
         self.last = now;
-        self.doubted.is_zero()
+        self.doubted_seconds == 0
     }
 }
 
@@ -147,10 +154,30 @@ impl Inner {
             }
             state.since_signed = Duration::ZERO;
         }
-        let now = self.clock.now();
-        let believed = state.clock.holds(now, LOOK);
         // What rests on the index waits for it.
-        if state.since_cut < CUT || self.store.progress().is_some() {
+        if self.store.progress().is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        if state.clock.is_none() {
+            match self.belief() {
+                Ok(belief) => state.clock = Some(belief),
+                Err(why) => {
+                    return warn!(%why, "how far the clock is believed cannot be read; it is tried again");
+                }
+            }
+        }
+        let Some(clock) = &mut state.clock else { return };
+        let doubted = clock.doubted_seconds;
+        let believed = clock.holds(now, LOOK);
+        if clock.doubted_seconds <= doubted && state.since_cut < CUT {
+            return;
+        }
+        if let Err(why) = self.keep_belief(clock) {
+            warn!(%why, "how far the clock is believed is not kept, and no record is deleted; it is tried again");
+            return;
+        }
+        if state.since_cut < CUT {
             return;
         }
         state.since_cut = Duration::ZERO;
@@ -203,6 +230,18 @@ impl Inner {
         if changes.is_empty() { Ok(()) } else { self.store.commit(&changes) }
     }
 
+    /// How far the clock was believed when that was kept last; before that ever was, as far as the last record says.
+    fn belief(&self) -> Result<Belief, StoreError> {
+        let kept = self.store.get(Table::About, BELIEF)?;
+        let read = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
+        Ok(read.unwrap_or_else(|| Belief::new(self.last_record().unwrap_or_else(|| self.clock.now()))))
+    }
+
+    fn keep_belief(&self, belief: &Belief) -> Result<(), StoreError> {
+        let value = serde_json::to_vec(belief).map_err(|why| StoreError::Io(why.to_string()))?;
+        self.store.commit(&[Change::Put { table: Table::About, key: BELIEF.to_vec(), value }])
+    }
+
     /// When the last record was written.
     fn last_record(&self) -> Option<Timestamp> {
         let (_, bytes) = self.store.last(Table::Audit).ok()??;
@@ -212,7 +251,18 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use aws_lc_rs::signature::Ed25519KeyPair;
+
     use super::*;
+    use crate::{
+        audit::Event,
+        clock::Clock,
+        policy::Policy,
+        services::this_box,
+        store::{MemoryStore, Store},
+    };
 
     #[test]
     fn a_clock_that_leaps_ahead_is_doubted_for_a_week_and_one_that_runs_is_not() {
@@ -224,5 +274,64 @@ mod tests {
         assert!(!belief.holds(at(4676), day * 6), "and it stays ahead");
         assert!(belief.holds(at(4677), day));
         assert!(belief.holds(at(1030), LOOK), "back again makes nothing older");
+    }
+
+    /// A clock that the test sets.
+    #[derive(Default)]
+    struct Wall(AtomicU64);
+
+    impl Clock for Wall {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    #[test]
+    fn a_leap_of_the_clock_is_doubted_after_a_restart_too_and_no_record_is_cut() {
+        let day = 86_400_000;
+        let store = Arc::new(MemoryStore::new());
+        let wall = Arc::new(Wall(AtomicU64::new(20_000 * day)));
+        let settings = AuditSettings {
+            keep: Some(Duration::from_secs(730 * 86_400)),
+            sign_records: 1000,
+            sign_after: Duration::from_secs(600),
+            destinations: Vec::new(),
+        };
+        // Each is a start.
+        let start = || {
+            let services =
+                Services::open(store.clone(), Policy::default(), Arc::<Wall>::clone(&wall)).unwrap();
+            let _ = services.inner.auditing.device.set(DeviceKey::new(Ed25519KeyPair::generate().unwrap()));
+            services
+        };
+        let look = |services: &Services| {
+            let mut state = State::new();
+            services.inner.look_after_audit(&settings, &mut state);
+            state.clock.unwrap().doubted_seconds
+        };
+        let first = || Head::start_of(store.as_ref(), store.id()).unwrap().number();
+        let by = this_box();
+        let services = start();
+        for _ in 0..3 {
+            services.inner.commit(&by, &[], &Event::StoreCompacted).unwrap();
+        }
+        assert_eq!(look(&services), 0);
+        drop(services);
+        // The clock leaps while the box is off, and the records of the start have its stamp.
+        wall.0.store(24_000 * day, Ordering::SeqCst);
+        let services = start();
+        services.inner.commit(&by, &[], &Event::StoreCompacted).unwrap();
+        assert_eq!(look(&services), DISBELIEF.as_secs());
+        drop(services);
+        for _ in 0..2 {
+            let services = start();
+            assert!(look(&services) > 0, "a restart ends no doubt");
+            assert_eq!(first(), 0, "nothing is cut");
+        }
+        let believed = Belief { last: wall.now(), doubted_seconds: 0 };
+        let services = start();
+        services.inner.keep_belief(&believed).unwrap();
+        assert_eq!(look(&services), 0);
+        assert!(first() > 0, "what is old when the doubt is over is cut");
     }
 }

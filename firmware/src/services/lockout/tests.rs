@@ -5,11 +5,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::*;
+use super::{tallies::STRAYS, *};
 use crate::{
     audit,
     clock::{Clock, Timestamp},
-    policy::{Policy, RefuseReason},
+    policy::{Lockout, Policy, RefuseReason},
     request::{ClientId, Role},
     store::{DiskStore, MemoryStore, Store},
 };
@@ -51,9 +51,11 @@ fn verdict(decision: Decision) -> Verdict {
 }
 
 fn attempt(services: &Services, by: &Caller, claimed: SubjectId, decision: Decision) -> Decision {
-    let attempt = Attempt { by, claimed: Some(claimed), sensor: None };
+    let attempt = Attempt { by, claimed: Some(claimed), found: None, sensor: None };
     services
-        .settle(&attempt, &services.inner.policy.lockout, (verdict(decision), &[]), |_| Event::StoreCompacted)
+        .settle(&attempt, &services.inner.policy.lockout.into(), (verdict(decision), &[]), |_| {
+            Event::StoreCompacted
+        })
         .unwrap()
 }
 
@@ -163,9 +165,13 @@ fn a_reader_at_the_box_waits_for_its_own_failures_and_so_does_who_is_identified(
     let (one, two): (ReaderId, ReaderId) = ("usb-1".parse().unwrap(), "usb-2".parse().unwrap());
     let by = station("door");
     let identify = |sensor, decision| {
-        let attempt = Attempt { by: &by, claimed: None, sensor: Some(sensor) };
+        let found = match decision {
+            Decision::Accept { subject } => Some(subject),
+            Decision::Refuse { .. } | Decision::Retry { .. } => None,
+        };
+        let attempt = Attempt { by: &by, claimed: None, found, sensor: Some(sensor) };
         services
-            .settle(&attempt, &services.inner.policy.lockout, (verdict(decision), &[]), |_| {
+            .settle(&attempt, &services.inner.policy.lockout.into(), (verdict(decision), &[]), |_| {
                 Event::StoreCompacted
             })
             .unwrap()
@@ -211,7 +217,7 @@ fn a_lockout_is_listed_and_taken_away_with_a_record_of_it() {
     let (services, _) = open(store.clone());
     let name = crate::subject::SubjectName::try_from("Ada".to_owned()).unwrap();
     let ada = services
-        .create_subject(&station("desk"), crate::subject::NewSubject { name, groups: BTreeSet::new() })
+        .create_subject(&station("desk"), crate::subject::NewSubject { name, groups: Default::default() })
         .unwrap()
         .id;
     fails(&services, ada, 5);
@@ -248,4 +254,55 @@ fn a_damaged_tally_is_told_and_not_taken_for_none() {
     store.commit(&[Change::Put { table: Table::Counters, key, value: b"{}".to_vec() }]).unwrap();
     let opened = Services::open(store, Policy::default(), Arc::new(Hands::default()));
     assert!(opened.err().unwrap().to_string().contains("counters/lockout/station/door"));
+}
+
+#[test]
+fn what_restricts_a_group_locks_its_members_and_not_the_station_for_all() {
+    let (services, _) = open(Arc::new(MemoryStore::new()));
+    let own = Lockout { subject_failures: 1, station_failures: 1, ..Lockout::default() };
+    let numbers = Numbers { told: Lockout::default(), own: Some(own) };
+    let (ada, by) = (SubjectId::random(), station("door"));
+    let attempt = Attempt { by: &by, claimed: Some(ada), found: None, sensor: None };
+    services.settle(&attempt, &numbers, (verdict(WRONG), &[]), |_| Event::StoreCompacted).unwrap();
+    let bob = SubjectId::random();
+    assert_eq!(right(&services, bob), Decision::Accept { subject: bob });
+    assert_eq!(right(&services, ada), locked(30));
+}
+
+#[test]
+fn a_failure_while_a_subject_is_deleted_is_counted_as_one_for_nobody() {
+    use authenteon_matcher::search::Finger;
+    let store = Arc::new(MemoryStore::new());
+    let (services, _) = open(store.clone());
+    let ada = SubjectId::random();
+    let inner = &services.inner;
+    inner.gallery.change(|gallery| gallery.insert((ada, FingerPosition::LeftThumb), Finger::new(&[])));
+    fails(&services, ada, 3);
+    inner.commit_deleted(&station("desk"), ada, &[]).unwrap();
+    assert_eq!(services.lockouts().len(), 1, "only the station's");
+    fails(&services, ada, 1);
+    inner.gallery.change(|gallery| drop(gallery.remove(&(ada, FingerPosition::LeftThumb))));
+    inner.count_as_stray(ada);
+    assert_eq!(services.lockouts().iter().map(|failed| failed.failures).collect::<Vec<_>>(), [4, 1]);
+    assert_eq!(inner.lockouts().strays.len(), 1, "it can be forgotten");
+}
+
+#[test]
+fn tallies_that_come_with_a_backup_take_nothing_from_those_that_were_counted_here() {
+    let store = Arc::new(MemoryStore::new());
+    let (services, _) = open(store.clone());
+    let (ada, bob) = (SubjectId::random(), SubjectId::random());
+    fails(&services, ada, 5);
+    let put = |id, value: &[u8]| Change::Put {
+        table: Table::Counters,
+        key: About::Subject(id).key(),
+        value: value.to_vec(),
+    };
+    let brought =
+        [put(ada, br#"{"failures":1,"left-ms":0}"#), put(bob, br#"{"failures":5,"left-ms":60000}"#)];
+    store.commit(&brought).unwrap();
+    services.inner.read_lockouts(|_| true).unwrap();
+    for services in [services, open(store).0] {
+        assert_eq!((right(&services, ada), right(&services, bob)), (locked(30), locked(60)));
+    }
 }

@@ -479,3 +479,5 @@ fn store_restore_wants_the_list_of_the_backup_s_own_box_and_no_older_one() {
     restore(&newest, &file, &with(new.erasures().unwrap())).unwrap();
     assert_eq!(people(&newest).len(), 2);
 }
+
+mod revived;

@@ -180,6 +180,96 @@ fn within_the_grace_period_the_same_station_needs_no_finger_and_a_refusal_ends_i
 }
 
 #[test]
+fn a_grace_ends_with_a_wrong_pin_or_code_and_with_the_person_and_the_last_finger() {
+    let policy = Policy { impressions: 2, grace_seconds: 60, ..Policy::default() };
+    let policy = Policy { replay: crate::policy::ReplayRule::Off, ..policy };
+    let services = Services::open(Arc::new(MemoryStore::new()), policy, Arc::new(SystemClock)).unwrap();
+    let ada = subject(&services);
+    enrol(&services, ada, FingerPosition::RightIndex, 125);
+    services.set_pin(&caller(), ada, &Pin::try_from("2580".to_owned()).unwrap()).unwrap();
+    let none = Decision::Refuse { reason: RefuseReason::FingerRequired };
+    let begin = || assert_eq!(verify(&services, ada, print(125, 3), None), accept(ada));
+    let graced = |pin| verify(&services, ada, Proof::Grace, pin);
+    begin();
+    assert_eq!(graced(Some("2580")), accept(ada));
+    assert_eq!(graced(Some("2581")), NOT_MATCHED);
+    assert_eq!(graced(Some("2580")), none, "a guess ends it");
+    begin();
+    let wrong = Proof::Recovery(RecoveryCode::random().unwrap());
+    assert_eq!(verify(&services, ada, wrong, None), NOT_MATCHED);
+    assert_eq!(graced(None), none);
+    begin();
+    services.remove_finger(&caller(), ada, FingerPosition::RightIndex).unwrap();
+    assert_eq!(graced(None), none);
+    enrol(&services, ada, FingerPosition::RightIndex, 125);
+    assert_eq!(graced(None), none, "nor does it come back with a finger");
+    begin();
+    services.delete_subject(&caller(), ada).unwrap();
+    assert_eq!(graced(None), none);
+}
+
+#[test]
+fn a_code_is_not_waited_for_while_people_are_put_back() {
+    let services = open(Arc::new(MemoryStore::new()), Arc::new(SystemClock));
+    let ada = subject(&services);
+    let (code, _) = services.issue_recovery_code(&caller(), ada, HOUR).unwrap();
+    // As a restore holds it: on this thread, so that who waited for it would wait for ever.
+    let _people = services.inner.people();
+    let _restoring = crate::services::restore::Rebuilding::begin(&services.inner).unwrap();
+    let request = VerifyRequest {
+        request_id: RequestId::try_from(token()).unwrap(),
+        nonce: Nonce::try_from(token()).unwrap(),
+        subject: ada,
+        proof: Proof::Recovery(code),
+        pin: None,
+        sensor: None,
+    };
+    let refused = services.verify(&caller(), request);
+    assert!(matches!(refused, Err(crate::services::DecideError::Store(StoreError::Degraded { .. }))));
+}
+
+#[test]
+fn pins_that_are_guessed_by_identification_lock_their_person_out_and_are_in_the_audit() {
+    let store = Arc::new(MemoryStore::new());
+    let policy = Policy { impressions: 2, pin: true, ..Policy::default() };
+    let policy = Policy { replay: crate::policy::ReplayRule::Off, ..policy };
+    let services = Services::open(store.clone(), policy, Arc::new(SystemClock)).unwrap();
+    let ada = subject(&services);
+    enrol(&services, ada, FingerPosition::RightIndex, 125);
+    services.set_pin(&caller(), ada, &Pin::try_from("2580".to_owned()).unwrap()).unwrap();
+    let identify = |station: u32, finger, pin: &str| {
+        let request = IdentifyRequest {
+            request_id: RequestId::try_from(token()).unwrap(),
+            nonce: Nonce::try_from(token()).unwrap(),
+            sample: print(finger, 3),
+            pin: Some(Pin::try_from(pin.to_owned()).unwrap()),
+            sensor: None,
+        };
+        services.identify(&Caller { name: format!("station-{station}"), ..caller() }, request).unwrap()
+    };
+    for guess in 0..5 {
+        assert_eq!(identify(guess, 125, "2581"), NOT_MATCHED);
+    }
+    let is_locked =
+        |decision: &Decision| matches!(decision, Decision::Refuse { reason: RefuseReason::LockedOut { .. } });
+    let (right, wrong) = (identify(6, 125, "2580"), identify(6, 125, "2581"));
+    assert!(is_locked(&right) && is_locked(&wrong), "{right:?}, {wrong:?}");
+    assert!(is_locked(&verify(&services, ada, print(125, 4), Some("2580"))), "wherever");
+    assert_eq!(identify(6, 126, "2580"), NOT_MATCHED, "another finger learns nothing");
+    let mut named = Vec::new();
+    audit::verify(store.as_ref(), |record| {
+        if let Event::Identified { subject, why, .. } = &record.what {
+            named.push((*subject, why.clone()));
+        }
+    })
+    .unwrap();
+    let of_ada = |why: &str| (Some(ada), why.to_owned());
+    assert_eq!(named[..5], vec![of_ada("wrong PIN"); 5]);
+    assert_eq!(named[5..7], vec![of_ada("locked out: the subject"); 2]);
+    assert_eq!(named[7], (None, "nobody matches".to_owned()));
+}
+
+#[test]
 fn store_keeps_that_a_code_was_used_and_a_pin_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let disk = || open(Arc::new(DiskStore::open(folder.path()).unwrap()), Arc::new(SystemClock));
