@@ -272,8 +272,7 @@ fn what_restricts_a_group_locks_its_members_and_not_the_station_for_all() {
 #[test]
 fn a_failure_while_a_subject_is_deleted_is_counted_as_one_for_nobody() {
     use authenteon_matcher::search::Finger;
-    let store = Arc::new(MemoryStore::new());
-    let (services, _) = open(store.clone());
+    let (services, _) = open(Arc::new(MemoryStore::new()));
     let ada = SubjectId::random();
     let inner = &services.inner;
     inner.gallery.change(|gallery| gallery.insert((ada, FingerPosition::LeftThumb), Finger::new(&[])));
@@ -281,7 +280,9 @@ fn a_failure_while_a_subject_is_deleted_is_counted_as_one_for_nobody() {
     inner.commit_deleted(&station("desk"), ada, &[]).unwrap();
     assert_eq!(services.lockouts().len(), 1, "only the station's");
     fails(&services, ada, 1);
-    inner.gallery.change(|gallery| drop(gallery.remove(&(ada, FingerPosition::LeftThumb))));
+    inner.gallery.change(|gallery| {
+        gallery.remove(&(ada, FingerPosition::LeftThumb));
+    });
     inner.count_as_stray(ada);
     assert_eq!(services.lockouts().iter().map(|failed| failed.failures).collect::<Vec<_>>(), [4, 1]);
     assert_eq!(inner.lockouts().strays.len(), 1, "it can be forgotten");
