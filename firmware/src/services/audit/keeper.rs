@@ -301,7 +301,11 @@ mod tests {
         let start = || {
             let services =
                 Services::open(store.clone(), Policy::default(), Arc::<Wall>::clone(&wall)).unwrap();
-            let _ = services.inner.auditing.device.set(DeviceKey::new(Ed25519KeyPair::generate().unwrap()));
+            let _ = services
+                .inner
+                .auditing
+                .device
+                .set(DeviceKey::new(Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()));
             services
         };
         let look = |services: &Services| {
