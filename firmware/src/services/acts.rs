@@ -79,3 +79,50 @@ impl Inner {
         Inner::commit(self, by, &[], event)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        clock::SystemClock,
+        policy::Policy,
+        request::{ClientId, Role},
+        services::Wanted,
+        store::MemoryStore,
+    };
+
+    #[test]
+    fn every_act_that_changes_nothing_is_a_record_of_who_did_it() {
+        let store = Arc::new(MemoryStore::new());
+        let services = Services::open(store, Policy::default(), Arc::new(SystemClock)).unwrap();
+        let (id, role) = (ClientId::of_certificate(&[1; 32]), Role::Administrator);
+        let boss = Caller { id, role, name: "boss".into() };
+        let sensor: ReaderId = "serial-ttyS1".parse().unwrap();
+        services.update_received(&boss, 7).unwrap();
+        services.update_trial_ordered(&boss, Some("1.2.3".to_owned())).unwrap();
+        services.update_discard_ordered(&boss, None).unwrap();
+        services.support_bundle_made(&boss).unwrap();
+        services.sensor_tested(&boss, &sensor, false).unwrap();
+        services.finger_captured(&boss, &sensor).unwrap();
+        services.configuration_read(Some(vec!["server.listen".to_owned()])).unwrap();
+        services.configuration_read(None).unwrap();
+        let page = services.audit(&Wanted { after: 1, limit: 20, ..Wanted::default() }).unwrap();
+        let kinds = page.records.iter().map(|record| record["what"]["event"].as_str().unwrap());
+        let expected = [
+            "update-received",
+            "update-trial-ordered",
+            "update-discard-ordered",
+            "support-bundle-made",
+            "sensor-tested",
+            "finger-captured",
+            "configuration-reloaded",
+            "configuration-refused",
+        ];
+        assert_eq!(kinds.collect::<Vec<_>>(), expected);
+        let by: Vec<_> = page.records.iter().map(|record| record["by"]["name"].as_str().unwrap()).collect();
+        assert!(by[..6].iter().all(|by| *by == "boss") && by[6..] == ["this box", "this box"], "{by:?}");
+        assert_eq!(page.records[4]["what"]["sensor"], "serial-ttyS1");
+    }
+}

@@ -7,7 +7,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Client, Daemon, fixture, identification, sample, verification};
+use crate::support::{Client, Daemon, fixture, identification, known, sample, verification};
 
 /// Bodies that a daemon of 16 MiB a body may hold at a time, with room for the allocator, in KiB.
 const MEMORY: u64 = 400 << 10;
@@ -93,6 +93,26 @@ async fn a_body_that_trickles_is_given_up() {
     assert!(began.elapsed() < Duration::from_secs(20));
     let answer = String::from_utf8_lossy(&answer[..length]);
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("too-slow"), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_send_half_a_body_keep_nobody_from_being_answered() {
+    let daemon = Daemon::with("[limits]\nrequest-seconds = 60");
+    let boss = known(&daemon, "boss", "administrator").await;
+    let stranger = Client::stranger(&daemon);
+    let mut held = Vec::new();
+    for path in ["sessions", "sessions", "sessions/setup", "join", "join", "sessions"] {
+        let mut stream = stranger.connect().await.unwrap();
+        let head = format!(
+            "POST /v1/{path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let began = Instant::now();
+    assert_eq!(boss.post("/v1/audit/verify", &json!({})).await.status, 202);
+    assert!(began.elapsed() < Duration::from_secs(20), "it waited for strangers");
 }
 
 #[tokio::test(flavor = "multi_thread")]

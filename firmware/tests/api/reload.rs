@@ -56,6 +56,12 @@ async fn a_hang_up_uses_what_needs_no_start_names_what_does_and_leaves_all_when_
     let found = until(&daemon, &boss, |detail| detail.contains("10-over.toml")).await;
     assert!(found["detail"].as_str().unwrap().contains("line 2: idle-seconds"), "{found}");
     assert_eq!(boss.get("/v1/health/diagnose").await.body["limits"]["idle-seconds"], 77);
+    // Both are in the audit.
+    let read = boss.get("/v1/audit?event=configuration-reloaded").await.body;
+    let waiting = serde_json::json!(["limits.connections"]);
+    assert!(read["records"].as_array().unwrap().iter().any(|r| r["what"]["waiting"] == waiting), "{read}");
+    let refused = boss.get("/v1/audit?event=configuration-refused").await.body;
+    assert_eq!(refused["records"].as_array().unwrap().len(), 1, "{refused}");
 
     fs::remove_file(&over).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), right);

@@ -56,6 +56,8 @@ async fn a_support_bundle_helps_and_holds_no_name_no_print_and_no_secret() {
 
     let (status, bundle) = fetch(&boss).await;
     assert_eq!(status, 200);
+    let made = boss.get("/v1/audit?event=support-bundle-made").await.body;
+    assert_eq!(made["records"][0]["by"]["role"], "administrator", "that it was made is in the audit: {made}");
     let files = unpacked(&bundle);
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     assert_eq!(
