@@ -136,7 +136,9 @@ async fn by_tokens(daemon: &Daemon) -> Vec<Somebody> {
         }
         let [client, other] = [sessions[0].clone(), sessions[1].clone()];
         everybody.push(Somebody { role: Some(role), by: "session", client, other });
-        let made = boss.post("/v1/tokens", &json!({ "name": role, "role": role, "expires_days": 1 })).await;
+        let made = boss
+            .post("/v1/tokens", &json!({ "name": format!("token-{role}"), "role": role, "expires_days": 1 }))
+            .await;
         let client = stranger.showing(made.body["secret"].as_str().unwrap());
         everybody.push(Somebody { role: Some(role), by: "token", other: client.clone(), client });
     }
