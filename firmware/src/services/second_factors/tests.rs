@@ -17,7 +17,7 @@ use crate::{
     clock::{Clock, SystemClock},
     enrol::Enrolment,
     identify::IdentifyRequest,
-    policy::{Decision, Policy, RefuseReason},
+    policy::{Decision, Policy, RefuseReason, ReplayRule},
     request::{ClientId, Nonce, RequestId, Role},
     sample::Sample,
     store::{DiskStore, MemoryStore, Store, Table},
@@ -354,6 +354,31 @@ fn an_accept_under_duress_is_told_by_its_audit_record_alone() {
     services.remove_finger(&caller(), ada, FingerPosition::LeftIndex).unwrap();
     enrol(&services, ada, FingerPosition::LeftIndex, 128);
     assert!(services.subject(ada).unwrap().fingers.iter().all(|finger| !finger.duress));
+}
+
+/// The same probe of the same finger, marked and not in turn: whatever else slows the machine slows both.
+#[test]
+fn an_accept_under_duress_takes_as_long_as_any_accept() {
+    let policy = Policy { impressions: 2, replay: ReplayRule::Off, ..Policy::default() };
+    let services = Services::open(Arc::new(MemoryStore::new()), policy, Arc::new(SystemClock)).unwrap();
+    let ada = subject(&services);
+    enrol(&services, ada, FingerPosition::RightIndex, 125);
+    enrol(&services, ada, FingerPosition::LeftIndex, 126);
+    let (mut marked, mut plain) = (Vec::new(), Vec::new());
+    for round in 0..2 * 41 {
+        let duress = round % 2 == 0;
+        services.mark_duress(&caller(), ada, FingerPosition::LeftIndex, duress).unwrap();
+        let began = std::time::Instant::now();
+        assert_eq!(verify(&services, ada, print(126, 4), None), accept(ada));
+        let times = if duress { &mut marked } else { &mut plain };
+        times.push(began.elapsed());
+    }
+    let [marked, plain] = [marked, plain].map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64()
+    });
+    println!("median of 41: under duress {:.3} ms, otherwise {:.3} ms", marked * 1e3, plain * 1e3);
+    assert!((0.8..1.25).contains(&(marked / plain)), "{marked} s and {plain} s");
 }
 
 #[test]

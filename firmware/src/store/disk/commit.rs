@@ -183,7 +183,7 @@ impl Core {
         let applied: Vec<_> = staged.iter().flat_map(|staged| staged.applied.iter().cloned()).collect();
         // From here on it is durable, whatever becomes of the index.
         let applies = match &*self.indexing() {
-            Indexing::Ready(trees) => Some(trees.apply(&applied)),
+            Indexing::Ready(trees) => Some(trees.apply_each(&applied)),
             Indexing::Making { .. } | Indexing::Lost | Indexing::Closed => None,
         };
         match applies {

@@ -214,7 +214,7 @@ impl Core {
                 _ => return Ok(()),
             };
             for some in pending.chunks(LAST_OF_ALL) {
-                trees.apply(some)?;
+                trees.apply_each(some)?;
             }
         }
     }
@@ -228,7 +228,7 @@ impl Core {
             Indexing::Making { pending, .. } => std::mem::take(pending),
             _ => Vec::new(),
         };
-        match trees.apply(&pending) {
+        match trees.apply_each(&pending) {
             Ok(()) => *indexing = Indexing::Ready(trees),
             Err(why) => {
                 error!(%why, "the index does not take the last changes: it is made anew");
