@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio::{
     sync::{Mutex, Semaphore, mpsc},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
 use super::{
@@ -183,11 +183,10 @@ impl Bench<'_> {
         let sent = (rate * self.order.seconds.get()) as usize;
         progress.begin("verifying", sent);
         let (tell, mut told) = mpsc::unbounded_channel();
-        let begun = Instant::now();
         let kept = Arc::new(kept);
-        for (number, body) in requests.by_ref().take(sent).enumerate() {
-            let due = begun + Duration::from_secs(1) * number as u32 / rate;
-            sleep_until(due).await;
+        let mut pace = pace(rate, sent);
+        for body in requests.by_ref().take(sent) {
+            let Some(due) = pace.recv().await else { break };
             let (client, kept, tell) = (client.clone(), Arc::clone(&kept), tell.clone());
             tokio::spawn(async move {
                 let answer = kept.verify(&client, body).await;
@@ -215,6 +214,22 @@ impl Bench<'_> {
             rss_mb: (self.daemon.memory() as f64 / f64::from(1 << 20) * 10.0).round() / 10.0,
         })
     }
+}
+
+/// Tells each moment at which a request is due. A thread of its own: the runtime's clock goes by milliseconds, and late.
+fn pace(rate: u32, requests: usize) -> mpsc::UnboundedReceiver<Instant> {
+    let (tell, told) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let begun = Instant::now();
+        for number in 0..requests {
+            let due = begun + Duration::from_secs(1) * number as u32 / rate;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if tell.send(due).is_err() {
+                return;
+            }
+        }
+    });
+    told
 }
 
 /// A runtime of one thread: the daemon needs the others.
