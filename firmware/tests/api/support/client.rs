@@ -124,6 +124,8 @@ impl Client {
     /// A connection after the handshake, as far as the client can tell.
     pub(crate) async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await?;
+        // Or a body waits 40 ms for the answer to its head.
+        stream.set_nodelay(true)?;
         let name = match &self.name {
             Some(name) => ServerName::try_from(name.clone()).unwrap(),
             None => ServerName::from(self.address.ip()),
