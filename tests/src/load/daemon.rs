@@ -46,7 +46,7 @@ pub enum DaemonError {
     },
 }
 
-/// The program of this workspace, built by the cargo that runs us and in the same profile.
+/// The program of this workspace, built by the cargo that runs us and in the same profile; without one, that beside us.
 ///
 /// # Errors
 /// [`DaemonError::Build`].
@@ -54,7 +54,11 @@ pub fn build() -> Result<PathBuf, DaemonError> {
     let fails = |why: &dyn std::fmt::Display| DaemonError::Build(why.to_string());
     let ours = std::env::current_exe().map_err(|why| fails(&why))?;
     let folder = ours.parent().ok_or_else(|| fails(&"this program has no folder"))?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let program = folder.join("authenteond");
+    let cargo = match std::env::var_os("CARGO") {
+        None if program.exists() => return Ok(program),
+        cargo => cargo.unwrap_or_else(|| "cargo".into()),
+    };
     let mut command = Command::new(cargo);
     command.args(["build", "--locked", "--package", "authenteon", "--bin", "authenteond"]);
     if folder.file_name() == Some(OsStr::new("release")) {
@@ -65,7 +69,6 @@ pub fn build() -> Result<PathBuf, DaemonError> {
         .stdout(Stdio::null())
         .status()
         .map_err(|why| fails(&why))?;
-    let program = folder.join("authenteond");
     if built.success() && program.exists() { Ok(program) } else { Err(fails(&built)) }
 }
 
