@@ -21,6 +21,7 @@ pub mod forward;
 pub mod gallery;
 pub mod heartbeat;
 mod identify;
+mod latest;
 pub mod lock;
 mod logging;
 mod memory;

@@ -4,7 +4,7 @@
 //! Both are bounded: the oldest is forgotten first. Samples are kept as keyed digests only.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::{Condvar, Mutex, PoisonError},
     time::Duration,
 };
@@ -121,22 +121,29 @@ pub(crate) enum Known {
     Reused,
 }
 
-/// Answers given.
+/// Answers given, each under a digest of its name: a tenth of the memory that names take.
 pub(crate) struct Answers {
     limit: usize,
     lifetime: Duration,
-    order: VecDeque<Name>,
-    given: BTreeMap<Name, Answer>,
+    order: VecDeque<[u8; 32]>,
+    given: HashMap<[u8; 32], Answer>,
+}
+
+/// What a request is known by.
+fn digest((client, request): &Name) -> [u8; 32] {
+    let client = client.as_str();
+    let parts = Sha256::new().chain_update((client.len() as u64).to_be_bytes()).chain_update(client);
+    parts.chain_update(request.as_ref()).finalize().into()
 }
 
 impl Answers {
     pub(crate) fn new(limit: usize, lifetime: Duration) -> Self {
-        Self { limit, lifetime, order: VecDeque::new(), given: BTreeMap::new() }
+        Self { limit, lifetime, order: VecDeque::new(), given: HashMap::new() }
     }
 
     /// What is known of a request at a moment.
     pub(crate) fn known(&self, name: &Name, body: &[u8; 32], now: Duration) -> Known {
-        match self.given.get(name).filter(|answer| now.saturating_sub(answer.at) <= self.lifetime) {
+        match self.given.get(&digest(name)).filter(|answer| now.saturating_sub(answer.at) <= self.lifetime) {
             None => Known::New,
             Some(answer) if answer.body == *body => Known::Answered(answer.decision.clone()),
             Some(_) => Known::Reused,
@@ -144,7 +151,7 @@ impl Answers {
     }
 
     /// Remembers an answer, and forgets those that are too old.
-    pub(crate) fn remember(&mut self, name: Name, body: [u8; 32], decision: Decision, now: Duration) {
+    pub(crate) fn remember(&mut self, name: &Name, body: [u8; 32], decision: Decision, now: Duration) {
         while let Some(oldest) = self.order.front() {
             let live = |answer: &Answer| now.saturating_sub(answer.at) <= self.lifetime;
             if self.order.len() < self.limit && self.given.get(oldest).is_some_and(live) {
@@ -153,7 +160,8 @@ impl Answers {
             self.given.remove(oldest);
             self.order.pop_front();
         }
-        if self.given.insert(name.clone(), Answer { at: now, body, decision }).is_none() {
+        let name = digest(name);
+        if self.given.insert(name, Answer { at: now, body, decision }).is_none() {
             self.order.push_back(name);
         }
     }
@@ -205,15 +213,15 @@ mod tests {
         let mut answers = Answers::new(2, Duration::from_secs(600));
         let (now, later) = (Duration::from_secs(5), Duration::from_millis(605_001));
         let refused = Decision::Refuse { reason: RefuseReason::NotMatched };
-        answers.remember(name("a"), [1; 32], refused.clone(), now);
+        answers.remember(&name("a"), [1; 32], refused.clone(), now);
         assert!(matches!(answers.known(&name("a"), &[1; 32], now), Known::Answered(d) if d == refused));
         assert!(matches!(answers.known(&name("a"), &[2; 32], now), Known::Reused));
         assert!(matches!(answers.known(&name("a"), &[1; 32], later), Known::New));
         for other in ["b", "c"] {
-            answers.remember(name(other), [1; 32], refused.clone(), now);
+            answers.remember(&name(other), [1; 32], refused.clone(), now);
         }
         assert!(matches!(answers.known(&name("a"), &[1; 32], now), Known::New), "two are kept");
-        answers.remember(name("d"), [1; 32], refused, later);
+        answers.remember(&name("d"), [1; 32], refused, later);
         assert_eq!((answers.order.len(), answers.given.len()), (1, 1), "what is too old is not kept");
     }
 }

@@ -3,15 +3,12 @@
 //! Only accepted probes: others are not known to be the person's, and whoever may try could push these out with them.
 //! Invariant: at most so many are kept, the oldest goes first, and no bytes make the reader panic.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::OnceLock,
-};
+use std::{collections::VecDeque, sync::OnceLock};
 
 use authenteon_matcher::{Prepared, Template, sameness};
 use sha2::{Digest, Sha256};
 
-use crate::{policy::Replay, subject::SubjectId};
+use crate::{latest::Latest, policy::Replay, subject::SubjectId};
 
 /// Templates kept of a person: each costs a comparison at every accept.
 const PROBES: usize = 8;
@@ -147,42 +144,8 @@ impl History {
 }
 
 /// The histories of who was accepted last, ready to be compared: to make a history ready takes longer than the rest of a
-/// verification. Invariant: one is given for the very bytes that the store keeps, and for no others.
-pub(crate) struct Recent {
-    limit: usize,
-    order: VecDeque<SubjectId>,
-    kept: HashMap<SubjectId, (Vec<u8>, History)>,
-}
-
-impl Recent {
-    /// Of so many people.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, order: VecDeque::new(), kept: HashMap::new() }
-    }
-
-    /// Takes out the history of somebody, if it is that of these bytes.
-    pub(crate) fn take(&mut self, of: SubjectId, bytes: &[u8]) -> Option<History> {
-        self.forget(of).filter(|(kept, _)| kept == bytes).map(|(_, history)| history)
-    }
-
-    /// Puts in what the store keeps, or soon will, as these bytes.
-    pub(crate) fn put(&mut self, of: SubjectId, bytes: Vec<u8>, history: History) {
-        self.forget(of);
-        self.order.push_back(of);
-        self.kept.insert(of, (bytes, history));
-        if self.order.len() > self.limit
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.kept.remove(&oldest);
-        }
-    }
-
-    /// Somebody is gone.
-    pub(crate) fn forget(&mut self, of: SubjectId) -> Option<(Vec<u8>, History)> {
-        self.order.retain(|id| *id != of);
-        self.kept.remove(&of)
-    }
-}
+/// verification. Each is with the bytes that the store keeps, or soon will, and good for those alone.
+pub(crate) type Ready = Latest<SubjectId, (Vec<u8>, History)>;
 
 /// A digest under its person's id, so that the same sample of two people is not seen to be one.
 fn keyed(of: SubjectId, digest: &[u8; 32]) -> [u8; DIGEST] {
@@ -227,26 +190,6 @@ mod tests {
         assert_eq!(history.repeated(ada, &probe(0), false), None);
         assert_eq!((history.digests.len(), history.probes.len()), (DIGESTS, PROBES));
         assert!(history.encode().len() < 4096, "{} bytes at every accept", history.encode().len());
-    }
-
-    #[test]
-    fn a_history_is_ready_for_the_bytes_that_are_kept_and_the_oldest_person_s_goes() {
-        let mut recent = Recent::new(2);
-        let [ada, bob, eve] = [1, 2, 3].map(|seed| {
-            let (of, mut history) = (SubjectId::random(), History::default());
-            history.add(of, &probe(seed));
-            recent.put(of, history.encode(), history);
-            (of, probe(seed))
-        });
-        let bytes = |recent: &Recent, of| recent.kept.get(&of).map(|(bytes, _)| bytes.clone());
-        assert!(bytes(&recent, ada.0).is_none(), "two are kept");
-        let (of_bob, of_eve) = (bytes(&recent, bob.0).unwrap(), bytes(&recent, eve.0).unwrap());
-        let ready = recent.take(bob.0, &of_bob).unwrap();
-        assert_eq!(ready.repeated(bob.0, &bob.1, true), Some(Replay::Same));
-        assert!(recent.take(bob.0, &of_bob).is_none(), "it was taken out");
-        assert!(recent.take(eve.0, &of_bob).is_none());
-        assert!(recent.take(eve.0, &of_eve).is_none(), "what the store does not keep is no history");
-        assert_eq!((recent.order.len(), recent.kept.len()), (0, 0));
     }
 
     proptest! {

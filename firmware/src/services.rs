@@ -22,11 +22,11 @@ use crate::{
     memory::{Answers, InProgress, SeenSamples},
     observe::{Observer, Step, timed},
     policy::Policy,
-    replay::Recent,
+    replay::Ready,
     request::{Caller, ClientId, Role},
     sample::SampleError,
     store::{Change, Room, Store, Table, Ticket},
-    subject::{FingerPosition, SubjectId},
+    subject::SubjectId,
 };
 
 /// What the server reads of the store, and nothing else: how it fails, how it is protected, and how large it is.
@@ -40,7 +40,7 @@ pub(crate) use self::{
     record::{FingerRecord, SubjectRecord, put_subject},
 };
 
-pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key};
+pub(crate) use crate::gallery::{FingerKey, encode_views, finger_key, is_enrolled};
 
 mod access;
 mod acts;
@@ -158,7 +158,7 @@ pub(crate) struct Inner {
     /// Whose accept, or erasure, is not durable yet.
     pub(crate) accepting: InProgress<SubjectId>,
     /// The probes of who was accepted last.
-    recent: Mutex<Recent>,
+    ready: Mutex<Ready>,
     /// What signs and verifies the audit.
     auditing: audit::Auditing,
     /// The last task of the store's upkeep.
@@ -259,7 +259,7 @@ impl Services {
             factors.clear();
             unkept = Unkept::default();
         }
-        lockouts.settle_strays(|id| FingerPosition::ALL.iter().any(|p| gallery.get(&(id, *p)).is_some()));
+        lockouts.settle_strays(|id| is_enrolled(&gallery, id));
         let gallery = Arc::new(SharedGallery::new(gallery));
         let head = Head::of(store.as_ref())?;
         let seen = SeenSamples::new(*Uuid::new_v4().as_bytes(), SAMPLES_REMEMBERED);
@@ -284,7 +284,7 @@ impl Services {
             readers: Mutex::new(readers),
             in_progress: InProgress::default(),
             accepting: InProgress::default(),
-            recent: Mutex::new(Recent::new(PROBES_READY)),
+            ready: Mutex::new(Ready::new(PROBES_READY)),
             auditing: audit::Auditing::default(),
             tasks: upkeep::Tasks::default(),
             decoy: decoy::decoy()?,
@@ -347,7 +347,7 @@ impl Inner {
     pub(crate) fn forget_proofs(&self, id: SubjectId) {
         self.graces.forget(id);
         self.unkept().forget(id);
-        self.recent().forget(id);
+        self.ready().take(id);
     }
 
     pub(crate) fn answers(&self) -> MutexGuard<'_, Answers> {

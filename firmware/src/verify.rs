@@ -302,7 +302,7 @@ impl Services {
         if let (Some(accepting), Decision::Accept { .. }) = (&accepting, &decision) {
             accepting.made();
         }
-        self.inner.answers().remember(name, body, decision.clone(), self.inner.clock.running());
+        self.inner.answers().remember(&name, body, decision.clone(), self.inner.clock.running());
         Ok(Answer { decision, found, is_new: true, _accepting: accepting })
     }
 }

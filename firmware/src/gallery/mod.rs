@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use authenteon_matcher::search::Gallery;
 
+use crate::subject::{FingerPosition, SubjectId};
+
 pub use self::{loading::fill, stored::FingerKey};
 pub(crate) use self::{
     stored::{decode_views, encode_views, finger_key, finger_of as read_finger},
@@ -47,6 +49,11 @@ impl SharedGallery {
         change(&mut next);
         self.current.store(Arc::new(next));
     }
+}
+
+/// Whether any finger of somebody is in a gallery.
+pub(crate) fn is_enrolled(gallery: &Gallery<FingerKey>, id: SubjectId) -> bool {
+    FingerPosition::ALL.iter().any(|position| gallery.get(&(id, *position)).is_some())
 }
 
 #[cfg(test)]

@@ -19,14 +19,14 @@ use tracing::warn;
 use self::tallies::Entry;
 pub(super) use self::tallies::Lockouts;
 pub(crate) use self::tallies::Numbers;
-use super::{Inner, Services, SubjectError};
+use super::{Inner, Services, SubjectError, is_enrolled};
 use crate::{
     audit::Event,
     observe::Step,
     policy::{Bar, Decision, Scope, Verdict, Wait},
     request::Caller,
     store::{Change, StoreError, Table},
-    subject::{FingerPosition, SubjectId},
+    subject::SubjectId,
 };
 
 /// What the keys of tallies begin with.
@@ -138,8 +138,7 @@ impl Services {
             None => verdict,
         };
         let gallery = inner.gallery();
-        let enrolled =
-            |id| FingerPosition::ALL.iter().any(|position| gallery.get(&(id, *position)).is_some());
+        let enrolled = |id| is_enrolled(&gallery, id);
         let touched = lockouts.count((&about, &verdict), (now, numbers), enrolled);
         let event = event(&verdict);
         loop {

@@ -11,11 +11,11 @@ mod unkept;
 use std::sync::{MutexGuard, PoisonError};
 
 pub(super) use self::unkept::Unkept;
-use super::{Inner, Services, damaged};
+use super::{Inner, Services, damaged, is_enrolled};
 use crate::{
     memory::{SeenSamples, Turn},
     policy::{Decision, Evidence, RefuseReason, Replay, ReplayRule, Verdict, decide},
-    replay::{History, Probe, Recent},
+    replay::{History, Probe, Ready},
     store::{Change, StoreError, Table},
     subject::{FingerPosition, SubjectId},
     verify::Judged,
@@ -149,8 +149,7 @@ impl Inner {
             .iter()
             .filter_map(|probe| self.replay_of(&history, subject, probe, rule == ReplayRule::On));
         if let Some(replay) = replays.next() {
-            let bytes = history.encode();
-            self.recent().put(subject, bytes, history);
+            self.ready().put(subject, (history.encode(), history));
             let refused = decide(&self.policy, &Evidence::Replay(replay));
             let Verdict { score, needed, .. } = judged.verdict;
             return Ok((Some(Verdict { score, needed, ..refused }), Remembered::Nothing));
@@ -159,7 +158,7 @@ impl Inner {
             history.add(subject, probe);
         }
         let value = history.encode();
-        self.recent().put(subject, value.clone(), history);
+        self.ready().put(subject, (value.clone(), history));
         if !is_whole {
             return Ok((None, Remembered::InMemory(value)));
         }
@@ -172,8 +171,8 @@ impl Inner {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn ready(&self) -> MutexGuard<'_, Ready> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn unkept(&self) -> MutexGuard<'_, Unkept> {
@@ -197,8 +196,8 @@ impl Inner {
         let unkept = self.unkept().of(of);
         let read = |bytes: Option<Vec<u8>>| {
             let Some(bytes) = bytes else { return Ok(History::default()) };
-            let ready = self.recent().take(of, &bytes).or_else(|| History::decode(&bytes));
-            ready.ok_or_else(|| damaged(format!("probes/{of}")))
+            let ready = self.ready().take(of).filter(|(kept, _)| *kept == bytes).map(|(_, history)| history);
+            ready.or_else(|| History::decode(&bytes)).ok_or_else(|| damaged(format!("probes/{of}")))
         };
         let kept = match self.store.get(Table::Probes, of.as_bytes()) {
             Err(StoreError::Degraded { .. }) => return Ok((read(unkept)?, false)),
@@ -222,8 +221,7 @@ impl Inner {
     }
 
     pub(crate) fn is_enrolled(&self, id: SubjectId) -> bool {
-        let gallery = self.gallery();
-        FingerPosition::ALL.iter().any(|position| gallery.get(&(id, *position)).is_some())
+        is_enrolled(&self.gallery(), id)
     }
 }
 

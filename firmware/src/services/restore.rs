@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, info};
 use uuid::Uuid;
 
-use super::{Inner, Services, lockout, policy, this_box};
+use super::{Inner, Services, is_enrolled, lockout, policy, this_box};
 use crate::{
     audit::Event,
     backup::{BackupError, Contents, Erasures, Item, Reader, archived, look},
@@ -27,7 +27,6 @@ use crate::{
     gallery,
     request::Caller,
     store::{Change, StoreError, Table, Tell, Value},
-    subject::FingerPosition,
 };
 
 /// Under this key of [`Table::About`] lies what is being restored.
@@ -228,8 +227,7 @@ impl Services {
         // All that a decision rests on is there before anybody can match, and all that may fail before it is the end.
         let restrictions = inner.restrictions_with(&policy)?;
         inner.read_factors()?;
-        let enrolled = |id| FingerPosition::ALL.iter().any(|p| filled.get(&(id, *p)).is_some());
-        inner.read_lockouts(enrolled)?;
+        inner.read_lockouts(|id| is_enrolled(&filled, id))?;
         let (people, fingers) = contents.counts(erased);
         let mut last = policy;
         last.push(Change::Delete { table: Table::About, key: RESTORING.to_vec() });

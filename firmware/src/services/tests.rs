@@ -14,7 +14,7 @@ use crate::{
     request::{ClientId, Nonce, RequestId, Role},
     sample::Sample,
     store::{DiskStore, MemoryStore},
-    subject::{FingerSummary, NewSubject, SubjectName},
+    subject::{FingerPosition, FingerSummary, NewSubject, SubjectName},
     verify::VerifyRequest,
 };
 

@@ -308,7 +308,7 @@ impl Asked {
         let operation = if self.claimed.is_some() { "verify" } else { "identify" };
         state.operation.metrics.decided(operation, &decision);
         if let Some(digest) = at_reader {
-            answers().remember(name, digest, decision.clone(), now());
+            answers().remember(&name, digest, decision.clone(), now());
         }
         Ok(DecisionBody::new(decision, self.request_id, self.nonce))
     }

@@ -12,6 +12,7 @@ use crate::{
     policy::{Lockout, Policy, RefuseReason},
     request::{ClientId, Role},
     store::{DiskStore, MemoryStore, Store},
+    subject::FingerPosition,
 };
 
 /// A clock of which both hands are moved by the test.

@@ -4,23 +4,23 @@
 //! in that state reads everybody's history once; what comes to it goes into the store with the person's next accept
 //! after. Invariant: bounded; of more people, the one who was taken up longest ago is forgotten.
 
-use std::collections::{BTreeMap, HashMap};
-
 use crate::{
+    latest::Latest,
     replay::History,
     store::{Table, Value},
     subject::SubjectId,
 };
 
-/// People whose probes are held: at most 3.6 kB each.
+/// People whose probes are held: some 4 kB each, 7 kB at most.
 const MOST: usize = 16_384;
 
 /// Histories by person, as the store keeps them.
-#[derive(Default)]
-pub(in crate::services) struct Unkept {
-    histories: HashMap<SubjectId, (u64, Vec<u8>)>,
-    order: BTreeMap<u64, SubjectId>,
-    turn: u64,
+pub(in crate::services) struct Unkept(Latest<SubjectId, Vec<u8>>);
+
+impl Default for Unkept {
+    fn default() -> Self {
+        Self(Latest::new(MOST))
+    }
 }
 
 impl Unkept {
@@ -36,43 +36,14 @@ impl Unkept {
     }
 
     pub(super) fn of(&self, id: SubjectId) -> Option<Vec<u8>> {
-        self.histories.get(&id).map(|(_, history)| history.clone())
+        self.0.get(id).cloned()
     }
 
     pub(super) fn put(&mut self, id: SubjectId, history: Vec<u8>) {
-        self.forget(id);
-        self.turn += 1;
-        self.order.insert(self.turn, id);
-        self.histories.insert(id, (self.turn, history));
-        while self.histories.len() > MOST {
-            let Some((_, oldest)) = self.order.pop_first() else { break };
-            self.histories.remove(&oldest);
-        }
+        self.0.put(id, history);
     }
 
     pub(in crate::services) fn forget(&mut self, id: SubjectId) {
-        if let Some((turn, _)) = self.histories.remove(&id) {
-            self.order.remove(&turn);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_too_many_people_the_one_of_longest_ago_is_forgotten() {
-        let mut unkept = Unkept::default();
-        let (first, second) = (SubjectId::random(), SubjectId::random());
-        for id in [first, second, first] {
-            unkept.put(id, Vec::new());
-        }
-        (2..MOST).for_each(|_| unkept.put(SubjectId::random(), Vec::new()));
-        assert!(unkept.of(second).is_some());
-        unkept.put(SubjectId::random(), Vec::new());
-        assert!(unkept.of(second).is_none() && unkept.of(first).is_some());
-        unkept.forget(first);
-        assert_eq!((unkept.histories.len(), unkept.order.len()), (MOST - 1, MOST - 1));
+        self.0.take(id);
     }
 }
