@@ -117,6 +117,7 @@ async fn answers(address: SocketAddr, pki: &Path) -> Result<(), SelfTestError> {
     };
     let exchange = async {
         let stream = TcpStream::connect((ip, address.port())).await?;
+        stream.set_nodelay(true)?;
         let stream = TlsConnector::from(Arc::new(config)).connect(ServerName::from(ip), stream).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);

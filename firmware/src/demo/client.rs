@@ -68,6 +68,8 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value), ClientError> {
         let stream = TcpStream::connect(self.address).await?;
+        // Or a body waits 40 ms for the answer to its head.
+        stream.set_nodelay(true)?;
         let name = ServerName::from(self.address.ip());
         let stream = self.connector.connect(name, stream).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -89,12 +89,14 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<bool, DemoError> {
         None => Prints::built_in()?,
     };
     crate::cli::log_to_stderr(&crate::config::Log { filter: "warn".to_owned(), json: false });
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(show(arguments, prints))
+    // It goes after the runtime, whose tasks close the store.
+    let folder = TempDir::with_prefix("authenteon-demo-")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(show(arguments, prints, folder.path()))
 }
 
-async fn show(arguments: &DemoArguments, prints: Prints) -> Result<bool, DemoError> {
-    let folder = TempDir::with_prefix("authenteon-demo-")?;
-    let pki = folder.path().join("pki");
+async fn show(arguments: &DemoArguments, prints: Prints, folder: &Path) -> Result<bool, DemoError> {
+    let pki = folder.join("pki");
     let authority = Authority::init(&pki, &["localhost".to_owned(), arguments.listen.ip().to_string()])?;
     let mut clients = Clients::default();
     for (name, role) in [("officer", Role::Officer), ("station", Role::Station)] {
@@ -105,7 +107,7 @@ async fn show(arguments: &DemoArguments, prints: Prints) -> Result<bool, DemoErr
     }
     clients.save(&pki)?;
 
-    let store = DiskStore::open(&folder.path().join("store"))?;
+    let store = DiskStore::open(&folder.join("store"))?;
     let services = Services::open(Arc::new(store), Policy::default(), Arc::new(SystemClock))?;
     let server = Server::bind(arguments.listen, pki.clone(), Limits::default(), Lock::open(services)).await?;
     let address = server.address()?;
@@ -124,7 +126,7 @@ async fn show(arguments: &DemoArguments, prints: Prints) -> Result<bool, DemoErr
     steps::run(&mut report, &askers, prints).await?;
     let right = report.finish();
     if !arguments.once {
-        let sample = sample_file(folder.path(), report.probe())?;
+        let sample = sample_file(folder, report.probe())?;
         report.invite(&pki, &sample, report.subject());
         // Both, so that the temporary folder with its keys goes away.
         let mut terminate = signal(SignalKind::terminate())?;

@@ -12,6 +12,7 @@ fn demo(arguments: &[&str]) -> (i32, Value) {
     let output = authenteond(&all);
     let told = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|why| panic!("{why}: {} {}", text(&output.stdout), text(&output.stderr)));
+    assert!(!text(&output.stderr).contains("ERROR"), "{}", text(&output.stderr));
     (output.status.code().unwrap(), told)
 }
 
