@@ -280,6 +280,14 @@ impl Profiles {
     }
 }
 
+/// The files of somebody new.
+pub(crate) struct Files {
+    pub(crate) authority: PathBuf,
+    pub(crate) id: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
 /// Where the files of somebody new go, and the profile that is made of them, if one is.
 pub(crate) struct Place {
     pub(crate) folder: PathBuf,
@@ -305,14 +313,48 @@ impl Place {
         Ok(Self { folder: out.unwrap_or(beside), profile: Some((profiles, name)) })
     }
 
-    /// What the profile is called.
-    pub(crate) fn name(&self) -> Option<&ProfileName> {
-        self.profile.as_ref().map(|(_, name)| name)
+    /// Where the files of somebody of this name go.
+    ///
+    /// # Errors
+    /// [`CtlError::Usage`]: one of them is there already.
+    pub(crate) fn files(&self, name: &str) -> Result<Files, CtlError> {
+        let [authority, id, certificate, key] =
+            ["ca.pem", BOX_ID, &format!("{name}.pem"), &format!("{name}.key")]
+                .map(|file| self.folder.join(file));
+        for taken in [&authority, &id, &certificate] {
+            if taken.exists() {
+                let why = format!("{} is there already: take another folder with --out", taken.display());
+                return Err(CtlError::Usage(why));
+            }
+        }
+        Ok(Files { authority, id, certificate, key })
     }
 
-    /// Makes the profile, if there is to be one.
-    pub(crate) fn keep(self, profile: Profile) -> Result<(), CtlError> {
-        self.profile.map_or(Ok(()), |(mut profiles, name)| profiles.add(name, profile))
+    /// Makes the profile of these files, if there is to be one; gives its name, and the options that name the box from now
+    /// on.
+    pub(crate) fn keep(
+        self,
+        server: Server,
+        ca_sha256: Fingerprint,
+        files: &Files,
+        device_id: String,
+    ) -> Result<(Option<ProfileName>, String), CtlError> {
+        let Files { authority, certificate, key, .. } = files;
+        let Some((mut profiles, name)) = self.profile else {
+            let [cacert, cert, key] = [authority, certificate, key].map(|file| file.display());
+            return Ok((None, format!("--server {server} --cacert {cacert} --cert {cert} --key {key}")));
+        };
+        let profile = Profile {
+            server,
+            cacert: authority.clone(),
+            ca_sha256,
+            cert: Some(certificate.clone()),
+            key: Some(key.clone()),
+            device_id: Some(device_id),
+        };
+        let options = format!("--profile {name}");
+        profiles.add(name.clone(), profile)?;
+        Ok((Some(name), options))
     }
 }
 

@@ -8,13 +8,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::understand;
-use crate::args::{BOX_ID, Claim, Connection};
+use crate::args::{Claim, Connection};
 use crate::code::typed;
 use crate::error::CtlError;
 use crate::keys::{keep_key, request, write_new};
 use crate::outcome::Outcome;
 use crate::pin::Pinned;
-use crate::profile::{Place, Profile};
+use crate::profile::{Files, Place};
 
 #[derive(Deserialize)]
 struct Answer {
@@ -28,43 +28,20 @@ pub(crate) async fn run(asked: Claim, given: &Connection) -> Result<Outcome, Ctl
     let limit = given.limit();
     let server = asked.url.or_else(|| given.server.clone()).unwrap_or_default();
     let place = Place::choose(asked.out, given.profile.clone(), &server)?;
-    let [authority, certificate, key, id] =
-        ["ca.pem", "administrator.pem", "administrator.key", BOX_ID].map(|name| place.folder.join(name));
-    for taken in [&authority, &certificate, &id] {
-        if taken.exists() {
-            let why = format!("{} is there already: take another folder with --out", taken.display());
-            return Err(CtlError::Usage(why));
-        }
-    }
+    let files = place.files("administrator")?;
     let pinned = Pinned::new(asked.ca_sha256);
     let mut client = pinned.connect(&server, limit).await?;
     let code = typed(asked.code.as_deref(), "Code on the box's console: ")?;
-    let pair = keep_key(&place.folder, &key)?;
+    let pair = keep_key(&place.folder, &files.key)?;
     let csr = request(&pair)?;
     let answer = client.post("/v1/system/claim", &json!({"code": code, "csr": csr})).await?;
     let given: Answer = understand(&answer)?;
     pinned.check(&given.ca, &given.certificate, &pair)?;
-    write_new(&id, format!("{}\n", given.device_id).as_bytes(), 0o644)?;
-    write_new(&authority, given.ca.as_bytes(), 0o644)?;
-    write_new(&certificate, given.certificate.as_bytes(), 0o644)?;
-    let next = match place.name() {
-        Some(name) => format!("--profile {name}"),
-        None => format!(
-            "--server {server} --cacert {} --cert {} --key {}",
-            authority.display(),
-            certificate.display(),
-            key.display()
-        ),
-    };
-    let name = place.name().cloned();
-    place.keep(Profile {
-        server,
-        cacert: authority.clone(),
-        ca_sha256: asked.ca_sha256,
-        cert: Some(certificate.clone()),
-        key: Some(key.clone()),
-        device_id: Some(given.device_id.to_string()),
-    })?;
+    write_new(&files.id, format!("{}\n", given.device_id).as_bytes(), 0o644)?;
+    write_new(&files.authority, given.ca.as_bytes(), 0o644)?;
+    write_new(&files.certificate, given.certificate.as_bytes(), 0o644)?;
+    let (name, next) = place.keep(server, asked.ca_sha256, &files, given.device_id.to_string())?;
+    let Files { authority, certificate, key, .. } = files;
     let text = format!(
         "claimed box {}\nwrote {}, {} and {}\nNext:\n  authenteonctl {next} health\n\
          What the box stores is encrypted, and the key lies in a file on the same card. Against whoever takes the box, \

@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{confirm, understand};
-use crate::args::{BOX_ID, Connection, StationCommand};
+use crate::args::{Connection, StationCommand};
 use crate::client::{Client, Server};
 use crate::error::CtlError;
 use crate::invitation;
@@ -16,7 +16,7 @@ use crate::keys::{Next, keep_key, request, write_new};
 use crate::outcome::Outcome;
 use crate::passphrase;
 use crate::pin::Pinned;
-use crate::profile::{Place, Profile, Target, target};
+use crate::profile::{Files, Place, Target, target};
 
 #[derive(Deserialize)]
 struct Station {
@@ -179,46 +179,22 @@ async fn join(
         .parse()
         .map_err(|why: &str| CtlError::Usage(why.to_owned()))?;
     let name = &code.name;
-    let [authority, id, certificate, key] =
-        ["ca.pem".to_owned(), BOX_ID.to_owned(), format!("{name}.pem"), format!("{name}.key")]
-            .map(|file| place.folder.join(file));
-    for taken in [&authority, &id, &certificate] {
-        if taken.exists() {
-            let why = format!("{} is there already: take another folder with --out", taken.display());
-            return Err(CtlError::Usage(why));
-        }
-    }
+    let files = place.files(name)?;
     let pinned = Pinned::new(code.authority);
     let mut client = pinned.connect(&server, limit).await?;
-    let pair = keep_key(&place.folder, &key)?;
+    let pair = keep_key(&place.folder, &files.key)?;
     let body = json!({"ticket": code.ticket, "csr": request(&pair)?});
     let answer = client.post("/v1/join", &body).await?;
     let joined: Joined = understand(&answer)?;
     pinned.check(&joined.ca, &joined.certificate, &pair)?;
-    write_new(&id, format!("{}\n", joined.device_id).as_bytes(), 0o644)?;
-    write_new(&certificate, joined.certificate.as_bytes(), 0o644)?;
-    write_new(&authority, joined.ca.as_bytes(), 0o644)?;
+    write_new(&files.id, format!("{}\n", joined.device_id).as_bytes(), 0o644)?;
+    write_new(&files.certificate, joined.certificate.as_bytes(), 0o644)?;
+    write_new(&files.authority, joined.ca.as_bytes(), 0o644)?;
     // What was written is worth something: the box knows who asks.
     let mut client = pinned.connect_as(&server, limit, &joined.certificate, &pair).await?;
     client.get("/v1/health/ready").await?;
-    let next = match place.name() {
-        Some(name) => format!("--profile {name}"),
-        None => format!(
-            "--server {server} --cacert {} --cert {} --key {}",
-            authority.display(),
-            certificate.display(),
-            key.display()
-        ),
-    };
-    let profile = place.name().cloned();
-    place.keep(Profile {
-        server,
-        cacert: authority.clone(),
-        ca_sha256: code.authority,
-        cert: Some(certificate.clone()),
-        key: Some(key.clone()),
-        device_id: Some(joined.device_id.to_string()),
-    })?;
+    let (profile, next) = place.keep(server, code.authority, &files, joined.device_id.to_string())?;
+    let Files { authority, certificate, key, .. } = files;
     let text = format!(
         "joined as {} {}\nwrote {}, {} and {}\nNext:\n  authenteonctl {next} health\n",
         joined.role,
