@@ -181,9 +181,13 @@ async fn who_takes_backups_has_them_tried_and_restores_none() {
     assert_eq!(keeper.get("/v1/subjects").await.status, 403);
 }
 
-/// Puts people into the store of a box that is off.
-pub(crate) fn fill(store: &Path, people: u32, views: &[u8]) {
+/// Puts people into the store of a box that is off, each with the finger of one who is there.
+pub(crate) fn fill(store: &Path, people: u32, like: &str) {
     let store = DiskStore::open(store).unwrap();
+    store.wait_until_indexed();
+    let like: SubjectId = like.parse().unwrap();
+    let key = [like.as_bytes().as_slice(), &[FingerPosition::RightIndex.code()]].concat();
+    let views = store.get(Table::Fingers, &key).unwrap().unwrap();
     for first in (0..people).step_by(500) {
         let mut changes = Vec::new();
         for number in first..people.min(first + 500) {
@@ -195,7 +199,7 @@ pub(crate) fn fill(store: &Path, people: u32, views: &[u8]) {
             let value = serde_json::to_vec(&subject).unwrap();
             changes.push(Change::Put { table: Table::Subjects, key: key.clone(), value });
             key.push(FingerPosition::RightIndex.code());
-            changes.push(Change::Put { table: Table::Fingers, key, value: views.to_vec() });
+            changes.push(Change::Put { table: Table::Fingers, key, value: views.clone() });
         }
         store.commit(&changes).unwrap();
     }
@@ -209,14 +213,7 @@ async fn store_restore_that_is_killed_leaves_an_empty_box_which_takes_the_backup
     old.terminate();
     assert!(old.wait().success());
     let store = old.pki().with_file_name("store");
-    let views = {
-        let id: SubjectId = person.parse().unwrap();
-        let key = [id.as_bytes().as_slice(), &[FingerPosition::RightIndex.code()]].concat();
-        let opened = DiskStore::open(&store).unwrap();
-        opened.wait_until_indexed();
-        opened.get(Table::Fingers, &key).unwrap().unwrap()
-    };
-    fill(&store, PEOPLE, &views);
+    fill(&store, PEOPLE, &person);
     old.start_again();
     let boss = Client::named(&old, "boss");
     let file = backup(&boss).await;

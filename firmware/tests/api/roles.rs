@@ -2,10 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use authenteon::{
-    store::{DiskStore, Store, Table},
-    subject::{FingerPosition, SubjectId},
-};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -198,14 +194,7 @@ async fn every_route_of_a_degraded_box_is_open_to_its_roles_and_to_nobody_else()
     let person = enrolled(&Client::named(&daemon, "officer"), "125").await;
     assert_eq!(daemon.end(), Some(0));
     let store = daemon.pki().with_file_name("store");
-    let views = {
-        let id: SubjectId = person.parse().unwrap();
-        let key = [id.as_bytes().as_slice(), &[FingerPosition::RightIndex.code()]].concat();
-        let opened = DiskStore::open(&store).unwrap();
-        opened.wait_until_indexed();
-        opened.get(Table::Fingers, &key).unwrap().unwrap()
-    };
-    fill(&store, PEOPLE, &views);
+    fill(&store, PEOPLE, &person);
     daemon.start_again();
     // After a kill the index is made anew, which takes a while of so many.
     daemon.kill();
