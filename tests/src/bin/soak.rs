@@ -64,14 +64,25 @@ fn print(soaked: &Soaked, json: bool) {
         // Numbers and names only: always JSON.
         return println!("{}", serde_json::to_string(soaked).unwrap_or_default());
     }
-    let Soaked { decided, faults, errors, kills, per_second, memory_mb, descriptors, records, missing, held } =
-        soaked;
+    let Soaked {
+        decided,
+        faults,
+        errors,
+        kills,
+        per_second,
+        memory_readings_mb,
+        memory_mb,
+        descriptors,
+        records,
+        missing,
+        held,
+    } = soaked;
     println!("{decided} decisions, {per_second} a second; {errors} errors; killed {kills} times");
     for (fault, times) in faults {
         println!("  {times:6} {fault}");
     }
     println!(
-        "memory {} MiB, then {} MiB; descriptors {}, then {}",
+        "memory halfway {} MiB, at the end {} MiB; descriptors {}, then {}; all readings in MiB: {memory_readings_mb:?}",
         memory_mb.0, memory_mb.1, descriptors.0, descriptors.1
     );
     println!("audit: {records} records without a gap; {missing} decisions missing or twice");

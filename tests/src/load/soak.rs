@@ -1,7 +1,7 @@
 //! A long working day in minutes: verifications of many clients, and whatever goes wrong on a network meanwhile.
 //!
 //! Invariant: each decision that was answered is in the audit once, whatever happened around it; what the daemon holds
-//! (memory, descriptors) after many requests is what it held after few.
+//! (memory, descriptors) after many requests is what it held after half of them, when what it remembers is full.
 
 use std::{
     collections::HashMap,
@@ -73,7 +73,9 @@ pub struct Soaked {
     pub kills: usize,
     /// Decisions a second.
     pub per_second: f64,
-    /// Resident memory in MiB, a tenth after the kills and at the end.
+    /// Resident memory in MiB at each reading after the kills.
+    pub memory_readings_mb: Vec<f64>,
+    /// Resident memory in MiB, halfway after the kills and at the end.
     pub memory_mb: (f64, f64),
     /// Descriptors, the same.
     pub descriptors: (usize, usize),
@@ -212,8 +214,8 @@ impl Soak {
         let mut faults: Vec<_> = faults.into_iter().collect();
         faults.sort_unstable();
         let errors = self.work.errors.load(Ordering::Relaxed);
-        let (early, late) = (middle(&memory[READINGS / 10..][..3]), middle(&memory[READINGS - 3..]));
-        let (few, many) = (middle(&descriptors[READINGS / 10..][..3]), middle(&descriptors[READINGS - 3..]));
+        let (early, late) = (middle(&memory[READINGS / 2..][..5]), middle(&memory[READINGS - 5..]));
+        let (few, many) = (middle(&descriptors[READINGS / 2..][..5]), middle(&descriptors[READINGS - 5..]));
         let held = errors == 0 && missing == 0 && late <= early + GROWTH && many <= few + MORE_DESCRIPTORS;
         let mib = |bytes: u64| (bytes as f64 / f64::from(1 << 20) * 10.0).round() / 10.0;
         Ok(Soaked {
@@ -222,6 +224,7 @@ impl Soak {
             errors,
             kills: KILLS,
             per_second: (decided as f64 / seconds).round(),
+            memory_readings_mb: memory.into_iter().map(mib).collect(),
             memory_mb: (mib(early), mib(late)),
             descriptors: (few, many),
             records,
