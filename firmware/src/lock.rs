@@ -177,7 +177,7 @@ mod tests {
     use authenteon_hal::clock::VirtualClock;
 
     fn caller() -> Caller {
-        Caller { id: ClientId::of_certificate(&[7; 32]), role: Role::Administrator, name: "boss".into() }
+        Caller::new(ClientId::of_certificate(&[7; 32]), Role::Administrator, "boss".into())
     }
 
     fn locked() -> (Lock, Arc<VirtualClock>) {

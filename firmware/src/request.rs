@@ -1,6 +1,6 @@
 //! Who asks, and how a request is told from its repetition.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +140,22 @@ pub struct Caller {
     pub role: Role,
     /// What it was registered as, for people.
     pub name: String,
+    /// The address that its connection comes from; none of what the box does by itself.
+    pub from: Option<IpAddr>,
+}
+
+impl Caller {
+    /// Somebody, from nowhere yet.
+    #[must_use]
+    pub fn new(id: ClientId, role: Role, name: String) -> Self {
+        Self { id, role, name, from: None }
+    }
+
+    /// The same, at the other end of a connection. An IPv4 address reads so, also where it comes as one of IPv6.
+    #[must_use]
+    pub fn at(self, from: Option<IpAddr>) -> Self {
+        Self { from: from.map(|address| address.to_canonical()), ..self }
+    }
 }
 
 /// A caller's own name for a request: the same name and body get the same answer.

@@ -409,6 +409,8 @@ impl Inner {
         let mut chain = self.chain_now()?;
         let epoch = chain.epoch;
         let now = self.clock.now();
+        // The version before, which may have to go on with this, does not know where somebody came from.
+        let by = if self.store.is_earlier() { &by.clone().at(None) } else { by };
         let (record, next) = chain.head.append(now, by, event.clone())?;
         let tombstone = self.tombstone(event, now, next.number());
         let changes = changes.iter().cloned().chain(tombstone).chain([record]).collect();
@@ -420,7 +422,7 @@ impl Inner {
 
 /// The box itself, doing what no client asked for: who or what in it is the name.
 fn the_box(name: &str) -> Caller {
-    Caller { id: ClientId::of_certificate(&[0; 32]), role: Role::Administrator, name: name.to_owned() }
+    Caller::new(ClientId::of_certificate(&[0; 32]), Role::Administrator, name.to_owned())
 }
 
 /// What the box does by itself.

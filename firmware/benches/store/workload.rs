@@ -59,6 +59,7 @@ impl People {
                 client: ClientId::of_certificate(&[7; 32]),
                 role: Role::Officer,
                 name: "officer at the front desk".to_owned(),
+                from: Some(std::net::IpAddr::from([10, 0, 20, 17])),
             },
             what: Event::FingerEnrolled { subject, position, impressions: 1, quality: 80 },
         };

@@ -8,6 +8,8 @@ mod chain;
 mod severity;
 mod sign;
 
+use std::net::IpAddr;
+
 use authenteon_hal::discovery::ReaderId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -350,11 +352,14 @@ pub struct Actor {
     pub role: Role,
     /// Its name then.
     pub name: String,
+    /// Where its connection came from. Absent in records of before, and where the box did something by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpAddr>,
 }
 
 impl From<&Caller> for Actor {
     fn from(caller: &Caller) -> Self {
-        Self { client: caller.id.clone(), role: caller.role, name: caller.name.clone() }
+        Self { client: caller.id.clone(), role: caller.role, name: caller.name.clone(), from: caller.from }
     }
 }
 

@@ -228,7 +228,7 @@ impl Clients {
         if client.expires.is_some_and(|end| now >= end) {
             return None;
         }
-        Some(Caller { id: ClientId::of_certificate(sha256), role: client.role, name: client.name.clone() })
+        Some(Caller::new(ClientId::of_certificate(sha256), client.role, client.name.clone()))
     }
 }
 

@@ -12,7 +12,11 @@ use axum::{
 
 use serde::Serialize;
 
-use super::{State, connection::PeerCertificate, problem::Problem};
+use super::{
+    State,
+    connection::{PeerAddress, PeerCertificate},
+    problem::Problem,
+};
 use crate::{
     clock::{Clock, SystemClock},
     request::{Caller, Role},
@@ -284,6 +288,7 @@ impl Known {
 pub(crate) async fn guard(
     Shared(state): Shared<State>,
     Extension(peer): Extension<PeerCertificate>,
+    Extension(PeerAddress(from)): Extension<PeerAddress>,
     path: Option<axum::extract::MatchedPath>,
     mut request: Request,
     next: Next,
@@ -314,7 +319,7 @@ pub(crate) async fn guard(
             state.unserved().into_response()
         }
         (_, Some(known)) => {
-            request.extensions_mut().insert::<Caller>(known.caller);
+            request.extensions_mut().insert::<Caller>(known.caller.at(Some(from)));
             next.run(request).await
         }
     }

@@ -98,7 +98,7 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let services = Services::open(store, Policy::default(), Arc::new(SystemClock)).unwrap();
         let (id, role) = (ClientId::of_certificate(&[1; 32]), Role::Administrator);
-        let boss = Caller { id, role, name: "boss".into() };
+        let boss = Caller::new(id, role, "boss".into());
         let sensor: ReaderId = "serial-ttyS1".parse().unwrap();
         services.update_received(&boss, 7).unwrap();
         services.update_trial_ordered(&boss, Some("1.2.3".to_owned())).unwrap();

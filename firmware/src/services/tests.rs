@@ -22,7 +22,7 @@ const ACCEPTED: fn(SubjectId) -> Decision = |subject| Decision::Accept { subject
 const NOT_MATCHED: Decision = Decision::Refuse { reason: RefuseReason::NotMatched };
 
 fn caller() -> Caller {
-    Caller { id: ClientId::of_certificate(&[1; 32]), role: Role::Officer, name: "test".into() }
+    Caller::new(ClientId::of_certificate(&[1; 32]), Role::Officer, "test".into())
 }
 
 fn print(finger: u32, impression: u32) -> Sample {

@@ -303,7 +303,7 @@ mod tests {
     };
 
     fn boss() -> Caller {
-        Caller { id: ClientId::of_certificate(&[1; 32]), role: Role::Administrator, name: "boss".into() }
+        Caller::new(ClientId::of_certificate(&[1; 32]), Role::Administrator, "boss".into())
     }
 
     fn services(store: Arc<dyn Store>) -> Services {

@@ -218,6 +218,14 @@ fn boot(path: &Path, trial: bool) {
     fs::write(path, told.to_string()).unwrap();
 }
 
+/// Where the last act of a person is said to have come from.
+async fn last_from(boss: &Client) -> Value {
+    let page = boss.get("/v1/audit?last=20").await.body;
+    let records = page["records"].as_array().unwrap();
+    let mut of_people = records.iter().filter(|record| record["by"]["name"] != "this box");
+    of_people.next_back().unwrap()["by"]["from"].clone()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_is_kept_encrypts_the_store_of_the_one_before_and_not_earlier() {
     // The version before: it knows no encryption.
@@ -248,6 +256,8 @@ async fn a_version_that_is_kept_encrypts_the_store_of_the_one_before_and_not_ear
     let early = put(&boss, &json!({ "mode": "passphrase", "passphrase": PASSPHRASE })).await;
     assert_eq!((early.status, early.problem()), (409, "not-encrypted"));
     assert!(holds(&store(&daemon), "Lovelace"));
+    // Nor does the audit tell what the version before could not read.
+    assert_eq!(last_from(&boss).await, Value::Null);
 
     // Now it is kept, and ends to be started anew.
     let (agent, _) = serve_agent(&the_box);
@@ -265,6 +275,7 @@ async fn a_version_that_is_kept_encrypts_the_store_of_the_one_before_and_not_ear
     // Whoever is deleted is in no copy.
     let deleted = officer.ask(&Method::DELETE, &format!("/v1/subjects/{person}"), None).await;
     assert_eq!(deleted.status, 204);
+    assert_eq!(last_from(&Client::named(&daemon, "boss")).await, "127.0.0.1");
     assert!(!snapshot.exists());
     assert_eq!(officer.get("/v1/health/ready").await.body["snapshot"], false);
 }

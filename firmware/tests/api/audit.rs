@@ -64,6 +64,7 @@ async fn audit_is_read_taken_away_and_verified_against_an_anchor_also_after_a_re
     }
     let last = all.last().unwrap();
     assert_eq!((&last["what"]["event"], &last["by"]["name"]), (&json!("verified"), &json!("station")));
+    assert_eq!(last["by"]["from"], "127.0.0.1");
     let basis = &last["what"]["basis"];
     assert!(basis["rules"].as_str().is_some_and(|rules| rules.len() == 16), "{basis}");
     assert!(

@@ -207,16 +207,17 @@ async fn follow_on(client: &mut Client, last: u64, filter: &AuditFilter, json: b
     }
 }
 
-/// A record for people: when, who, what, and whatever else it says.
+/// A record for people: when, who and from where, what, and whatever else it says.
 fn line(record: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let (by, what) = (&record["by"], &record["what"]);
     let mut line = format!(
-        "{:>6}  {}  {} {}  {}",
+        "{:>6}  {}  {} {}{}  {}",
         record["number"].as_u64().unwrap_or_default(),
         text(&record["at"]),
         text(&by["role"]),
         text(&by["name"]),
+        by["from"].as_str().map_or_else(String::new, |from| format!(" at {from}")),
         text(&what["event"])
     );
     for (name, value) in what.as_object().into_iter().flatten().filter(|(name, _)| *name != "event") {
@@ -439,14 +440,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_one_line_with_when_who_what_and_the_rest() {
-        let record = json!({
+    fn a_record_is_one_line_with_when_who_from_where_what_and_the_rest() {
+        let mut record = json!({
             "number": 7, "at": "2026-11-23T08:30:00Z", "previous": "00", "hash": "11",
             "by": {"client": "ab", "role": "station", "name": "door"},
             "what": {"event": "verified", "decision": "accept", "score": 51.5},
         });
         let expected = "     7  2026-11-23T08:30:00Z  station door  verified  decision=accept  score=51.5";
         assert_eq!(line(&record), expected);
+        record["by"]["from"] = "192.0.2.7".into();
+        assert!(line(&record).contains("  station door at 192.0.2.7  verified"), "{}", line(&record));
     }
 
     fn found(verdict: &str) -> BoxFound {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 fn caller() -> Caller {
-    Caller { id: ClientId::of_certificate(&[7; 32]), role: Role::Officer, name: "desk".into() }
+    Caller::new(ClientId::of_certificate(&[7; 32]), Role::Officer, "desk".into())
 }
 
 fn chain(records: u64) -> MemoryStore {

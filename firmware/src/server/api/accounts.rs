@@ -17,6 +17,7 @@ use crate::{
     server::{
         State,
         access::bearer,
+        connection::PeerAddress,
         json::{Body, SMALL, Small},
         problem::Problem,
     },
@@ -188,6 +189,7 @@ pub(crate) struct SecretBody {
         (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn set_up(
     Shared(state): Shared<State>,
+    Extension(PeerAddress(from)): Extension<PeerAddress>,
     Small(body): Small<SetUpBody>,
 ) -> Result<Json<SecretBody>, Problem> {
     let services = state.services()?.clone();
@@ -195,7 +197,7 @@ pub(crate) async fn set_up(
     let (body, place) = body.into_parts();
     let (first, own) = (Password::typed(body.first_password), Password::chosen(body.password)?);
     let set_up = off_core(move || {
-        let set_up = services.set_up(&body.account, &first, &own);
+        let set_up = services.set_up(Some(from), &body.account, &first, &own);
         drop(place);
         set_up
     })
@@ -240,13 +242,14 @@ pub(crate) struct SessionBody {
         (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn sign_in(
     Shared(state): Shared<State>,
+    Extension(PeerAddress(from)): Extension<PeerAddress>,
     Small(body): Small<SignInBody>,
 ) -> Result<(StatusCode, Json<SessionBody>), Problem> {
     let services = state.services()?.clone();
     let (body, place) = body.into_parts();
     let password = Password::typed(body.password);
     let signed = off_core(move || {
-        let signed = services.sign_in(&body.account, &password, &body.code);
+        let signed = services.sign_in(Some(from), &body.account, &password, &body.code);
         drop(place);
         signed
     })

@@ -23,6 +23,7 @@ use crate::{
     request::{Caller, Role, brief},
     server::{
         State,
+        connection::PeerAddress,
         json::{Body, SMALL, Small},
         problem::Problem,
     },
@@ -199,6 +200,7 @@ pub(crate) struct JoinedBody {
         (status = 429, description = "Too many attempts", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn join(
     Shared(state): Shared<State>,
+    Extension(PeerAddress(from)): Extension<PeerAddress>,
     Small(body): Small<JoinBody>,
 ) -> Result<Json<JoinedBody>, Problem> {
     let ticket = Ticket::parse(&body.ticket).ok_or(InvitationError::Wrong)?;
@@ -208,7 +210,8 @@ pub(crate) async fn join(
         let (client, certificate, ca) = match services.admit(&ticket, &key)? {
             Admission::Again(client, certificate) => (client, certificate, stations.authority()?),
             Admission::New(name, role) => {
-                let keep = |client: &_, pem: &str| services.client_joined(&ticket, &key, client, pem);
+                let keep =
+                    |client: &_, pem: &str| services.client_joined(Some(from), &ticket, &key, client, pem);
                 let added = stations.add(&name, role, &body.csr, keep).map_err(|why| match why {
                     StationError::Store(StoreError::Superseded) => {
                         services.admit(&ticket, &key).err().map_or_else(|| why.into(), Problem::from)

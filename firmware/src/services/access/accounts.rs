@@ -4,7 +4,7 @@
 //! neither; a code is taken once; a wrong attempt at an account is in the store before it is answered. An account that was removed or reset has no
 //! session any more.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
@@ -268,8 +268,15 @@ impl Services {
     ///
     /// # Errors
     /// [`AccountError`].
-    pub fn set_up(&self, name: &str, first: &Password, own: &Password) -> Result<SetUp, AccountError> {
-        let (inner, name) = (&self.inner, possible(name));
+    pub fn set_up(
+        &self,
+        from: Option<IpAddr>,
+        name: &str,
+        first: &Password,
+        own: &Password,
+    ) -> Result<SetUp, AccountError> {
+        let (inner, who) = (&self.inner, Typed { name: possible(name), from });
+        let name = who.name;
         let _one = held(&inner.access.signing);
         let found = inner.tried(name)?;
         let good = |(kept, term): &(Kept, Option<Term>)| {
@@ -283,7 +290,7 @@ impl Services {
                 false
             }
         };
-        let Some((before, _)) = found.filter(|_| right) else { return Err(inner.refused(name)?) };
+        let Some((before, _)) = found.filter(|_| right) else { return Err(inner.refused(who)?) };
         let secret = totp::secret().ok_or(AccountError::Randomness)?;
         let password = Hashed::of(own.text()).ok_or(AccountError::Randomness)?;
         let own = Own { password, totp: hex(secret.as_slice()), step: 0 };
@@ -292,7 +299,7 @@ impl Services {
             now.first.as_ref().map(|f| &f.password) == before.first.as_ref().map(|f| &f.password)
         };
         let change = |now: &Kept| unchanged(now).then(|| Kept { own: Some(own), ..now.clone() });
-        if !inner.change_account(name, &event, change)? {
+        if !inner.change_account(who, &event, change)? {
             return Err(AccountError::Refused);
         }
         Ok(SetUp { secret: totp::text(&secret), uri: totp::uri(&secret, name) })
@@ -302,8 +309,15 @@ impl Services {
     ///
     /// # Errors
     /// [`AccountError`].
-    pub fn sign_in(&self, name: &str, password: &Password, code: &str) -> Result<SignedIn, AccountError> {
-        let (inner, name) = (&self.inner, possible(name));
+    pub fn sign_in(
+        &self,
+        from: Option<IpAddr>,
+        name: &str,
+        password: &Password,
+        code: &str,
+    ) -> Result<SignedIn, AccountError> {
+        let (inner, who) = (&self.inner, Typed { name: possible(name), from });
+        let name = who.name;
         let _one = held(&inner.access.signing);
         let own = inner.tried(name)?.and_then(|(kept, _)| kept.own);
         let known = match &own {
@@ -323,12 +337,12 @@ impl Services {
         let same = |(_, now): &(Kept, Own)| own.as_ref().is_some_and(|own| own.totp == now.totp);
         let (Some((before, own)), Some(step)) = (present.filter(|p| known && same(p)), step) else {
             drop(accounts);
-            return Err(inner.refused(name)?);
+            return Err(inner.refused(who)?);
         };
         let token = sessions::token(PREFIX).ok_or(AccountError::Randomness)?;
         let role = before.role;
         let kept = Kept { first: None, own: Some(Own { step, ..own }), wrong: 0, ..before };
-        let by = Caller { id: ClientId::of_account(name), role, name: name.to_owned() };
+        let by = who.as_caller(role);
         inner.commit(&by, &[put(name, &kept)?], &Event::SignedIn { account: name.to_owned() })?;
         accounts.put(name, kept, inner.moment());
         held(&inner.access.guesses).right(name);
@@ -354,6 +368,20 @@ impl Services {
     }
 }
 
+/// The name that somebody typed, and where he is.
+#[derive(Clone, Copy)]
+struct Typed<'a> {
+    name: &'a str,
+    from: Option<IpAddr>,
+}
+
+impl Typed<'_> {
+    /// Him, if he is who he says.
+    fn as_caller(self, role: Role) -> Caller {
+        Caller::new(ClientId::of_account(self.name), role, self.name.to_owned()).at(self.from)
+    }
+}
+
 impl Inner {
     /// The account that is tried now, if there is one, unless it has to wait. One is tried at a time: who tries many at once
     /// is counted all the same.
@@ -366,21 +394,22 @@ impl Inner {
     }
 
     /// Counts a wrong attempt, in the store too when there is such an account.
-    fn refused(&self, name: &str) -> Result<AccountError, AccountError> {
+    fn refused(&self, who: Typed<'_>) -> Result<AccountError, AccountError> {
+        let name = who.name;
         let account = held(&self.access.accounts).0.contains_key(name);
         let wrong = held(&self.access.guesses).wrong(name, account, self.moment().uptime);
         let event = Event::SignInRefused { account: name.to_owned(), wrong };
-        if !self.change_account(name, &event, |kept| Some(Kept { wrong, ..kept.clone() }))? {
-            self.work_for_nobody(name, event, wrong)?;
+        if !self.change_account(who, &event, |kept| Some(Kept { wrong, ..kept.clone() }))? {
+            self.work_for_nobody(who, event, wrong)?;
         }
         Ok(AccountError::Refused)
     }
 
     /// Writes as much as for an account, and waits as long, so that the time until the answer tells nothing. It is written over
     /// the next time: strangers who make names up fill neither the store nor the audit.
-    fn work_for_nobody(&self, name: &str, event: Event, wrong: u32) -> Result<(), StoreError> {
-        let role = Role::Administrator;
-        let by = Caller { id: ClientId::of_account(name), role, name: name.to_owned() };
+    fn work_for_nobody(&self, who: Typed<'_>, event: Event, wrong: u32) -> Result<(), StoreError> {
+        let (name, role) = (who.name, Role::Administrator);
+        let by = who.as_caller(role);
         let now = self.clock.now();
         let like = Hashed::nobody_s();
         let own = Own { password: like.clone(), totp: hex(&[0; totp::SECRET]), step: 0 };
@@ -397,13 +426,15 @@ impl Inner {
     /// Changes an account by its own doing; false when it is not there, or not to be changed.
     fn change_account(
         &self,
-        name: &str,
+        who: Typed<'_>,
         event: &Event,
         change: impl FnOnce(&Kept) -> Option<Kept>,
     ) -> Result<bool, StoreError> {
         let mut accounts = held(&self.access.accounts);
-        let Some(kept) = accounts.0.get(name).and_then(|(kept, _)| change(kept)) else { return Ok(false) };
-        let by = Caller { id: ClientId::of_account(name), role: kept.role, name: name.to_owned() };
+        let Some(kept) = accounts.0.get(who.name).and_then(|(kept, _)| change(kept)) else {
+            return Ok(false);
+        };
+        let (name, by) = (who.name, who.as_caller(kept.role));
         self.commit(&by, &[put(name, &kept)?], event)?;
         accounts.put(name, kept, self.moment());
         Ok(true)

@@ -3,7 +3,7 @@
 //! Invariant: a code gets one key one certificate; to the same key it is told again while the invitation lasts, since the
 //! first answer may have been lost. A wrong secret is compared [`GUESSES`] times, then the invitation is gone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use rustls::crypto::aws_lc_rs;
 use serde::{Deserialize, Serialize};
@@ -285,6 +285,7 @@ impl Services {
     /// [`StoreError`]; then it is not to be. [`StoreError::Superseded`]: somebody else came with it meanwhile.
     pub(crate) fn client_joined(
         &self,
+        from: Option<IpAddr>,
         ticket: &Ticket,
         key: &[u8; 32],
         client: &Client,
@@ -297,8 +298,7 @@ impl Services {
         let open = open.ok_or(StoreError::Superseded)?;
         let used = Used { at: inner.clock.now(), key: hex(key), certificate: client.sha256.clone() };
         let kept = Kept { used: Some(used), ..open.kept.clone() };
-        let by =
-            Caller { id: ClientId::of_invitation(&id), role: client.role, name: format!("invitation {id}") };
+        let by = Caller::new(ClientId::of_invitation(&id), client.role, format!("invitation {id}")).at(from);
         inner.client_added(&by, client, certificate, vec![put(id, &kept)?])?;
         open.kept = kept;
         Ok(())

@@ -70,7 +70,7 @@ impl Sessions {
         }
         session.used = now;
         let (id, name) = (ClientId::of_account(&session.account), session.account.clone());
-        Some(Caller { id, role: session.role, name })
+        Some(Caller::new(id, session.role, name))
     }
 
     /// Ends one; false when there is none.

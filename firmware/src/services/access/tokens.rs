@@ -99,7 +99,7 @@ impl Tokens {
     pub(super) fn caller(&self, token: &str, now: Now) -> Option<(Caller, Vec<String>)> {
         let (kept, _) = self.0.get(&sessions::digest(token)).filter(|(_, term)| !term.over(now))?;
         let (id, name) = (ClientId::of_token(&kept.name), kept.name.clone());
-        Some((Caller { id, role: kept.role, name }, kept.scopes.clone()))
+        Some((Caller::new(id, kept.role, name), kept.scopes.clone()))
     }
 
     fn clear(&mut self, now: Now) -> Vec<Change> {

@@ -28,7 +28,7 @@ impl Clock for Hand {
 }
 
 fn boss() -> Caller {
-    Caller { id: ClientId::of_certificate(&[1; 32]), role: Role::Administrator, name: "boss".into() }
+    Caller::new(ClientId::of_certificate(&[1; 32]), Role::Administrator, "boss".into())
 }
 
 fn key() -> DeviceKey {

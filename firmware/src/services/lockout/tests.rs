@@ -39,7 +39,7 @@ impl Clock for Hands {
 }
 
 fn station(name: &str) -> Caller {
-    Caller { id: ClientId::of_certificate(&[7; 32]), role: Role::Station, name: name.to_owned() }
+    Caller::new(ClientId::of_certificate(&[7; 32]), Role::Station, name.to_owned())
 }
 
 fn open(store: Arc<dyn Store>) -> (Services, Arc<Hands>) {

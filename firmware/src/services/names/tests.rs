@@ -13,11 +13,11 @@ use crate::{
 };
 
 fn boss() -> Caller {
-    Caller { id: ClientId::of_certificate(&[1; 32]), role: Role::Administrator, name: "boss".into() }
+    Caller::new(ClientId::of_certificate(&[1; 32]), Role::Administrator, "boss".into())
 }
 
 fn called(name: &str) -> Caller {
-    Caller { id: ClientId::of_certificate(&[2; 32]), role: Role::Station, name: name.into() }
+    Caller::new(ClientId::of_certificate(&[2; 32]), Role::Station, name.into())
 }
 
 fn client(name: &str, n: u8) -> Client {

@@ -24,7 +24,7 @@ const REPLAY: Decision = Decision::Refuse { reason: RefuseReason::Replay };
 const NOT_MATCHED: Decision = Decision::Refuse { reason: RefuseReason::NotMatched };
 
 fn caller() -> Caller {
-    Caller { id: ClientId::of_certificate(&[1; 32]), role: Role::Officer, name: "test".into() }
+    Caller::new(ClientId::of_certificate(&[1; 32]), Role::Officer, "test".into())
 }
 
 fn open(store: Arc<dyn Store>, replay: ReplayRule) -> Services {

@@ -29,7 +29,7 @@ fn passphrase() -> Passphrase {
 }
 
 fn caller() -> Caller {
-    Caller { id: ClientId::of_certificate(&[1; 32]), role: Role::Administrator, name: "boss".into() }
+    Caller::new(ClientId::of_certificate(&[1; 32]), Role::Administrator, "boss".into())
 }
 
 fn open(store: Arc<dyn Store>) -> Services {

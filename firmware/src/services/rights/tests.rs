@@ -21,7 +21,7 @@ use crate::{
 };
 
 fn boss() -> Caller {
-    Caller { id: ClientId::of_certificate(&[1; 32]), role: Role::Administrator, name: "boss".into() }
+    Caller::new(ClientId::of_certificate(&[1; 32]), Role::Administrator, "boss".into())
 }
 
 fn opened() -> (Arc<MemoryStore>, Services) {

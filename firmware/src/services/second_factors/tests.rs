@@ -38,7 +38,7 @@ impl Clock for Wall {
 }
 
 fn caller() -> Caller {
-    Caller { id: ClientId::of_certificate(&[1; 32]), role: Role::Officer, name: "test".into() }
+    Caller::new(ClientId::of_certificate(&[1; 32]), Role::Officer, "test".into())
 }
 
 fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Services {

@@ -7,6 +7,7 @@ use std::sync::{
 
 use super::*;
 use crate::{
+    audit::Record,
     clock::{Clock, FLOOR},
     policy::Policy,
     store::{MemoryStore, Store},
@@ -59,7 +60,7 @@ impl Bench {
     }
 
     fn sign_in(&self, password: &str, code: &str) -> Result<SignedIn, AccountError> {
-        self.services.sign_in("ada", &Password::typed(password.into()), code)
+        self.services.sign_in(None, "ada", &Password::typed(password.into()), code)
     }
 
     /// An account that is set up, and the secret of its codes.
@@ -70,7 +71,7 @@ impl Bench {
 
     fn set_up(&self, first: &str) -> Result<String, AccountError> {
         let (first, own) = (Password::typed(first.to_owned()), Password::chosen(OWN.into()).unwrap());
-        Ok(self.services.set_up("ada", &first, &own)?.secret.to_string())
+        Ok(self.services.set_up(None, "ada", &first, &own)?.secret.to_string())
     }
 }
 
@@ -80,7 +81,7 @@ fn open(store: &Arc<MemoryStore>, clock: &Arc<Set>) -> Services {
 }
 
 fn boss() -> Caller {
-    Caller { id: ClientId::of_certificate(&[9; 32]), role: Role::Administrator, name: "boss".into() }
+    Caller::new(ClientId::of_certificate(&[9; 32]), Role::Administrator, "boss".into())
 }
 
 fn name(text: &str) -> ClientName {
@@ -127,12 +128,19 @@ fn wrong_attempts_make_everybody_wait_whether_there_is_an_account_or_not_and_a_r
     let mut bench = Bench::new();
     let secret = bench.ada();
     let code = bench.code(&secret);
+    let from = Some("::ffff:192.0.2.7".parse().unwrap());
+    let wrong = Password::typed("a wrong password".into());
+    assert_eq!(refused(bench.services.sign_in(from, "ada", &wrong, &code)), AccountError::Refused);
+    let audit: Record = serde_json::from_slice(&bench.store.last(Table::Audit).unwrap().unwrap().1).unwrap();
+    assert_eq!((audit.by.name.as_str(), audit.by.from), ("ada", Some([192, 0, 2, 7].into())));
+    bench.sign_in(OWN, &code).unwrap();
+    bench.pass(60);
+    let code = bench.code(&secret);
     for name in ["ada", "nobody"] {
-        let wrong = Password::typed("a wrong password".into());
         for _ in 0..5 {
-            assert_eq!(refused(bench.services.sign_in(name, &wrong, &code)), AccountError::Refused);
+            assert_eq!(refused(bench.services.sign_in(None, name, &wrong, &code)), AccountError::Refused);
         }
-        assert!(matches!(refused(bench.services.sign_in(name, &wrong, &code)), AccountError::Wait(_)));
+        assert!(matches!(refused(bench.services.sign_in(None, name, &wrong, &code)), AccountError::Wait(_)));
     }
     assert!(matches!(refused(bench.sign_in(OWN, &code)), AccountError::Wait(_)), "the right one waits too");
     bench.restart();
@@ -210,12 +218,12 @@ fn a_wrong_attempt_writes_as_much_for_nobody_as_for_an_account() {
     bench.sign_in(OWN, &bench.code(&secret)).unwrap();
     let written = || bench.store.get(Table::Cursors, NOBODY).unwrap().map_or(0, |value| value.len());
     let wrong = Password::typed("a wrong password".into());
-    assert!(bench.services.sign_in("ada", &wrong, "000000").is_err());
+    assert!(bench.services.sign_in(None, "ada", &wrong, "000000").is_err());
     assert_eq!(written(), 0);
     let audit = bench.store.last(Table::Audit).unwrap().unwrap().1;
     let account = bench.store.get(Table::Accounts, b"ada").unwrap().unwrap();
     for name in ["bob", "no name of any account"] {
-        assert!(bench.services.sign_in(name, &wrong, "000000").is_err());
+        assert!(bench.services.sign_in(None, name, &wrong, "000000").is_err());
         assert!(
             written().abs_diff(audit.len() + account.len()) < 64,
             "{} {}",
@@ -232,10 +240,10 @@ fn a_name_that_no_account_can_have_is_remembered_in_no_length() {
     let wrong = Password::typed("a wrong password".into());
     for n in 0..5 {
         let long = format!("{n}{}", "x".repeat(10_000));
-        assert_eq!(refused(bench.services.sign_in(&long, &wrong, "000000")), AccountError::Refused);
+        assert_eq!(refused(bench.services.sign_in(None, &long, &wrong, "000000")), AccountError::Refused);
     }
     // They are one and the same, and wait together.
-    assert!(matches!(refused(bench.services.sign_in("a b", &wrong, "000000")), AccountError::Wait(_)));
+    assert!(matches!(refused(bench.services.sign_in(None, "a b", &wrong, "000000")), AccountError::Wait(_)));
 }
 
 #[test]

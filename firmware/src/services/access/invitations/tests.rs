@@ -36,7 +36,7 @@ fn open(store: &Arc<MemoryStore>, clock: &Arc<Set>) -> Services {
 }
 
 fn boss() -> Caller {
-    Caller { id: ClientId::of_certificate(&[9; 32]), role: Role::Administrator, name: "boss".into() }
+    Caller::new(ClientId::of_certificate(&[9; 32]), Role::Administrator, "boss".into())
 }
 
 fn name(text: &str) -> ClientName {
@@ -64,8 +64,8 @@ fn a_code_is_used_once_and_tells_the_same_key_its_certificate_again_after_a_rest
     let services = open(&store, &clock);
     let new = Admission::New(name("desk"), Role::Station);
     assert_eq!(services.admit(&ticket, &[1; 32]).unwrap(), new);
-    services.client_joined(&ticket, &[1; 32], &client(7), "PEM").unwrap();
-    let late = services.client_joined(&ticket, &[2; 32], &client(8), "PEM");
+    services.client_joined(None, &ticket, &[1; 32], &client(7), "PEM").unwrap();
+    let late = services.client_joined(None, &ticket, &[2; 32], &client(8), "PEM");
     assert_eq!(late, Err(StoreError::Superseded));
     let services = open(&store, &clock);
     let again = Admission::Again(client(7), "PEM".into());
