@@ -4,8 +4,8 @@ mod codec;
 pub(crate) mod flow;
 pub(crate) mod packed;
 
-use crate::{image::Image, minutiae::Minutia};
-use flow::Flow;
+use crate::{image::Image, minutiae::Minutia, params::FLOW_CELL};
+use flow::{Flow, FlowCell};
 
 /// Why bytes are not a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +85,21 @@ impl Template {
             return Err(TemplateError::Field("quality"));
         }
         Ok(Self::new((usize::from(width), usize::from(height)), minutiae))
+    }
+
+    /// The same with a ridge flow as `at` tells it of the middle of each cell, in pixels from the top left: the
+    /// ridges' angle in radians, counter-clockwise as seen, and their period in pixels; none where there are no
+    /// clear ridges. For templates that no image was extracted for.
+    #[must_use]
+    pub fn with_flow_from(self, at: impl Fn(f32, f32) -> Option<(f32, f32)>) -> Self {
+        let (width, height) = Flow::cells_of(usize::from(self.width), usize::from(self.height));
+        let middle = |place: usize| (place * FLOW_CELL + FLOW_CELL / 2) as f32;
+        let cell = |number: usize| {
+            let found = at(middle(number % width), middle(number / width));
+            found.map_or(FlowCell::NONE, |(angle, period)| FlowCell::of(angle, period))
+        };
+        let cells = (0..width * height).map(cell).collect();
+        self.with_flow(Flow { width, height, cells })
     }
 
     /// Width of the image at 500 dpi, in pixels.

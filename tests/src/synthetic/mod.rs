@@ -6,7 +6,7 @@
 //! same pixels and minutiae on every platform ([`VERSION`] changes when they change). What these
 //! prints are good for, and what not, stands in `docs/synthetic-prints.md`.
 
-mod class;
+pub(crate) mod class;
 mod conditions;
 mod distortion;
 mod gabor;
@@ -14,7 +14,7 @@ mod growth;
 mod map;
 mod master;
 mod orientation;
-mod random;
+pub(crate) mod random;
 mod render;
 mod skeleton;
 mod truth;
