@@ -1,4 +1,4 @@
-//! The programs `synth`, `accuracy`, `load` and `soak` as a person meets them: options, exit codes, files.
+//! The programs `synth`, `accuracy`, `scale`, `load` and `soak` as a person meets them: options, exit codes, files.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the verdict")]
@@ -99,6 +99,62 @@ fn wrong_options_and_full_folders_have_exit_codes_of_their_own() {
     let output = synth(dir.path(), "1", "1");
     assert_eq!(output.status.code(), Some(73));
     assert!(String::from_utf8(output.stderr).unwrap().contains("choose an empty folder"));
+}
+
+fn scale(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_scale")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_search_among_synthetic_fingers_is_measured_and_misses_the_same_every_time() {
+    let measured = |more: &[&str]| -> serde_json::Value {
+        let options = ["--gallery", "300", "--enrol", "2", "--searches", "20", "--json"];
+        let output = scale(&[&options[..], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let (report, again) = (measured(&[]), measured(&["--brief", "--threads", "1"]));
+    assert_eq!((&report["gallery"], &report["impressions"]), (&300.into(), &600.into()));
+    for key in ["templates_per_s_build", "bytes_per_template", "search_ms_p50", "search_ms_p99"] {
+        assert!(report[key].as_f64().unwrap() > 0.0, "{key}: {report}");
+    }
+    assert!(!report["stages"].as_object().unwrap().is_empty());
+    assert!(report["peer"]["lss"]["ratio"].as_f64().unwrap() > 0.0);
+    assert!(report["peer"]["edges"]["us_per_comparison"].as_f64().unwrap() > 0.0);
+    // Without a real finger nothing but the speed may be believed.
+    assert_eq!((&report["label"], &report["probes"]), (&"speed only".into(), &"synthetic".into()));
+    assert!(report["miss_exhaustive"].as_f64().unwrap() <= 20.0, "{report}");
+    for key in ["miss_cascade", "miss_exhaustive", "misses", "bytes_per_template"] {
+        assert!(!report[key].is_null());
+        assert_eq!(report[key], again[key], "{key}");
+    }
+    assert!(again["peer"].is_null());
+}
+
+#[test]
+fn real_probes_are_hidden_among_synthetic_fingers_and_growth_is_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let (set, plot) = (dir.path().join("prints"), dir.path().join("growth"));
+    assert!(synth(&set, "2", "2").status.success());
+    let common = ["--searches", "10", "--json", "--probes", text(&set)];
+    let output = scale(&[&["--gallery", "1010", "--brief", "--plot", text(&plot)], &common[..]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["gallery"], &report["misses"]["probes"]), (&1010.into(), &2.into()));
+    assert!(std::fs::read_to_string(plot.join("scale.svg")).unwrap().ends_with("</svg>\n"));
+    let all: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(plot.join("scale.json")).unwrap()).unwrap();
+    let sizes: Vec<u64> = all.as_array().unwrap().iter().map(|r| r["gallery"].as_u64().unwrap()).collect();
+    assert_eq!(sizes, [1000, 1010]);
+
+    let (code, said) = refusal(&scale(&[&["--gallery", "1"], &common[..]].concat()));
+    assert_eq!(code, 64);
+    assert!(said.contains("take --gallery 2 or more"), "{said}");
+    let (code, said) = refusal(&scale(&[&["--gallery", "9", "--enrol", "2"], &common[..]].concat()));
+    assert_eq!(code, 64);
+    assert!(said.contains("smaller --enrol"), "{said}");
+    assert_eq!(refusal(&scale(&["--gallery", "9", "--probes", "/nowhere/at/all"])).0, 66);
+    assert_eq!(refusal(&scale(&[])).0, 64);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod bar;
 mod bootstrap;
-mod chart;
+pub(crate) mod chart;
 mod clock;
 mod det;
 mod histogram;
@@ -21,6 +21,7 @@ pub(crate) use clock::Stopwatch;
 pub use det::det_plot;
 pub use histogram::histogram;
 pub use jobs::{all_pairs, in_parallel};
+pub(crate) use prepare::image;
 pub use prepare::{Failure, PreparedSet, prepare};
 pub use protocol::{Measured, Progress, measure};
 pub use quality::{Decile, deciles, quality_plot};

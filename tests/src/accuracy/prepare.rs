@@ -68,7 +68,7 @@ pub fn prepare(set: &Set, progress: &dyn Progress) -> Result<PreparedSet, SetErr
 }
 
 /// Decodes an image; what cannot be an image of a finger is a failure to extract.
-fn image(dpi: u32, print: &PrintFile) -> Result<Result<Image, String>, SetError> {
+pub(crate) fn image(dpi: u32, print: &PrintFile) -> Result<Result<Image, String>, SetError> {
     let dpi = match authenteon_hal::Dpi::new(dpi) {
         Ok(dpi) => dpi,
         Err(why) => return Ok(Err(why.to_string())),

@@ -30,6 +30,12 @@ pub struct Tail {
 }
 
 impl Tail {
+    /// The share of impostors beyond so much evidence, were the tail exponential.
+    #[must_use]
+    pub fn estimate(&self, evidence: f64) -> f64 {
+        (1.0 - THRESHOLD) * libm::exp(-(evidence - self.quantile).max(0.0) / self.excess)
+    }
+
     /// The share of impostors beyond so much evidence, were the tail exponential, and the quantile and the mean excess
     /// both at the upper ends of their intervals: above the true one with 95 % confidence and more. Where fingers are few,
     /// intervals of draws are too narrow; that both are taken at their ends makes up for it.
@@ -128,7 +134,8 @@ mod tests {
         assert!(tail.shape.abs() < 0.25, "{tail:?}");
         assert!(tail.excess_interval.0 < tail.excess && tail.excess < tail.excess_interval.1);
         let truth = libm::exp(-20.0 / 2.0);
-        let upper = tail.upper(20.0);
+        let (upper, estimate) = (tail.upper(20.0), tail.estimate(20.0));
+        assert!(estimate < upper && estimate > 0.1 * truth, "{estimate} where {truth} is true");
         assert!(truth < upper && upper < 4.0 * truth, "{upper} where {truth} is true");
     }
 

@@ -26,7 +26,7 @@ pub struct Figures {
 }
 
 /// The time that a share of all took at most; nothing of nothing is zero.
-pub(super) fn quantile(times: &mut [Duration], share: f64) -> f64 {
+pub(crate) fn quantile(times: &mut [Duration], share: f64) -> f64 {
     times.sort_unstable();
     let rank = (share * times.len() as f64).ceil() as usize;
     let at = rank.saturating_sub(1).min(times.len().saturating_sub(1));

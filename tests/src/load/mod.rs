@@ -15,6 +15,7 @@ use std::{num::NonZeroU32, path::PathBuf};
 pub use client::ClientError;
 pub use daemon::DaemonError;
 pub use figures::Figures;
+pub(crate) use figures::quantile;
 pub use run::{Highest, IdleConnections, highest, idle, run};
 pub use soak::{SoakOrder, Soaked, soak};
 

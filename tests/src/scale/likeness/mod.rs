@@ -1,0 +1,94 @@
+//! Whether a synthetic gallery is like real fingers: two-sample tests of what templates are like, and of how often
+//! they match by chance. Where they differ, what was measured on it says how fast a search is, and nothing else.
+
+mod chance;
+mod traits;
+mod two_sample;
+
+pub use chance::ChanceRatio;
+pub(crate) use chance::chance_ratios;
+pub(crate) use traits::TRAITS;
+pub(crate) use two_sample::{TwoSample, two_sample};
+
+use authenteon_matcher::Template;
+use serde::Serialize;
+
+/// A test fails when two samples of one distribution would be so far apart less often than this.
+pub(crate) const LEVEL: f64 = 0.01;
+
+/// One trait compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    /// Its name.
+    pub name: &'static str,
+    /// Mean over the real impressions.
+    pub real: f64,
+    /// Mean over the synthetic ones.
+    pub synthetic: f64,
+    /// Kolmogorov and Smirnov's distance.
+    pub distance: f64,
+    /// How often chance alone gives it.
+    pub p: f64,
+    /// Whether it may be chance.
+    pub passed: bool,
+}
+
+/// Compares real with synthetic impressions, one of each finger: fingers are the units.
+#[must_use]
+pub(crate) fn compare_traits(real: &[&Template], synthetic: &[&Template]) -> Vec<Compared> {
+    let compared = TRAITS.iter().filter_map(|t| {
+        let values =
+            |templates: &[&Template]| templates.iter().filter_map(|x| (t.of)(x)).collect::<Vec<f64>>();
+        let (a, b) = (values(real), values(synthetic));
+        let TwoSample { distance, p } = two_sample(&a, &b)?;
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+        Some(Compared { name: t.name, real: mean(&a), synthetic: mean(&b), distance, p, passed: p >= LEVEL })
+    });
+    compared.collect()
+}
+
+/// What a result may be taken for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Label {
+    /// The synthetic gallery is like real fingers in all that was tested.
+    Believed,
+    /// It is not: times are worth something, misses are not.
+    SpeedOnly {
+        /// Why.
+        failed: Vec<String>,
+    },
+}
+
+impl Label {
+    /// After these tests.
+    #[must_use]
+    pub fn of(traits: &[Compared], chance: &[ChanceRatio]) -> Self {
+        let failed = traits.iter().filter(|t| !t.passed).map(|t| t.name.to_owned());
+        let matched = chance.iter().filter(|c| !c.passed).map(ChanceRatio::name);
+        let failed: Vec<String> = failed.chain(matched).collect();
+        match (traits.is_empty(), failed.is_empty()) {
+            (true, _) => Self::SpeedOnly { failed: vec!["no real prints were given (--probes)".to_owned()] },
+            (false, true) => Self::Believed,
+            (false, false) => Self::SpeedOnly { failed },
+        }
+    }
+
+    /// In two words.
+    #[must_use]
+    pub fn text(&self) -> &'static str {
+        match self {
+            Self::Believed => "believed",
+            Self::SpeedOnly { .. } => "speed only",
+        }
+    }
+
+    /// Which tests failed.
+    #[must_use]
+    pub fn failed(&self) -> &[String] {
+        match self {
+            Self::Believed => &[],
+            Self::SpeedOnly { failed } => failed,
+        }
+    }
+}
