@@ -9,7 +9,7 @@ use authenteon_matcher::{
     params::{FUSION_BIAS, FUSION_WEIGHTS, TAIL_ORIGIN, TAIL_SCALE},
 };
 use authenteon_tests::{
-    calibration::{FITTED_SETS, Half, Pair, fit, gather, half, tail},
+    calibration::{Between, FITTED_SETS, Half, Pair, Pairs, Weights, fit, gather, half, tail, together},
     sets::Set,
 };
 
@@ -61,4 +61,33 @@ fn the_weights_and_the_tail_in_force_are_those_that_the_seen_fingers_give() {
         println!("{claimed:.0e} claimed: at most {worst:.2e} with 95 % confidence, {used:.2e} used");
         assert!(worst <= used && used <= 1.3 * worst, "{claimed}: {worst} where {used} is used");
     }
+    two_fingers_of_one_person_err_together_no_more_than_is_said(&sets, &weights);
+}
+
+/// `firmware/src/policy/pairs.rs` takes two fingers to pass together at the rate of one to this power, and not to the second.
+const TOGETHER: f64 = 5.0 / 3.0;
+
+fn two_fingers_of_one_person_err_together_no_more_than_is_said(sets: &[Pairs], weights: &Weights) {
+    let told = sets.iter().find_map(|s| s.persons.as_ref().map(|persons| (s, persons)));
+    let (set, persons) = told.unwrap();
+    let of = |finger: usize| (persons[finger], finger);
+    let comparisons: Vec<Between> = set
+        .pairs
+        .iter()
+        .map(|p| Between {
+            probe: of(p.probe),
+            reference: of(p.reference),
+            evidence: weights.apply(&p.terms),
+        })
+        .filter(|c| c.probe.0 != c.reference.0)
+        .collect();
+    let mut closest = 0.0_f64;
+    for rate in [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4] {
+        let found = together(&comparisons, rate).unwrap();
+        let used = found.rate.powf(TOGETHER - 2.0);
+        println!("{:.1e}: {:.2} to {:.2}, {used:.2} used", found.rate, found.interval.0, found.interval.1);
+        assert!(found.interval.1 <= used, "{found:?}, {used} used");
+        closest = closest.max(found.interval.1 / used);
+    }
+    assert!(closest > 0.9, "and it is not far beyond what is seen: {closest}");
 }

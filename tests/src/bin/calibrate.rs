@@ -15,7 +15,7 @@ use authenteon_matcher::{
 };
 use authenteon_tests::{
     accuracy::{Rates, TerminalBar},
-    calibration::{Half, Pair, Pairs, Tail, Weights, fit, gather, half, tail},
+    calibration::{Between, Half, Pair, Pairs, Tail, Together, Weights, fit, gather, half, tail, together},
     options::options,
     sets::{Set, SetError},
 };
@@ -25,8 +25,9 @@ use clap::Parser;
 ///
 /// Prints what `matcher/src/params.rs` and `docs/matching/calibration.md` state: the weights fitted on
 /// every other finger, the error rates of the fingers that the fit did not see, the same by
-/// cross-validation over all fingers and by leaving out one set at a time, and the tail of the
-/// impostors' scores with its interval over fingers.
+/// cross-validation over all fingers and by leaving out one set at a time, the tail of the
+/// impostors' scores with its interval over fingers, and how the fingers of one person err together where
+/// the names of the prints say whose they are (`PERSON_FINGER_IMPRESSION`).
 ///
 /// Exit codes: 0 fitted, 64 wrong options, 65 a name or image in a folder is wrong or the prints do
 /// not determine a fit, 66 a folder is missing, 73 the result cannot be written.
@@ -143,8 +144,41 @@ fn report(sets: &[Pairs], more: &[Pairs], folds: usize) -> Option<String> {
             }
         }
     }
+    fingers_together(&mut text, sets.iter().chain(more), &weights);
     Some(text)
 }
+
+/// How the fingers of one person err together, in the sets that say whose they are.
+fn fingers_together<'a>(text: &mut String, sets: impl Iterator<Item = &'a Pairs>, weights: &Weights) {
+    for pairs in sets {
+        let Some(persons) = &pairs.persons else { continue };
+        let of = |finger: usize| (persons.get(finger).copied().unwrap_or_default(), finger);
+        let comparisons: Vec<Between> = pairs
+            .pairs
+            .iter()
+            .map(|p| Between {
+                probe: of(p.probe),
+                reference: of(p.reference),
+                evidence: weights.apply(&p.terms),
+            })
+            .filter(|c| c.probe.0 != c.reference.0)
+            .collect();
+        let _ = writeln!(
+            text,
+            "\n{}: two fingers of one person pass for two of another, over the square of the rate of one:",
+            pairs.set
+        );
+        for Together { rate, ratio, interval } in
+            TOGETHER.iter().filter_map(|rate| together(&comparisons, *rate))
+        {
+            let (low, high) = interval;
+            let _ = writeln!(text, "  {rate:.1e}  {ratio:>6.2} ({low:.2} to {high:.2})");
+        }
+    }
+}
+
+/// Rates of one finger at which two are looked at: rarer ones do not happen twice at once.
+const TOGETHER: [f64; 6] = [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4];
 
 /// Rates that the calibration claims, whose bounds are told.
 const CLAIMED: [f64; 3] = [1e-3, 1e-4, 1e-5];

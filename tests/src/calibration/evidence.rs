@@ -32,6 +32,8 @@ pub struct Pairs {
     pub set: String,
     /// Fingers in it.
     pub fingers: usize,
+    /// Whose each finger is, by ordinals, where their names say it: `PERSON_FINGER`.
+    pub persons: Option<Vec<usize>>,
     /// The comparisons.
     pub pairs: Vec<Pair>,
 }
@@ -49,6 +51,7 @@ pub fn gather(set: &Set, progress: &dyn Progress) -> Result<Pairs, SetError> {
     for (number, ordinal) in ordinals.values_mut().enumerate() {
         *ordinal = number;
     }
+    let persons = persons(ordinals.keys());
     let finger = |at: usize| ordinals.get(set.prints[at].finger.as_str()).copied().unwrap_or_default();
     let whole: Vec<(usize, usize)> = all_pairs(set.prints.len())
         .into_iter()
@@ -60,7 +63,19 @@ pub fn gather(set: &Set, progress: &dyn Progress) -> Result<Pairs, SetError> {
         let (probe, reference) = (finger(i), finger(j));
         Pair { genuine: probe == reference, probe, reference, terms }
     });
-    Ok(Pairs { set: set.name.clone(), fingers: ordinals.len(), pairs: pairs.collect() })
+    Ok(Pairs { set: set.name.clone(), fingers: ordinals.len(), persons, pairs: pairs.collect() })
+}
+
+/// Whose fingers of these names are.
+fn persons<'a>(fingers: impl Iterator<Item = &'a &'a str>) -> Option<Vec<usize>> {
+    let mut known = BTreeMap::new();
+    fingers
+        .map(|finger| {
+            let (person, _) = finger.split_once('_')?;
+            let next = known.len();
+            Some(*known.entry(person).or_insert(next))
+        })
+        .collect()
 }
 
 fn weighed(probe: &Option<Prepared>, reference: &Option<Prepared>) -> [f64; TERMS] {
@@ -68,5 +83,17 @@ fn weighed(probe: &Option<Prepared>, reference: &Option<Prepared>) -> [f64; TERM
         (Some(probe), Some(reference)) => terms(&evidence(probe, reference)),
         // Such pairs were filtered out.
         _ => [0.0; TERMS],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_fingers_are_is_known_where_all_their_names_say_it() {
+        assert_eq!(persons(["012_3", "012_4", "013_3"].iter()), Some(vec![0, 0, 1]));
+        assert_eq!(persons(["101", "102"].iter()), None);
+        assert_eq!(persons(["012_3", "13"].iter()), None);
     }
 }

@@ -7,8 +7,10 @@ mod evidence;
 mod fit;
 mod split;
 mod tail;
+mod together;
 
 pub use evidence::{Pair, Pairs, gather};
 pub use fit::{Weights, fit};
 pub use split::{FITTED_SETS, Half, half, held_out};
 pub use tail::{Tail, tail};
+pub use together::{Between, Together, together};
