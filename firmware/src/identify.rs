@@ -1,17 +1,21 @@
-//! Identification: whose finger is this, among everybody's?
+//! Identification: whose finger is this, or whose two fingers are these, among everybody's?
+
+mod two;
+
+use std::iter;
 
 use authenteon_hal::discovery::ReaderId;
-use authenteon_matcher::Score;
+use authenteon_matcher::{Score, search::Gallery};
 use sha2::{Digest, Sha256};
 
 use crate::{
     audit::Event,
     factor::Pin,
-    policy::{Decision, Evidence, Operation, Presented, Verdict, decide, judge},
+    policy::{Decision, Evidence, Operation, Pair, Presented, Verdict, decide, judge},
     replay::Probe,
     request::{Caller, Nonce, RequestId},
     sample::Sample,
-    services::{DecideError, Ground, Services, lockout::Attempt},
+    services::{DecideError, FingerKey, Ground, Services, lockout::Attempt},
     subject::{FingerPosition, SubjectId},
     verify::{Asked, Judged, name, pin_digest, wrong_pin},
 };
@@ -24,10 +28,19 @@ pub struct IdentifyRequest {
     pub nonce: Nonce,
     /// The probe.
     pub sample: Sample,
+    /// One of another finger: then both have to be of the same person.
+    pub second: Option<Sample>,
     /// What the person knows.
     pub pin: Option<Pin>,
-    /// The box's own reader that took it, if one did.
+    /// The box's own reader that took the first, if one did.
     pub sensor: Option<ReaderId>,
+}
+
+/// What a search found.
+struct Found {
+    evidence: Evidence,
+    /// Who is most alike, with which fingers.
+    best: Option<(SubjectId, Vec<FingerPosition>)>,
 }
 
 impl Services {
@@ -36,7 +49,9 @@ impl Services {
     /// # Errors
     /// [`DecideError`].
     pub fn identify(&self, by: &Caller, request: IdentifyRequest) -> Result<Decision, DecideError> {
-        let IdentifyRequest { request_id, nonce, sample, pin, sensor } = request;
+        let IdentifyRequest { request_id, nonce, sample, second, pin, sensor } = request;
+        let samples: Vec<Sample> = iter::once(sample).chain(second).collect();
+        let fingers = samples.len();
         let body = Sha256::new()
             .chain_update(b"identify")
             .chain_update(nonce.as_ref())
@@ -45,40 +60,29 @@ impl Services {
             attempt: Attempt { by, claimed: None, found: None, sensor: sensor.as_ref() },
             told: self.policy_for(by, Operation::Identify),
             presented: Presented {
-                fingers: 1,
+                fingers,
                 pin: pin.is_some(),
                 wrong_pin: false,
                 among: Some(self.inner.gallery().impressions()),
             },
         };
         let answer =
-            self.answered(asked, request_id.clone(), body, vec![sample], |examined, mut circumstances| {
+            self.answered(asked, request_id.clone(), body, samples, |examined, mut circumstances| {
                 let gallery = self.inner.gallery();
                 let impressions = gallery.impressions();
-                let (mut best, mut duress) = (None, false);
-                let evidence = match examined {
-                    Ok(probes) => {
-                        // Enough for all fingers of the best, and one of the runner-up. One was presented.
-                        let search =
-                            |probe: &Probe| gallery.search(&probe.prepared, FingerPosition::ALL.len() + 1);
-                        let found = probes.first().map(search).unwrap_or_default();
-                        let mut candidates: Vec<(SubjectId, Score)> = Vec::new();
-                        for candidate in found {
-                            if candidates.is_empty() {
-                                best = Some(candidate.key);
-                            }
-                            if candidates.iter().all(|(subject, _)| *subject != candidate.key.0) {
-                                candidates.push((candidate.key.0, candidate.score));
-                            }
-                        }
-                        let factors =
-                            best.map(|(subject, _)| self.inner.factors_of(subject)).unwrap_or_default();
-                        circumstances.presented.wrong_pin = wrong_pin(pin.as_ref(), factors.pin.as_ref());
-                        duress = best.is_some_and(|(_, position)| factors.duress.contains(&position));
-                        Evidence::Identification { impressions, candidates }
-                    }
-                    Err(evidence) => evidence,
+                let looked = examined.is_ok();
+                let Found { evidence, best } = match examined {
+                    Ok(probes) => found(&gallery, probes),
+                    Err(evidence) => Found { evidence, best: None },
                 };
+                let mut duress = false;
+                if looked {
+                    let factors = best.as_ref().map(|(subject, _)| self.inner.factors_of(*subject));
+                    let factors = factors.unwrap_or_default();
+                    circumstances.presented.wrong_pin = wrong_pin(pin.as_ref(), factors.pin.as_ref());
+                    let mut fingers = best.iter().flat_map(|(_, fingers)| fingers);
+                    duress = fingers.any(|finger| factors.duress.contains(finger));
+                }
                 // Whose finger it is counts and is recorded also when more was needed, and wrong or missing.
                 let found = match decide(circumstances.told, &evidence).decision {
                     Decision::Accept { subject } => Some(subject),
@@ -92,10 +96,11 @@ impl Services {
                     score: verdict.score.map(Score::get),
                     needed: verdict.needed.map(Score::get),
                     impressions,
+                    fingers: (fingers > 1).then_some(fingers),
                     basis: None,
                     duress: duress && matches!(verdict.decision, Decision::Accept { .. }),
                 };
-                let ground = best.map_or(Ground::Enrolled, |(_, position)| Ground::Fingers(vec![position]));
+                let ground = best.map_or(Ground::Enrolled, |(_, fingers)| Ground::Fingers(fingers));
                 Judged { verdict: judge(&circumstances, &evidence), found, ground, event, also: Vec::new() }
             })?;
         if let Some(subject) = answer.found {
@@ -106,3 +111,30 @@ impl Services {
         Ok(answer.decision)
     }
 }
+
+/// Searches for one probe, or for two at once.
+fn found(gallery: &Gallery<FingerKey>, probes: &[Probe]) -> Found {
+    if let [one, other] = probes {
+        let evidence = two::evidence(gallery, [&one.prepared, &other.prepared]);
+        let best = match &evidence {
+            Evidence::TwoFingers { pairs, .. } => Pair::best(pairs),
+            _ => None,
+        };
+        let best = best.map(|pair| (pair.subject, pair.fingers.to_vec()));
+        return Found { evidence, best };
+    }
+    // Enough for all fingers of the best, and one of the runner-up. One was presented.
+    let search = |probe: &Probe| gallery.search(&probe.prepared, FingerPosition::ALL.len() + 1);
+    let found = probes.first().map(search).unwrap_or_default();
+    let best = found.first().map(|candidate| (candidate.key.0, vec![candidate.key.1]));
+    let mut candidates: Vec<(SubjectId, Score)> = Vec::new();
+    for candidate in found {
+        if candidates.iter().all(|(subject, _)| *subject != candidate.key.0) {
+            candidates.push((candidate.key.0, candidate.score));
+        }
+    }
+    Found { evidence: Evidence::Identification { impressions: gallery.impressions(), candidates }, best }
+}
+
+#[cfg(test)]
+mod tests;

@@ -409,9 +409,12 @@ impl Inner {
         let mut chain = self.chain_now()?;
         let epoch = chain.epoch;
         let now = self.clock.now();
-        // The version before, which may have to go on with this, does not know where somebody came from.
-        let by = if self.store.is_earlier() { &by.clone().at(None) } else { by };
-        let (record, next) = chain.head.append(now, by, event.clone())?;
+        // The version before, which may have to go on with this, knows neither where somebody came from nor two fingers.
+        let (record, next) = if self.store.is_earlier() {
+            chain.head.append(now, &by.clone().at(None), event.clone().for_the_version_before())?
+        } else {
+            chain.head.append(now, by, event.clone())?
+        };
         let tombstone = self.tombstone(event, now, next.number());
         let changes = changes.iter().cloned().chain(tombstone).chain([record]).collect();
         let ticket = self.store.submit(changes, epoch)?;

@@ -95,12 +95,17 @@ def sample(name):
     return models.SampleBody(format_=models.SampleFormat.PNG, data=data, dpi=500)
 
 
+def names():
+    return {"request_id": uuid.uuid4().hex, "nonce": uuid.uuid4().hex}
+
+
 def asked(kind, name, **more):
-    return kind(request_id=uuid.uuid4().hex, nonce=uuid.uuid4().hex, sample=sample(name), **more)
+    return kind(**names(), sample=sample(name), **more)
 
 
 officer, station, stranger = client("officer"), client("station"), client(None)
-first, second, third = sorted({path.stem.split("_")[0] for path in pathlib.Path(PRINTS).glob("*_*.png")})[:3]
+fingers = sorted({path.stem.split("_")[0] for path in pathlib.Path(PRINTS).glob("*_*.png")})
+first, second, third, fourth, fifth = fingers[:5]
 
 live.sync_detailed(client=stranger)
 expect(ready.sync_detailed(client=station), 200, models.Ready)
@@ -138,6 +143,13 @@ unannounced = asked(models.IdentifyBody, f"{second}_4")
 decision = expect(identify.sync_detailed(client=station, body=unannounced), 200, models.DecisionBody)
 if decision.subject_id != grace:
     raise SystemExit(f"an unannounced finger: {decision}")
+alan = enrolled("Alan", fourth)
+body = models.EnrolBody(position="left-index", samples=[sample(f"{fifth}_{n}") for n in (1, 2, 3)])
+expect(enrol.sync_detailed(str(alan), client=officer, body=body), 201, models.FingerBody)
+both = models.IdentifyBody(**names(), samples=[sample(f"{fourth}_4"), sample(f"{fifth}_4")])
+decision = expect(identify.sync_detailed(client=station, body=both), 200, models.DecisionBody)
+if decision.subject_id != alan:
+    raise SystemExit(f"two unannounced fingers: {decision}")
 unusable = asked(models.VerifyBody, f"{third}_2", subject_id=ada)
 unusable.sample = models.SampleBody(format_=models.SampleFormat.PNG, data="AAAA")
 expect(verify.sync_detailed(client=station, body=unusable), 422, models.Problem)

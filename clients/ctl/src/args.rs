@@ -26,13 +26,13 @@ pub(crate) use policy::PolicyCommand;
 pub(crate) use profile::ProfileCommand;
 #[cfg(feature = "local")]
 pub(crate) use samples::OneImage;
-pub(crate) use samples::{Prints, Probe};
+pub(crate) use samples::{AtReader, Prints};
 pub(crate) use sensor::{OneReader, SensorCommand};
 #[cfg(feature = "local")]
 pub(crate) use sensor::{Place, Recording};
 pub(crate) use station::{StationCommand, client_name};
 pub(crate) use subject::SubjectCommand;
-pub(crate) use verify::{Known, Verify};
+pub(crate) use verify::{Identify, Known, Verify};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -168,13 +168,8 @@ pub(crate) enum Command {
     Finger(FingerCommand),
     /// Is this the finger of that subject? (role station)
     Verify(Verify),
-    /// Whose finger is this? (role station)
-    Identify {
-        #[command(flatten)]
-        probe: Probe,
-        #[command(flatten)]
-        known: Known,
-    },
+    /// Whose finger is this, or whose are these two? (role station)
+    Identify(Identify),
     /// What was decided and changed, by whom and why: read it, verify it, take it away (role auditor or administrator)
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -245,7 +240,7 @@ impl Command {
         match self {
             Self::Sensor(command) => command.patience(),
             Self::Verify(asked) => asked.place.patience(asked.fingers),
-            Self::Identify { probe, .. } => probe.place.patience(1),
+            Self::Identify(asked) => asked.place.patience(asked.fingers),
             Self::Finger(FingerCommand::Enrol { prints, .. }) => prints.place.patience(prints.impressions),
             Self::Update(_) | Self::Backup(_) | Self::Restore(_) => UPLOAD,
             _ => 0,

@@ -84,6 +84,9 @@ pub enum Event {
         score: Option<f64>,
         needed: Option<f64>,
         impressions: usize,
+        /// Different fingers that were presented; absent: one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fingers: Option<usize>,
         /// As in a verification.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         duress: bool,
@@ -340,6 +343,15 @@ impl Event {
         }
         self
     }
+
+    /// The same without what the version before could not read.
+    #[must_use]
+    pub fn for_the_version_before(mut self) -> Self {
+        if let Self::Identified { fingers, .. } = &mut self {
+            *fingers = None;
+        }
+        self
+    }
 }
 
 /// Who did it.
@@ -398,5 +410,44 @@ mod tests {
             (&"serial-ttyS1".into(), &before["decision"])
         );
         assert!(after["basis"]["template"].as_u64().is_some_and(|version| version >= 2), "{after}");
+    }
+
+    #[test]
+    fn an_identification_of_before_two_fingers_is_still_read_and_the_version_before_reads_one_of_now() {
+        let before = serde_json::json!({
+            "event": "identified", "request": "r", "subject": null, "decision": "refuse",
+            "why": "nobody matches", "score": 12.5, "needed": 40.0, "impressions": 6,
+        });
+        let event: Event = serde_json::from_value(before.clone()).unwrap();
+        let Event::Identified {
+            fingers: None,
+            request,
+            subject,
+            decision,
+            why,
+            score,
+            needed,
+            impressions,
+            duress,
+            basis,
+        } = event
+        else {
+            panic!("{event:?}")
+        };
+        let fingers = Some(2);
+        let now = Event::Identified {
+            fingers,
+            request,
+            subject,
+            decision,
+            why,
+            score,
+            needed,
+            impressions,
+            duress,
+            basis,
+        };
+        assert_eq!(serde_json::to_value(&now).unwrap()["fingers"], 2);
+        assert_eq!(serde_json::to_value(now.for_the_version_before()).unwrap(), before);
     }
 }

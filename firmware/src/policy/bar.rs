@@ -13,8 +13,13 @@ pub enum Bar {
     LockedOut(Wait),
     /// Nobody is accepted at this hour.
     OutsideHours,
-    /// So many are enrolled that one finger does not tell them apart.
-    GalleryTooLarge,
+    /// So many are enrolled that what was presented does not tell them apart.
+    GalleryTooLarge {
+        /// Different fingers that were.
+        presented: usize,
+        /// And that would; none: the box does not by any.
+        enough: Option<u8>,
+    },
     /// Impressions of so many different fingers are needed.
     FingersRequired(u8),
     /// A PIN is needed too.
@@ -30,7 +35,7 @@ pub struct Presented {
     pub pin: bool,
     /// And is known to be wrong.
     pub wrong_pin: bool,
-    /// Enrolled impressions that the finger is to be searched among, in an identification.
+    /// Enrolled impressions that they are to be searched among, in an identification.
     pub among: Option<usize>,
 }
 
@@ -59,8 +64,10 @@ impl Bar {
         let open = policy.hours.iter().all(|any| any.iter().any(|hours| hours.contain(now)));
         if !open {
             Some(Self::OutsideHours)
-        } else if presented.among.is_some_and(|all| policy.identification_fmr(all).is_none()) {
-            Some(Self::GalleryTooLarge)
+        } else if let Some(enough) = presented.among.map(|all| policy.fingers_to_identify(all))
+            && enough.is_none_or(|enough| presented.fingers < usize::from(enough))
+        {
+            Some(Self::GalleryTooLarge { presented: presented.fingers, enough })
         } else if presented.fingers < usize::from(policy.fingers) {
             Some(Self::FingersRequired(policy.fingers))
         } else if policy.pin && !presented.pin {
@@ -76,7 +83,7 @@ impl Bar {
         match self {
             Self::LockedOut(wait) => RefuseReason::LockedOut { retry_after_s: wait.seconds() },
             Self::OutsideHours => RefuseReason::OutsideHours,
-            Self::GalleryTooLarge => RefuseReason::GalleryTooLarge,
+            Self::GalleryTooLarge { enough, .. } => RefuseReason::GalleryTooLarge { fingers: *enough },
             Self::FingersRequired(fingers) => RefuseReason::FingersRequired { fingers: *fingers },
             Self::PinRequired => RefuseReason::PinRequired,
         }
@@ -88,7 +95,8 @@ impl Bar {
         match self {
             Self::LockedOut(wait) => wait.why(),
             Self::OutsideHours => "outside the hours",
-            Self::GalleryTooLarge => "gallery too large for one finger",
+            Self::GalleryTooLarge { presented: ..2, .. } => "gallery too large for one finger",
+            Self::GalleryTooLarge { .. } => "gallery too large for two fingers",
             Self::FingersRequired(_) => "more fingers are needed",
             Self::PinRequired => "a PIN is needed",
         }
@@ -107,9 +115,9 @@ pub fn judge(circumstances: &Circumstances<'_>, evidence: &Evidence) -> Verdict 
         // Somebody's own policy may ask for more.
         Decision::Accept { subject } => {
             let own = judged(&of(subject), circumstances, evidence);
-            if own.decision != (Decision::Refuse { reason: RefuseReason::GalleryTooLarge }) {
+            let Decision::Refuse { reason: RefuseReason::GalleryTooLarge { .. } } = own.decision else {
                 return own;
-            }
+            };
             // No score is high enough for the group then. As one that is too low: it tells nobody who is in the group.
             let reason = RefuseReason::NotMatched;
             Verdict {
@@ -235,7 +243,14 @@ mod tests {
         let group = Policy::default().restricted(&rare);
         let among = |all| Presented { among: Some(all), ..ONE };
         assert_eq!(Bar::of(&Policy::default(), at(MONDAY), &among(all)), None);
-        assert_eq!(Bar::of(&group, at(MONDAY), &among(all)), Some(Bar::GalleryTooLarge));
+        let too_large = Bar::GalleryTooLarge { presented: 1, enough: Some(2) };
+        assert_eq!(Bar::of(&group, at(MONDAY), &among(all)), Some(too_large));
+        let two = Presented { fingers: 2, ..among(all) };
+        assert_eq!(Bar::of(&group, at(MONDAY), &two), None, "two fingers tell them apart");
+        let most = Policy::default().largest_gallery_of_two(&Policy::default().fewest_enrolled());
+        let more = Presented { fingers: 2, ..among(most + 1) };
+        let too_large = Bar::GalleryTooLarge { presented: 2, enough: None };
+        assert_eq!(Bar::of(&Policy::default(), at(MONDAY), &more), Some(too_large));
         assert_eq!(Bar::of(&group, at(MONDAY), &ONE), None, "who is claimed is not searched for");
 
         let candidates = vec![(SubjectId::random(), Fmr::new(1e-9).unwrap().score())];

@@ -2,7 +2,7 @@
 
 use authenteon_matcher::Score;
 
-use super::{Bar, Policy, Replay};
+use super::{Bar, Pair, Policy, Replay, pairs::decide_on_pairs};
 use crate::subject::SubjectId;
 
 /// What is known when it is time to decide.
@@ -25,6 +25,15 @@ pub enum Evidence {
         impressions: usize,
         /// Best score of the best subjects, best first.
         candidates: Vec<(SubjectId, Score)>,
+    },
+    /// Two probes were compared with everybody's.
+    TwoFingers {
+        /// Impressions searched.
+        impressions: usize,
+        /// How alike they are to each other.
+        between: Score,
+        /// Who may be meant, each compared with both finger by finger.
+        pairs: Vec<Pair>,
     },
     /// Nothing was looked at.
     Barred(Bar),
@@ -76,8 +85,11 @@ pub enum Decision {
 pub enum RefuseReason {
     /// The finger is not that of the subject, or nobody's, or the subject does not exist.
     NotMatched,
-    /// So many are enrolled that one finger does not tell them apart safely.
-    GalleryTooLarge,
+    /// So many are enrolled that what was presented does not tell them apart safely.
+    GalleryTooLarge {
+        /// How many different fingers would; none: the identity has to be asked for.
+        fingers: Option<u8>,
+    },
     /// The same sample was presented before.
     Replay,
     /// There were too many failures before: whatever is presented is refused for so long.
@@ -104,7 +116,7 @@ impl RefuseReason {
     pub fn name(self) -> &'static str {
         match self {
             Self::NotMatched => "not-matched",
-            Self::GalleryTooLarge => "gallery-too-large",
+            Self::GalleryTooLarge { .. } => "gallery-too-large",
             Self::Replay => "replay",
             Self::LockedOut { .. } => "locked-out",
             Self::OutsideHours => "outside-hours",
@@ -151,7 +163,7 @@ impl Verdict {
         match self.decision {
             Decision::Accept { .. } | Decision::Retry { .. } => false,
             Decision::Refuse { reason } => match reason {
-                RefuseReason::GalleryTooLarge
+                RefuseReason::GalleryTooLarge { .. }
                 | RefuseReason::LockedOut { .. }
                 | RefuseReason::FingerRequired => false,
                 RefuseReason::OutsideHours
@@ -207,7 +219,9 @@ pub fn decide(policy: &Policy, evidence: &Evidence) -> Verdict {
         }
         Evidence::Identification { impressions, candidates } => {
             let Some(fmr) = policy.identification_fmr(*impressions) else {
-                return refuse(RefuseReason::GalleryTooLarge, "gallery too large for one finger", None, None);
+                let fingers = policy.fingers_to_identify(*impressions);
+                let reason = RefuseReason::GalleryTooLarge { fingers };
+                return refuse(reason, "gallery too large for one finger", None, None);
             };
             let needed = fmr.score();
             let passing = |at: usize| candidates.get(at).filter(|(_, score)| *score >= needed);
@@ -226,6 +240,9 @@ pub fn decide(policy: &Policy, evidence: &Evidence) -> Verdict {
                     refuse(RefuseReason::NotMatched, "nobody matches", best, Some(needed))
                 }
             }
+        }
+        Evidence::TwoFingers { impressions, between, pairs } => {
+            decide_on_pairs(policy, *impressions, *between, pairs)
         }
     }
 }
@@ -292,7 +309,8 @@ mod tests {
             &Policy::default(),
             &Evidence::Identification { impressions: Policy::default().largest_gallery() + 1, candidates },
         );
-        assert_eq!(verdict.decision, Decision::Refuse { reason: RefuseReason::GalleryTooLarge });
+        let reason = RefuseReason::GalleryTooLarge { fingers: Some(2) };
+        assert_eq!(verdict.decision, Decision::Refuse { reason });
     }
 
     proptest! {

@@ -5,13 +5,14 @@
 //! Identification asks the same question of every enrolled impression; with N of them the chance that anyone's matches is
 //! FPIR = 1 - (1 - FMR)^N, at most N x FMR. So the policy keeps an FPIR, and the FMR that a gallery of N
 //! needs is FPIR / N. When that lies below what the matcher is calibrated for, one finger does not
-//! identify anybody: the answer says so instead of guessing.
+//! identify anybody: the answer says so instead of guessing. Two fingers may (`pairs.rs`).
 
 mod bar;
 mod bound;
 mod decide;
 mod hours;
 mod lockout;
+mod pairs;
 mod replay;
 mod restriction;
 mod rules;
@@ -23,6 +24,8 @@ pub use bound::Bound;
 pub use decide::{Decision, Evidence, RefuseReason, Verdict, decide};
 pub use hours::{Hours, NotHours};
 pub use lockout::{Lockout, Scope, Tally, Wait};
+pub(crate) use pairs::MOST_TO_IDENTIFY;
+pub use pairs::{Compared, Enrolled, Pair};
 pub use replay::{Replay, ReplayRule};
 pub(crate) use restriction::{LONGEST_GRACE, MOST_FINGERS};
 pub use restriction::{NotARestriction, NotWhom, Operation, Restriction, Whom};
@@ -131,14 +134,16 @@ impl Policy {
     /// The largest number of enrolled impressions that one finger may be searched among.
     #[must_use]
     pub fn largest_gallery(&self) -> usize {
-        self.largest_gallery_of(1)
+        self.largest(self.bound.floor().get())
     }
 
-    /// The same for an identification that asked for so many fingers of everybody, did fingers err independently.
-    #[must_use]
-    pub fn largest_gallery_of(&self, fingers: i32) -> usize {
+    /// How many chances there may be when each is taken at this rate.
+    fn largest(&self, rate: f64) -> usize {
+        if self.verify < CALIBRATED_FMR_FLOOR {
+            return 0;
+        }
         // What divides without a rest may come out a hair below.
-        (self.identify.get() / self.bound.floor().get().powi(fingers) * (1.0 + 1e-9)) as usize
+        (self.identify.get() / rate * (1.0 + 1e-9)) as usize
     }
 }
 
@@ -191,12 +196,18 @@ mod tests {
     fn the_docs_print_the_largest_galleries_that_the_policy_allows() {
         let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/matching/calibration.md");
         let docs = std::fs::read_to_string(docs).unwrap();
+        assert!(docs.contains("r^(5/3)"), "what two fingers of one person pass at");
         for (rate, one_in) in [(1e-2, "100"), (1e-3, "1,000")] {
             for (bound, name) in [(Bound::Upper, "upper bound"), (Bound::Point, "point estimate")] {
                 let policy = Policy { identify: Fpir(rate), bound, ..Policy::default() };
                 let with_pin = (rate / bound.floor().get() * 1e4 * (1.0 + 1e-9)) as usize;
-                let (one, two) = (shown(policy.largest_gallery()), shown(policy.largest_gallery_of(2)));
-                let row = format!("| one in {one_in}, {name} | {one} | {two} | {} |", shown(with_pin));
+                let of_two = |fingers| {
+                    let person = Enrolled::of(vec![policy.impressions; fingers]);
+                    shown(policy.largest_gallery_of_two(&person))
+                };
+                let (one, two, ten) = (shown(policy.largest_gallery()), of_two(2), of_two(10));
+                let with_pin = shown(with_pin);
+                let row = format!("| one in {one_in}, {name} | {one} | {two} | {ten} | {with_pin} |");
                 assert!(docs.contains(&row), "{row}");
             }
         }

@@ -71,7 +71,10 @@ fn verify_as(
 fn identify(services: &Services, sample: Sample) -> Result<Decision, DecideError> {
     let request_id = RequestId::try_from(token()).unwrap();
     let nonce = Nonce::try_from(token()).unwrap();
-    services.identify(&caller(), IdentifyRequest { request_id, nonce, sample, pin: None, sensor: None })
+    services.identify(
+        &caller(),
+        IdentifyRequest { request_id, nonce, sample, second: None, pin: None, sensor: None },
+    )
 }
 
 #[test]
@@ -281,11 +284,11 @@ fn a_white_frame_asks_for_another_try_and_a_wrong_resolution_is_the_caller_s_err
 
 #[test]
 fn identification_among_too_many_is_refused_and_says_so() {
-    let policy = Policy { identify: crate::policy::Fpir::new(1e-6).unwrap(), ..Policy::default() };
+    let policy = Policy { identify: crate::policy::Fpir::new(1e-5).unwrap(), ..Policy::default() };
     let services = Services::open(Arc::new(MemoryStore::new()), policy, Arc::new(SystemClock)).unwrap();
     let ada = subject(&services, "Ada");
     enrol(&services, ada, 125).unwrap();
-    let too_large = Decision::Refuse { reason: RefuseReason::GalleryTooLarge };
+    let too_large = Decision::Refuse { reason: RefuseReason::GalleryTooLarge { fingers: Some(2) } };
     assert_eq!(identify(&services, print(125, 4)).unwrap(), too_large);
     // Nothing was looked at: the same finger is good for a verification.
     assert_eq!(verify(&services, ada, print(125, 4)).unwrap(), ACCEPTED(ada));

@@ -40,6 +40,7 @@ mod serial_readers;
 mod stations;
 mod store;
 mod support_bundle;
+mod two_fingers;
 mod updates;
 mod watchdog;
 mod wire_speed;

@@ -14,19 +14,6 @@ pub(crate) struct OneImage {
     pub(crate) dpi: u32,
 }
 
-/// One print for the box to decide on.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Probe {
-    /// Image of the print: PNG, TIFF, BMP or WSQ; or a template
-    #[arg(value_name = "IMAGE", required_unless_present = "sensor", conflicts_with = "sensor")]
-    pub(crate) file: Option<PathBuf>,
-    /// Resolution of the image
-    #[arg(long, default_value = "500", value_parser = clap::value_parser!(u32).range(125..=2000))]
-    pub(crate) dpi: u32,
-    #[command(flatten)]
-    pub(crate) place: AtReader,
-}
-
 /// Several prints of one finger.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Prints {

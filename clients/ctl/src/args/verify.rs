@@ -36,6 +36,27 @@ pub(crate) struct Verify {
     pub(crate) grace: bool,
 }
 
+/// What a person presents and knows who says no name.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Identify {
+    /// Image of the print: PNG, TIFF, BMP or WSQ; or a template. Or of two different fingers, one each: they tell people
+    /// apart among many more
+    #[arg(value_name = "IMAGE", num_args = 1..=2)]
+    #[arg(required_unless_present = "sensor", conflicts_with = "sensor")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Resolution of the images
+    #[arg(long, default_value = "500", value_parser = clap::value_parser!(u32).range(125..=2000))]
+    pub(crate) dpi: u32,
+    #[command(flatten)]
+    pub(crate) place: AtReader,
+    /// How many different fingers to take at the reader
+    #[arg(long, value_name = "N", default_value = "1", requires = "sensor")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=2))]
+    pub(crate) fingers: u64,
+    #[command(flatten)]
+    pub(crate) known: Known,
+}
+
 /// What a person knows.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Known {

@@ -3,6 +3,8 @@
 //! Invariant: an answer counts only if it carries the request id and the nonce that we made for
 //! this request; an answer to somebody else's question is never shown as ours.
 
+use std::path::PathBuf;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::crypto::aws_lc_rs;
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::understand;
-use crate::args::{Known, Probe, Verify};
+use crate::args::{AtReader, Identify, Known, Verify};
 use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
@@ -25,6 +27,8 @@ struct Answer {
     decision: Decision,
     subject_id: Option<String>,
     reason: Option<String>,
+    /// How many different fingers would do, where that is why.
+    fingers: Option<u64>,
     /// On a lockout.
     retry_after_s: Option<u64>,
     hint: Option<String>,
@@ -49,17 +53,28 @@ pub(crate) async fn verify(
     let mut body = json!({"subject_id": asked.subject});
     with_pin(&mut body, &asked.known)?;
     let place = &asked.place;
-    match (&place.sensor, &asked.recovery_code_file, asked.files.as_slice()) {
-        (Some(sensor), ..) if asked.fingers == 1 => body["sample"] = place.sample(sensor),
-        (Some(sensor), ..) => {
-            body["samples"] = (0..asked.fingers).map(|_| place.sample(sensor)).collect();
-        }
-        (None, Some(file), _) => body["recovery_code"] = json!(passphrase::given(Some(file), "")?),
-        (None, None, _) if asked.grace => body["grace"] = json!(true),
-        (None, None, [file]) => body["sample"] = sample::read(file, asked.dpi)?,
-        (None, None, files) => body["samples"] = json!(sample::read_all(files, asked.dpi)?),
+    match &asked.recovery_code_file {
+        Some(file) => body["recovery_code"] = json!(passphrase::given(Some(file), "")?),
+        None if asked.grace => body["grace"] = json!(true),
+        None => with_fingers(&mut body, place, asked.fingers, (&asked.files, asked.dpi))?,
     }
     ask("/v1/verify", body, connect, place.sensor.as_ref().map(|_| live)).await
+}
+
+/// With so many fingers at a reader, or else those of the files.
+fn with_fingers(
+    body: &mut Value,
+    place: &AtReader,
+    fingers: u64,
+    (files, dpi): (&[PathBuf], u32),
+) -> Result<(), CtlError> {
+    match (&place.sensor, files) {
+        (Some(sensor), _) if fingers == 1 => body["sample"] = place.sample(sensor),
+        (Some(sensor), _) => body["samples"] = (0..fingers).map(|_| place.sample(sensor)).collect(),
+        (None, [file]) => body["sample"] = sample::read(file, dpi)?,
+        (None, files) => body["samples"] = json!(sample::read_all(files, dpi)?),
+    }
+    Ok(())
 }
 
 /// With what the person knows.
@@ -70,21 +85,16 @@ fn with_pin(body: &mut Value, known: &Known) -> Result<(), CtlError> {
     Ok(())
 }
 
-/// Whose finger is this?
+/// Whose finger is this, or whose are these two?
 pub(crate) async fn identify(
-    probe: &Probe,
-    known: &Known,
+    asked: &Identify,
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
     live: Live,
 ) -> Result<Outcome, CtlError> {
-    let sample = match (&probe.place.sensor, &probe.file) {
-        (Some(sensor), _) => probe.place.sample(sensor),
-        (None, Some(file)) => sample::read(file, probe.dpi)?,
-        (None, None) => return Err(CtlError::Usage("an IMAGE, or --sensor READER".to_owned())),
-    };
-    let mut body = json!({"sample": sample});
-    with_pin(&mut body, known)?;
-    ask("/v1/identify", body, connect, probe.place.sensor.as_ref().map(|_| live)).await
+    let (mut body, place) = (json!({}), &asked.place);
+    with_fingers(&mut body, place, asked.fingers, (&asked.files, asked.dpi))?;
+    with_pin(&mut body, &asked.known)?;
+    ask("/v1/identify", body, connect, place.sensor.as_ref().map(|_| live)).await
 }
 
 /// Asks, and where a finger is waited for shows how far it is.
@@ -118,7 +128,8 @@ fn judge(answer: &Answer, json: Value) -> Result<Outcome, CtlError> {
         }
         Decision::Refuse => {
             let wait = answer.retry_after_s.map(|s| format!(", wait {s} seconds")).unwrap_or_default();
-            (Exit::NoMatch, with("refused", answer.reason.as_deref()) + &wait)
+            let more = answer.fingers.map(|n| format!(", present {n} different fingers")).unwrap_or_default();
+            (Exit::NoMatch, with("refused", answer.reason.as_deref()) + &more + &wait)
         }
         Decision::Retry => (Exit::Failure, with("try again", answer.hint.as_deref())),
     };
@@ -158,6 +169,11 @@ mod tests {
         assert_eq!(refused, (Exit::NoMatch, "refused: not-matched".to_owned()));
         let locked = ids(json!({"decision": "refuse", "reason": "locked-out", "retry_after_s": 30})).unwrap();
         assert_eq!(locked, (Exit::NoMatch, "refused: locked-out, wait 30 seconds".to_owned()));
+        let more = ids(json!({"decision": "refuse", "reason": "gallery-too-large", "fingers": 2})).unwrap();
+        assert_eq!(
+            more,
+            (Exit::NoMatch, "refused: gallery-too-large, present 2 different fingers".to_owned())
+        );
         let retry = ids(json!({"decision": "retry", "hint": "press harder"})).unwrap();
         assert_eq!(retry, (Exit::Failure, "try again: press harder".to_owned()));
         assert!(ids(json!({"decision": "accept"})).is_err());

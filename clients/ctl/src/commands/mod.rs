@@ -76,7 +76,7 @@ pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Res
         Command::Token(command) => token::run(command, connect).await,
         Command::Finger(command) => finger::run(command, connect, live).await,
         Command::Verify(asked) => decide::verify(&asked, connect, live).await,
-        Command::Identify { probe, known } => decide::identify(&probe, &known, connect, live).await,
+        Command::Identify(asked) => decide::identify(&asked, connect, live).await,
         Command::Policy(command) => policy::run(command, connect).await,
         Command::Lockout(command) => lockout::run(command, connect).await,
         Command::Sensor(command) => sensor::run(command, connect, live).await,

@@ -127,6 +127,26 @@ fn an_accepted_finger_ends_with_code_0_and_names_the_subject() {
 }
 
 #[test]
+fn two_fingers_are_identified_in_one_request_from_files_or_at_a_reader() {
+    let cardboard = Cardboard::start(|asked| {
+        decide(asked, json!({"decision": "refuse", "reason": "fingers-required", "fingers": 2}))
+    });
+    let (_folder, files) = prints();
+    let run = cardboard.ctl(&["identify", &files[0]]);
+    assert_eq!((run.code, run.out.as_str()), (4, "refused: fingers-required, present 2 different fingers\n"));
+    cardboard.ctl(&["identify", &files[0], &files[1]]);
+    cardboard.ctl(&["identify", "--sensor", "usb-1", "--fingers", "2"]);
+    let asked: Vec<Value> = cardboard.asked().into_iter().map(|asked| asked.body).collect();
+    assert!(asked[0]["sample"].is_object() && asked[0].get("samples").is_none(), "{}", asked[0]);
+    let formats: Vec<&Value> = asked[1]["samples"].as_array().unwrap().iter().map(|s| &s["format"]).collect();
+    assert_eq!(formats, ["png", "tiff"]);
+    let sensors: Vec<&Value> = asked[2]["samples"].as_array().unwrap().iter().map(|s| &s["sensor"]).collect();
+    assert_eq!(sensors, ["usb-1", "usb-1"]);
+    let three = cardboard.ctl(&["identify", &files[0], &files[1], &files[2]]);
+    assert_eq!((three.code, cardboard.asked().len()), (2, 3), "{three:?}");
+}
+
+#[test]
 fn every_request_has_its_own_id_and_nonce() {
     let cardboard =
         Cardboard::start(|asked| decide(asked, json!({"decision": "refuse", "reason": "not-matched"})));

@@ -16,7 +16,7 @@ use crate::{
     factor::{Pin, RecoveryCode},
     identify::IdentifyRequest,
     memory::Known,
-    policy::{Decision, MOST_FINGERS, RefuseReason},
+    policy::{Decision, MOST_FINGERS, MOST_TO_IDENTIFY, RefuseReason},
     request::{Caller, Nonce, RequestId},
     sample::{Sample, SampleError},
     server::{
@@ -63,7 +63,7 @@ pub(crate) struct VerifyBody {
     pub(crate) pin: Option<Pin>,
 }
 
-/// Whose finger is this?
+/// Whose finger is this, or whose are these two?
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IdentifyBody {
@@ -73,8 +73,13 @@ pub(crate) struct IdentifyBody {
     /// Fresh for every request; comes back in the answer.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{16,128}$")]
     pub(crate) nonce: Nonce,
-    /// The probe.
-    pub(crate) sample: PresentedBody,
+    /// An impression of one finger; or else `samples`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sample: Option<PresentedBody>,
+    /// Impressions of one finger or of two different ones, one each: both have to be of the same person. Which fingers
+    /// they are need not be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) samples: Option<Vec<PresentedBody>>,
     /// The person's PIN.
     #[serde(default, skip_serializing)]
     #[schema(value_type = Option<String>, format = Password)]
@@ -91,12 +96,12 @@ pub(crate) struct DecisionBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = "uuid")]
     pub(crate) subject_id: Option<SubjectId>,
-    /// On `refuse`: `not-matched`, `gallery-too-large` (ask for an identity too), `replay`, `locked-out` (after too
-    /// many failures), `outside-hours`, `fingers-required` (see `fingers`), `pin-required` or
-    /// `finger-required` (the grace period is over).
+    /// On `refuse`: `not-matched`, `gallery-too-large` (present as many as `fingers` says, or else ask for an identity
+    /// too), `replay`, `locked-out` (after too many failures), `outside-hours`, `fingers-required` (see `fingers`),
+    /// `pin-required` or `finger-required` (the grace period is over).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
-    /// On `fingers-required`: how many different fingers.
+    /// On `fingers-required`: how many different fingers; on `gallery-too-large`: how many would do, absent when none would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fingers: Option<u8>,
     /// On `locked-out`: seconds after which it may be tried again.
@@ -163,6 +168,7 @@ impl DecisionBody {
                 match reason {
                     RefuseReason::LockedOut { retry_after_s } => body.retry_after_s = Some(retry_after_s),
                     RefuseReason::FingersRequired { fingers } => body.fingers = Some(fingers),
+                    RefuseReason::GalleryTooLarge { fingers } => body.fingers = fingers,
                     _ => {}
                 }
             }
@@ -217,7 +223,7 @@ pub(crate) async fn verify(
     .await
 }
 
-/// Finds whose finger it is among all enrolled (1:N).
+/// Finds whose finger it is among all enrolled (1:N), or whose two fingers.
 #[utoipa::path(post, path = "/v1/identify", tag = "decisions", request_body = IdentifyBody,
     responses((status = 200, description = "The decision; at a reader, with `Accept: text/event-stream`, told on the way as for a capture", body = DecisionBody),
         (status = 408, description = "No finger was laid on the reader in time", body = Problem, content_type = "application/problem+json"),
@@ -230,16 +236,28 @@ pub(crate) async fn identify(
     wanted: Wanted,
     body: Body<IdentifyBody>,
 ) -> Result<Response, Problem> {
-    let (IdentifyBody { request_id, nonce, sample, pin }, permit) = body.into_parts();
+    let (IdentifyBody { request_id, nonce, sample, samples, pin }, permit) = body.into_parts();
+    let samples = match (sample, samples) {
+        (Some(sample), None) => vec![sample],
+        (None, Some(samples)) if (1..=MOST_TO_IDENTIFY.into()).contains(&samples.len()) => samples,
+        (None, Some(_)) => {
+            return Err(Problem::bad_request(
+                "samples are 1 or 2: to present more fingers, say whose they are and verify",
+            ));
+        }
+        _ => return Err(Problem::bad_request("one of sample and samples is needed, and only one")),
+    };
     let asked = Asked { caller, request_id, nonce, claimed: None, pin: pin_digest(pin.as_ref()) };
     let services = state.services()?.clone();
     let bound = services.inner.policy.bound.told().map(str::to_owned);
     live::answer(wanted, StatusCode::OK, |teller| async move {
-        let decided = asked.decide(state, vec![sample], permit, teller, move |asked, mut samples, sensor| {
+        let decided = asked.decide(state, samples, permit, teller, move |asked, samples, sensor| {
             let Asked { caller, request_id, nonce, .. } = asked;
-            // One was asked for, and so one came.
-            let sample = samples.pop().ok_or(SampleError::Impressions { got: 0 })?;
-            services.identify(&caller, IdentifyRequest { request_id, nonce, sample, pin, sensor })
+            let mut samples = samples.into_iter();
+            // As many came as were asked for: one or two.
+            let sample = samples.next().ok_or(SampleError::Impressions { got: 0 })?;
+            let second = samples.next();
+            services.identify(&caller, IdentifyRequest { request_id, nonce, sample, second, pin, sensor })
         });
         Ok(DecisionBody { bound, ..decided.await? })
     })

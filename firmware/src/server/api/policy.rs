@@ -48,6 +48,9 @@ pub(crate) struct InForceBody {
     pub(crate) grace_seconds: u32,
     /// Impressions that may be enrolled at most for one finger to be identified by.
     pub(crate) largest_gallery: usize,
+    /// The same for two fingers, of somebody with two fingers enrolled, of as many impressions as an enrolment needs; whoever
+    /// has more of them is told apart among fewer.
+    pub(crate) largest_gallery_of_two: usize,
     /// The false match rate that this rests on: `upper`, which holds with 95 % confidence, or `point`, the estimate.
     #[schema(value_type = String)]
     pub(crate) identify_bound: Bound,
@@ -89,6 +92,7 @@ impl From<&Policy> for InForceBody {
             pin: policy.pin,
             grace_seconds: policy.grace_seconds,
             largest_gallery: policy.largest_gallery(),
+            largest_gallery_of_two: policy.largest_gallery_of_two(&policy.fewest_enrolled()),
             identify_bound: policy.bound,
             replay: policy.replay,
             subject_failures,

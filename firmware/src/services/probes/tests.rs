@@ -125,6 +125,7 @@ fn the_audit_says_what_a_replay_is_a_copy_of() {
         request_id: token(),
         nonce: token(),
         sample: copied(print(125, 3), 4, 4),
+        second: None,
         pin: None,
         sensor: None,
     };

@@ -242,6 +242,7 @@ fn pins_that_are_guessed_by_identification_lock_their_person_out_and_are_in_the_
             request_id: RequestId::try_from(token()).unwrap(),
             nonce: Nonce::try_from(token()).unwrap(),
             sample: print(finger, 3),
+            second: None,
             pin: Some(Pin::try_from(pin.to_owned()).unwrap()),
             sensor: None,
         };
@@ -392,6 +393,7 @@ fn who_is_identified_by_a_finger_for_duress_raises_the_alarm_too() {
         request_id: RequestId::try_from(token()).unwrap(),
         nonce: Nonce::try_from(token()).unwrap(),
         sample: print(126, 4),
+        second: None,
         pin: None,
         sensor: None,
     };

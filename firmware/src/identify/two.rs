@@ -1,0 +1,86 @@
+//! Two fingers in one search: who may be meant, and what both samples are like beside each finger of theirs.
+//!
+//! Whoever has one finger that either search finds is compared with both samples, so that a finger which its own search
+//! ranks badly, or misses, is found all the same. Invariant: of whom nothing is found as of whom one finger is, as many
+//! are compared: the time tells nobody which of the fingers was right, or that one was.
+
+use std::collections::BTreeMap;
+
+use authenteon_matcher::{
+    Prepared, Score, compare,
+    search::{Candidate, Gallery},
+};
+
+use crate::{
+    policy::{Compared, Evidence, Pair},
+    services::FingerKey,
+    subject::{FingerPosition, SubjectId},
+};
+
+/// Fingers that each search gives: enough for somebody both of whose fingers rank badly to be in both lists.
+const LISTED: usize = 64;
+/// Persons who are compared finger by finger.
+const COMPARED: usize = 8;
+
+/// Searches for both, and compares them with who may be meant and with each other.
+pub(super) fn evidence(gallery: &Gallery<FingerKey>, probes: [&Prepared; 2]) -> Evidence {
+    let pairs = pairs(gallery, &gallery.search_each(&probes, LISTED), probes);
+    Evidence::TwoFingers { impressions: gallery.impressions(), between: between(probes), pairs }
+}
+
+/// Of everybody who may be meant when the searches have found these.
+fn pairs(
+    gallery: &Gallery<FingerKey>,
+    lists: &[Vec<Candidate<FingerKey>>],
+    probes: [&Prepared; 2],
+) -> Vec<Pair> {
+    likely(lists).into_iter().filter_map(|subject| pair(gallery, subject, probes)).collect()
+}
+
+/// How alike two samples are to each other, whichever came first.
+fn between([one, other]: [&Prepared; 2]) -> Score {
+    let (there, back) = (compare(one, other), compare(other, one));
+    if back > there { back } else { there }
+}
+
+/// What both samples are like beside the fingers of one person.
+fn pair(gallery: &Gallery<FingerKey>, subject: SubjectId, probes: [&Prepared; 2]) -> Option<Pair> {
+    let fingers = FingerPosition::ALL.iter().filter_map(|position| {
+        let finger = gallery.get(&(subject, *position))?;
+        let scores = probes.map(|probe| finger.compare(probe));
+        Some(Compared { position: *position, impressions: finger.impressions(), scores })
+    });
+    Pair::of(subject, &fingers.collect::<Vec<_>>())
+}
+
+/// Who may be meant: in turns whoever ranks best in one of the lists, and best in all of them together.
+fn likely(lists: &[Vec<Candidate<FingerKey>>]) -> Vec<SubjectId> {
+    let mut ranks: BTreeMap<SubjectId, Vec<usize>> = BTreeMap::new();
+    for (at, list) in lists.iter().enumerate() {
+        for (rank, candidate) in list.iter().enumerate() {
+            let of = ranks.entry(candidate.key.0).or_insert_with(|| vec![LISTED; lists.len()]);
+            // The best of the person's fingers.
+            if let Some(best) = of.get_mut(at) {
+                *best = rank.min(*best);
+            }
+        }
+    }
+    let by = |worth: fn(&[usize]) -> usize| {
+        let mut order: Vec<SubjectId> = ranks.keys().copied().collect();
+        // What is equal stays in the order of the ids.
+        order.sort_by_key(|subject| ranks.get(subject).map(|ranks| worth(ranks)));
+        order
+    };
+    let in_one = by(|ranks| ranks.iter().copied().min().unwrap_or(LISTED));
+    let in_all = by(|ranks| ranks.iter().sum());
+    let mut likely = Vec::with_capacity(COMPARED);
+    for subject in in_one.into_iter().zip(in_all).flat_map(<[SubjectId; 2]>::from) {
+        if likely.len() < COMPARED && !likely.contains(&subject) {
+            likely.push(subject);
+        }
+    }
+    likely
+}
+
+#[cfg(test)]
+mod tests;
