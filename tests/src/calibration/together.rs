@@ -36,8 +36,10 @@ pub struct Together {
     pub interval: (f64, f64),
 }
 
+/// Of the ordinals of two persons, or of a finger of each.
+type OfTwo<T> = BTreeMap<(usize, usize), T>;
 /// The share of comparisons that pass between each finger of one person and each of another.
-type Shares = BTreeMap<(usize, usize), f64>;
+type Shares = OfTwo<f64>;
 
 /// At the threshold that this share of all comparisons passes. None when no two persons have two fingers each.
 #[must_use]
@@ -45,7 +47,7 @@ pub fn together(comparisons: &[Between], rate: f64) -> Option<Together> {
     let mut all: Vec<f64> = comparisons.iter().map(|c| c.evidence).collect();
     all.sort_by(|a, b| b.total_cmp(a));
     let threshold = *all.get((all.len() as f64 * rate) as usize)?;
-    let mut counted: BTreeMap<(usize, usize), BTreeMap<(usize, usize), (f64, f64)>> = BTreeMap::new();
+    let mut counted: OfTwo<OfTwo<(f64, f64)>> = BTreeMap::new();
     for Between { probe, reference, evidence } in comparisons {
         let (one, other) = if probe < reference { (probe, reference) } else { (reference, probe) };
         let at = counted.entry((one.0, other.0)).or_default().entry((one.1, other.1)).or_default();
