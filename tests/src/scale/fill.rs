@@ -48,6 +48,8 @@ impl Filling<'_> {
 /// A gallery and how long it took.
 pub(super) struct Filled {
     pub(super) gallery: Gallery<Key>,
+    /// What making the templates took, all cores.
+    pub(super) generating: Duration,
     /// From templates to fingers, all cores.
     pub(super) preparing: Duration,
     /// From fingers to a gallery that can be searched.
@@ -64,11 +66,13 @@ pub(super) fn fill(filling: &Filling<'_>, progress: &dyn Progress) -> Result<Fil
     let before = resident();
     let keys: Vec<Key> = (0..filling.fingers as Key).collect();
     progress.begin("filling the gallery", keys.len());
-    let mut preparing = Duration::ZERO;
+    let (mut generating, mut preparing) = (Duration::ZERO, Duration::ZERO);
     let mut entries = Vec::with_capacity(keys.len());
     for keys in keys.chunks(BATCH) {
+        let started = Instant::now();
         let templates = in_parallel(keys, progress, |&key| filling.enrolled(key));
         let templates = templates.into_iter().collect::<Result<Vec<_>, _>>()?;
+        generating += started.elapsed();
         let started = Instant::now();
         let fingers = in_parallel(&templates, &(), |templates| engine::finger(templates));
         preparing += started.elapsed();
@@ -81,7 +85,7 @@ pub(super) fn fill(filling: &Filling<'_>, progress: &dyn Progress) -> Result<Fil
     let indexing = started.elapsed();
     progress.advance(1);
     let grown = before.zip(resident()).map(|(before, after)| after.saturating_sub(before));
-    Ok(Filled { gallery, preparing, indexing, resident: grown })
+    Ok(Filled { gallery, generating, preparing, indexing, resident: grown })
 }
 
 /// Resident memory of this program, bytes.

@@ -109,7 +109,7 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
     let generator = Generator::new(order.seed, &sets);
     let filling = Filling { real, generator: &generator, fingers: order.fingers, enrol: order.enrol };
     let probes = probes(&filling, order)?;
-    let Filled { gallery, preparing, indexing, resident } = fill(&filling, progress)?;
+    let Filled { gallery, generating, preparing, indexing, resident } = fill(&filling, progress)?;
     let impressions = gallery.impressions();
     let searched = search_all(&gallery, &probes, order.threads, "searching", progress);
     let strangers = strangers(&filling, order.searches.min(STRANGERS))?;
@@ -145,6 +145,7 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
         probes: if real.fingers.is_empty() { "synthetic" } else { "real" },
         failed: real.failures.len(),
         build: Build {
+            generating_s: generating.as_secs_f64(),
             preparing_s: preparing.as_secs_f64(),
             indexing_s: indexing.as_secs_f64(),
             cylinders_ms,

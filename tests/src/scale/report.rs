@@ -15,6 +15,8 @@ use super::{
 /// How long a gallery takes to build.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Build {
+    /// Seconds that making the synthetic fingers took, all cores; no part of the build.
+    pub generating_s: f64,
     /// Seconds from templates to fingers, all cores.
     pub preparing_s: f64,
     /// Seconds from fingers to a gallery that can be searched.
@@ -124,10 +126,10 @@ impl Display for Report {
             f,
             "{gallery} fingers, {impressions} impressions (up to {enrol} each), {threads} threads, {kernel}"
         )?;
-        let Build { preparing_s, indexing_s, cylinders_ms } = self.build;
+        let Build { generating_s, preparing_s, indexing_s, cylinders_ms } = self.build;
         writeln!(
             f,
-            "built at {:.0} templates/s: {preparing_s:.2} s prepared, {indexing_s:.2} s indexed; cylinders {cylinders_ms:.3} ms a template",
+            "built at {:.0} templates/s: {preparing_s:.2} s prepared, {indexing_s:.2} s indexed; cylinders {cylinders_ms:.3} ms a template; made in {generating_s:.1} s",
             self.templates_per_s_build
         )?;
         let Memory { templates, cylinders, index, other, resident } = self.bytes;
@@ -192,7 +194,7 @@ impl Report {
         for side in [&peer.lss, &peer.edges] {
             writeln!(
                 f,
-                "  {}: misses {:.2} %, {:.1} us a comparison, the whole gallery {:.0} ms (extrapolated) = {:.0} times ours",
+                "  {}: misses {:.2} %, {:.1} us a comparison, the whole gallery {:.0} ms (extrapolated) = {:.1} times ours",
                 side.what, side.miss, side.us_per_comparison, side.search_ms_extrapolated, side.ratio
             )?;
         }

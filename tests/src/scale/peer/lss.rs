@@ -3,7 +3,7 @@
 //!
 //! Invariant: bits of cells that are not valid are zero.
 
-use std::f64::consts::{FRAC_PI_2, PI, SQRT_2, TAU};
+use std::f64::consts::{PI, SQRT_2, TAU};
 
 use authenteon_matcher::Template;
 
@@ -25,16 +25,19 @@ const SIGMA_ANGLE: f64 = TAU / 9.0;
 const MARGIN: f64 = 50.0;
 /// From which density on a bit is set, with eight cells on a side.
 const SET_FROM: f64 = 0.005;
-/// Least share of valid cells (minVC), least neighbours (minM), least share of common cells (minME).
-const LEAST_VALID: f64 = 0.75;
+/// Cells whose middle is within the radius.
+const CELLS: u32 = 52;
+/// Least valid cells (minVC, 75 %), least neighbours (minM), least common cells (minME, 60 %).
+const LEAST_VALID: u32 = (CELLS * 3).div_ceil(4);
 const LEAST_NEIGHBOURS: usize = 2;
-const LEAST_COMMON: f64 = 0.60;
+const LEAST_COMMON: u32 = (CELLS * 3).div_ceil(5);
 
 /// One minutia's surroundings: a word of 8 by 8 cells for each layer.
 struct Cylinder {
     layers: [u64; LAYERS],
     valid: u64,
-    direction: f64,
+    /// Of its minutia, 1/256 turns.
+    angle: u8,
 }
 
 /// All cylinders of an impression.
@@ -74,7 +77,7 @@ impl Peer for Cylinders {
     fn score(&self, probe: &Self) -> f64 {
         let mut all: Vec<f64> = Vec::with_capacity(self.0.len() * probe.0.len());
         for a in &probe.0 {
-            all.extend(self.0.iter().map(|b| similarity(a, b)));
+            all.extend(self.0.iter().map(|b| similarity(a, b)).filter(|alike| *alike > 0.0));
         }
         let counted = counted(self.0.len(), probe.0.len());
         if all.len() > counted {
@@ -92,11 +95,12 @@ fn counted(a: usize, b: usize) -> usize {
 }
 
 fn similarity(a: &Cylinder, b: &Cylinder) -> f64 {
-    if turn(a.direction, b.direction).abs() > FRAC_PI_2 {
+    // No farther apart than a quarter turn.
+    if (a.angle.wrapping_sub(b.angle) as i8).unsigned_abs() > 64 {
         return 0.0;
     }
     let common = a.valid & b.valid;
-    if f64::from(common.count_ones()) < LEAST_COMMON * cells() as f64 {
+    if common.count_ones() < LEAST_COMMON {
         return 0.0;
     }
     let (mut in_a, mut in_b, mut differ) = (0, 0, 0);
@@ -120,13 +124,6 @@ fn inside(cell: usize) -> bool {
     u * u + v * v <= RADIUS * RADIUS
 }
 
-fn cells() -> usize {
-    // Rounding apart, 52 of the 64.
-    const CELLS: usize = 52;
-    debug_assert_eq!((0..SIDE * SIDE).filter(|&cell| inside(cell)).count(), CELLS);
-    CELLS
-}
-
 fn cylinder(all: &[Point], at: usize, hull: &[(f64, f64)]) -> Option<Cylinder> {
     let here = all[at];
     let reach = 3.0 * SIGMA_SPACE;
@@ -140,7 +137,7 @@ fn cylinder(all: &[Point], at: usize, hull: &[(f64, f64)]) -> Option<Cylinder> {
         return None;
     }
     let (sin, cos) = (libm::sin(here.direction), libm::cos(here.direction));
-    let mut out = Cylinder { layers: [0; LAYERS], valid: 0, direction: here.direction };
+    let mut out = Cylinder { layers: [0; LAYERS], valid: 0, angle: here.angle };
     for cell in (0..SIDE * SIDE).filter(|&cell| inside(cell)) {
         let (u, v) = (centre(cell % SIDE), centre(cell / SIDE));
         let (x, y) = (here.x + cos * u - sin * v, here.y + sin * u + cos * v);
@@ -161,7 +158,7 @@ fn cylinder(all: &[Point], at: usize, hull: &[(f64, f64)]) -> Option<Cylinder> {
             *layer |= u64::from(sum >= SET_FROM) << cell;
         }
     }
-    (f64::from(out.valid.count_ones()) >= LEAST_VALID * cells() as f64).then_some(out)
+    (out.valid.count_ones() >= LEAST_VALID).then_some(out)
 }
 
 /// What a neighbour turned so far adds to each layer.
@@ -252,6 +249,11 @@ mod tests {
         let few = Cylinders::enrol(&turned(&finger(1, 2), 0));
         assert_eq!((few.count(), few.bits()), (0, None));
         assert_eq!(few.score(&Cylinders::enrol(&turned(&finger(1, 40), 0))), 0.0);
+    }
+
+    #[test]
+    fn as_many_cells_lie_within_the_radius_as_is_said() {
+        assert_eq!((0..SIDE * SIDE).filter(|&cell| inside(cell)).count(), CELLS as usize);
     }
 
     #[test]

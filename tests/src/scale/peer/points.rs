@@ -10,6 +10,8 @@ pub(super) struct Point {
     pub(super) x: f64,
     pub(super) y: f64,
     pub(super) direction: f64,
+    /// The same in 1/256 turns.
+    pub(super) angle: u8,
     pub(super) kind: MinutiaKind,
 }
 
@@ -31,6 +33,7 @@ pub(super) fn points(template: &Template) -> Vec<Point> {
         // Rows run down, angles counter-clockwise: one of the two must be turned.
         y: -f64::from(m.y) / 10.0,
         direction: f64::from(m.angle) * TAU / 256.0,
+        angle: m.angle,
         kind: m.kind,
     };
     template.minutiae().iter().map(point).collect()
