@@ -9,7 +9,9 @@ use authenteon_matcher::{
     params::{FUSION_BIAS, FUSION_WEIGHTS, TAIL_ORIGIN, TAIL_SCALE},
 };
 use authenteon_tests::{
-    calibration::{Between, FITTED_SETS, Half, Pair, Pairs, Weights, fit, gather, half, tail, together},
+    calibration::{
+        Between, FITTED_SETS, Half, Pair, Pairs, TOGETHER, Weights, fit, gather, half, tail, together,
+    },
     sets::Set,
 };
 
@@ -63,9 +65,6 @@ fn the_weights_and_the_tail_in_force_are_those_that_the_seen_fingers_give() {
     }
     two_fingers_of_one_person_err_together_no_more_than_is_said(&sets, &weights);
 }
-
-/// `firmware/src/policy/pairs.rs` takes two fingers to pass together at the rate of one to this power, and not to the second.
-const TOGETHER: f64 = 5.0 / 3.0;
 
 fn two_fingers_of_one_person_err_together_no_more_than_is_said(sets: &[Pairs], weights: &Weights) {
     let told = sets.iter().find_map(|s| s.persons.as_ref().map(|persons| (s, persons)));

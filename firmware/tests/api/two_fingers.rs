@@ -1,5 +1,6 @@
 //! Identification by two fingers, as stations meet it.
 
+use authenteon_hal::sensor::Signal;
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -120,11 +121,10 @@ async fn two_fingers_are_laid_down_one_after_the_other_at_one_reader_or_at_two()
     assert_eq!(b.station.post("/v1/identify", &one_reader).await.body, refused.body);
 
     let two_readers = at_both([&left, &right]);
-    let fingers = async {
-        touch(&b.left, "125_4").await;
-        touch(&b.right, "126_4").await
-    };
-    let (found, _) = tokio::join!(b.station.post("/v1/identify", &two_readers), fingers);
+    let answer = b.station.post("/v1/identify", &two_readers);
+    // What came of it is shown at both, once the second finger is there too.
+    let (found, one, other) = tokio::join!(answer, touch(&b.left, "125_4"), touch(&b.right, "126_4"));
+    assert_eq!((one, other), (Signal::Accepted, Signal::Accepted));
     assert_eq!((&found.body["decision"], &found.body["subject_id"]), (&json!("accept"), &json!(ada)));
     b.stop().await;
 }

@@ -13,4 +13,4 @@ pub use evidence::{Pair, Pairs, gather};
 pub use fit::{Weights, fit};
 pub use split::{FITTED_SETS, Half, half, held_out};
 pub use tail::{Tail, tail};
-pub use together::{Between, Together, together};
+pub use together::{Between, TOGETHER, Together, together};

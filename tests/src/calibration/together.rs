@@ -11,6 +11,10 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 
+/// Two fingers of one person are taken to pass for two of another at the rate of one to this power, and not to the second:
+/// `firmware/src/policy/pairs.rs` decides by it.
+pub const TOGETHER: f64 = 5.0 / 3.0;
+
 /// Draws of the persons.
 const ROUNDS: usize = 500;
 

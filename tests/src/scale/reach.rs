@@ -11,11 +11,14 @@ use serde::Serialize;
 use super::real::Real;
 use crate::{
     accuracy::{Progress, all_pairs, in_parallel},
-    calibration::{Weights, tail},
+    calibration::{TOGETHER, Weights, tail},
 };
 
 /// FPIR that the policy keeps unless somebody says otherwise: one search of a stranger in 100 finds somebody.
 const FPIR: f64 = 1e-2;
+
+/// Ways in which two samples may match two fingers of three impressions each, for each of these impressions.
+const CHANCES: f64 = 3.0;
 
 /// The largest galleries, in impressions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -24,7 +27,7 @@ pub struct Allowed {
     pub fmr: f64,
     /// Impressions among which one finger identifies.
     pub one_finger: f64,
-    /// Two fingers of everybody, did they err independently; nobody has measured that.
+    /// The same of two, of people with two of three impressions each: `firmware/src/policy/pairs.rs` decides so.
     pub two_fingers: f64,
 }
 
@@ -32,7 +35,7 @@ impl Allowed {
     fn at(fmr: f64) -> Self {
         // What divides without a rest may come out a hair below.
         let largest = |rate: f64| (FPIR / rate * (1.0 + 1e-9)).floor();
-        Self { fmr, one_finger: largest(fmr), two_fingers: largest(fmr * fmr) }
+        Self { fmr, one_finger: largest(fmr), two_fingers: largest(fmr.powf(TOGETHER) * CHANCES) }
     }
 }
 
@@ -114,10 +117,12 @@ mod tests {
         let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/matching/calibration.md");
         let docs = std::fs::read_to_string(docs).unwrap();
         let one = reach.upper_bound.one_finger as u64;
-        assert!(docs.contains(&format!("| one in 100, upper bound | {one} | 2,200,000 |")), "{reach:?}");
-        assert!((2_200_000.0..2_300_000.0).contains(&reach.upper_bound.two_fingers), "{reach:?}");
+        assert!(docs.contains(&format!("| one in 100, upper bound | {one} | 30,000 |")), "{reach:?}");
+        assert!((30_000.0..31_000.0).contains(&reach.upper_bound.two_fingers), "{reach:?}");
         let allowed = reach.point_estimate;
-        assert!((allowed.one_finger - 1000.0).abs() <= 1.0 && (allowed.two_fingers - 1e8).abs() <= 1.0);
+        assert!(docs.contains("| one in 100, point estimate | 1,000 | 710,000 |"), "{reach:?}");
+        assert!((allowed.one_finger - 1000.0).abs() <= 1.0, "{reach:?}");
+        assert!((710_000.0..720_000.0).contains(&allowed.two_fingers), "{reach:?}");
         assert_eq!(reach.fpir_of_this_gallery, 1.0);
     }
 }

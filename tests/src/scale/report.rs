@@ -232,7 +232,7 @@ impl Report {
         for (what, allowed) in [("upper bound", upper_bound), ("point estimate", point_estimate)] {
             writeln!(
                 f,
-                "  {what} (FMR {:.1e}): the guard allows {:.0} impressions with one finger, {:.2e} with two, did they err independently",
+                "  {what} (FMR {:.1e}): the guard allows {:.0} impressions with one finger, {:.0} with two of people with two",
                 allowed.fmr, allowed.one_finger, allowed.two_fingers
             )?;
         }
