@@ -16,7 +16,7 @@ const TWINS: f32 = 0.022;
 const MISTAKEN: f32 = 0.12;
 /// Deviation of a minutia's place, pixels, and of its direction, radians.
 const OFF: f32 = 1.0;
-const OFF_TURN: f32 = 0.03;
+const OFF_TURN: f32 = 0.02;
 /// Height and length of the waves that the skin is stretched in, pixels.
 const STRETCH: f32 = 2.5;
 const STRETCH_LENGTH: f32 = 240.0;
@@ -176,7 +176,7 @@ pub(super) fn press(made: &Made, number: u64) -> Result<Template, TemplateError>
         let along = made.field.angle(at.0 + press.contact.0, at.1 + press.contact.1);
         let back = if stream.unit() < 0.5 { core::f32::consts::PI } else { 0.0 };
         let kind = if stream.unit() < 0.5 { MinutiaKind::Ending } else { MinutiaKind::Bifurcation };
-        let direction = along + back + 0.1 * stream.bell();
+        let direction = along + back + 0.06 * stream.bell();
         found.keep(place, direction, kind, 0.8 * stream.bell() - 0.8, worse(at, out));
     }
     let flow = |px: f32, py: f32| {

@@ -22,9 +22,9 @@ const APART: (f32, f32) = (10.2, 11.8);
 /// How many times more minutiae there are at a core or delta.
 const KNOT: f32 = 0.5;
 /// Deviation of a minutia's direction from the ridges' around it, radians, and of the few that swerve more.
-const SWERVE: f32 = 0.03;
+const SWERVE: f32 = 0.02;
 const SWERVE_MORE: f32 = 0.22;
-const SWERVING: f32 = 0.07;
+const SWERVING: f32 = 0.04;
 /// Share of minutiae that are endings.
 const ENDINGS: f32 = 0.62;
 /// Its deviation from finger to finger.
@@ -33,8 +33,9 @@ const ENDINGS_SPREAD: f32 = 0.12;
 const SAY_REACH: f32 = 70.0;
 /// Over which distance the spreading of the ridges is looked at, pixels.
 const SPREAD_OVER: f32 = 16.0;
-/// From where on a minutia turns the ridges around it, and how far that reaches, pixels.
-const BENDS_FROM: f32 = 9.0;
+/// How much of what a lone dislocation bends a minutia does, from where on, and how far that reaches, pixels.
+const BENDS: f32 = 0.4;
+const BENDS_FROM: f32 = 17.0;
 const BENDS_REACH: f32 = 40.0;
 /// Candidates for each minutia wanted, at most.
 const PATIENCE: usize = 8;
@@ -81,10 +82,10 @@ pub(crate) fn scatter(
         let plain = field.angle(x, y);
         let ridge = plain + swerve * stream.bell();
         let (cos, sin) = (libm::cosf(ridge), libm::sinf(ridge));
-        let said: f32 = out.iter().zip(&ways).map(|(m, way)| said(m, *way, (x, y), (cos, sin))).sum();
+        let said: f32 = out.iter().zip(&ways).map(|(m, way)| said(m, *way, (x, y), (cos, sin), say)).sum();
         // Ridges that spread by so much make room for so many new ones; all there are share them.
         let new = spreading(field, (x, y), (cos, sin)) / field.period(x, y);
-        let odds = say * said + spread * 2.0 * (new * 10_000.0 / density).clamp(-1.5, 1.5);
+        let odds = said + spread * 2.0 * (new * 10_000.0 / density).clamp(-1.5, 1.5);
         let ahead = stream.unit() < 1.0 / (1.0 + libm::expf(-odds));
         let (direction, way) =
             if ahead { (ridge, (cos, sin)) } else { (ridge + core::f32::consts::PI, (-cos, -sin)) };
@@ -119,7 +120,7 @@ fn bend(all: &mut [Planted], ways: &[(f32, f32)], period: f32) {
             let fades = 1.0 - squared / (4.0 * BENDS_REACH * BENDS_REACH);
             fades * fades * aside / squared.max(BENDS_FROM * BENDS_FROM)
         };
-        all.iter().zip(ways).map(by).sum::<f32>() * period / core::f32::consts::TAU
+        BENDS * all.iter().zip(ways).map(by).sum::<f32>() * period / core::f32::consts::TAU
     };
     let turns: Vec<f32> = all.iter().map(bent).collect();
     for (m, turn) in all.iter_mut().zip(turns) {
@@ -135,20 +136,20 @@ fn free(all: &[Planted], x: f32, y: f32) -> f32 {
     ((nearest.sqrt() - least) / (most - least)).clamp(0.0, 1.0)
 }
 
-/// What a neighbour says for running that way, as found on real prints: rather the same way beside and behind it, the
-/// other way close ahead, where a short ridge has its other end.
-fn said(m: &Planted, way: (f32, f32), (x, y): (f32, f32), (cos, sin): (f32, f32)) -> f32 {
+/// What a neighbour says for running that way, in logarithms of odds, as found on real prints: rather the same way beside
+/// and behind it, the other way close by, most of all ahead, where a short ridge has its other end.
+fn said(m: &Planted, way: (f32, f32), (x, y): (f32, f32), (cos, sin): (f32, f32), say: f32) -> f32 {
     let (dx, dy) = (x - m.x, y - m.y);
     let squared = dx * dx + dy * dy;
     if squared > SAY_REACH * SAY_REACH {
         return 0.0;
     }
     let ahead = (way.0 * dx + way.1 * dy) / squared.sqrt().max(1.0);
-    let beside = match squared {
-        near if near < 20.0 * 20.0 && ahead > 0.85 => -1.8,
-        near if near < 20.0 * 20.0 => 0.1,
-        near if near < 35.0 * 35.0 => 0.68 - 0.56 * ahead * ahead,
-        _ => 0.40,
+    let odds = match squared {
+        near if near < 20.0 * 20.0 && ahead > 0.85 => -1.2,
+        near if near < 20.0 * 20.0 => -0.25,
+        near if near < 35.0 * 35.0 => say * (0.68 - 0.56 * ahead * ahead - 0.45 * ahead),
+        _ => say * (0.40 - 0.45 * ahead),
     };
-    (way.0 * cos + way.1 * sin) * (beside - 0.45 * ahead)
+    odds * (way.0 * cos + way.1 * sin)
 }
