@@ -34,8 +34,6 @@ use self::drawn::{Random, key, native, stored_key, value};
 
 /// Fingers of a page, as the store gives them.
 const PAGE: usize = 4096;
-/// Fingers that are searched one way and the other.
-const SEARCHED: usize = 2000;
 
 type Failure = Box<dyn Error>;
 
@@ -58,7 +56,6 @@ fn measure() -> Result<(), Failure> {
 
     let stored = Stored::drawn(count, cores)?;
     println!("a value in the store: {} bytes on average", stored.bytes.len() / count.max(1));
-    search_both_ways()?;
 
     let before = resident()?;
     let began = Instant::now();
@@ -163,27 +160,6 @@ impl Stored {
         });
         Ok(gallery?)
     }
-}
-
-/// Times a search among packed fingers and among prepared ones.
-fn search_both_ways() -> Result<(), Failure> {
-    let fingers = (0..SEARCHED as u64).map(template).collect::<Result<Vec<_>, _>>()?;
-    let probe = Prepared::new(&template(u64::MAX)?);
-    for (state, budget) in [("packed", 0), ("prepared", usize::MAX)] {
-        let mut gallery = Gallery::with_budget(budget);
-        gallery.extend(
-            fingers.iter().enumerate().map(|(key, view)| (key, Finger::new(std::slice::from_ref(view)))),
-        );
-        gallery.warm(|| true);
-        let began = Instant::now();
-        black_box(gallery.search(&probe, 11));
-        let each = began.elapsed() / SEARCHED as u32;
-        let kept = gallery.kept_bytes() / SEARCHED;
-        println!(
-            "a search among {state} fingers, one thread: {each:?} a finger, {kept} bytes of it prepared"
-        );
-    }
-    Ok(())
 }
 
 /// Fingers that come later, made before the clock runs.

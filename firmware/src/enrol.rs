@@ -6,6 +6,7 @@ use authenteon_matcher::{Prepared, QualityReason, Score, Template, compare, sear
 
 use crate::{
     audit::Event,
+    gallery,
     policy::Policy,
     request::Caller,
     sample::{Sample, SampleError},
@@ -233,11 +234,9 @@ impl Services {
         let policy = &self.inner.policy;
         let fmr = policy.identification_fmr(gallery.impressions());
         let needed = fmr.unwrap_or(authenteon_matcher::CALIBRATED_FMR_FLOOR).score();
-        let probes: Vec<&Prepared> = views.iter().map(|view| &view.prepared).collect();
-        gallery
-            .search_each(&probes, 2 * FingerPosition::ALL.len())
-            .into_iter()
-            .flatten()
+        views
+            .iter()
+            .flat_map(|view| gallery::search(&gallery, &view.prepared, 2 * FingerPosition::ALL.len()))
             .filter(|candidate| candidate.key.0 != subject && candidate.score >= needed)
             .map(|candidate| (candidate.key.0, candidate.score))
             .max_by(|a, b| a.1.get().total_cmp(&b.1.get()))

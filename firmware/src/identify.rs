@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     audit::Event,
     factor::Pin,
+    gallery,
     policy::{Decision, Evidence, Operation, Pair, Presented, Verdict, decide, judge},
     replay::Probe,
     request::{Caller, Nonce, RequestId},
@@ -124,7 +125,7 @@ fn found(gallery: &Gallery<FingerKey>, probes: &[Probe]) -> Found {
         return Found { evidence, best };
     }
     // Enough for all fingers of the best, and one of the runner-up. One was presented.
-    let search = |probe: &Probe| gallery.search(&probe.prepared, FingerPosition::ALL.len() + 1);
+    let search = |probe: &Probe| gallery::search(gallery, &probe.prepared, FingerPosition::ALL.len() + 1);
     let found = probes.first().map(search).unwrap_or_default();
     let best = found.first().map(|candidate| (candidate.key.0, vec![candidate.key.1]));
     let mut candidates: Vec<(SubjectId, Score)> = Vec::new();

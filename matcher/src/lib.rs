@@ -18,7 +18,7 @@ pub mod params;
 mod ridge;
 pub mod score;
 pub mod search;
-mod simd;
+pub mod simd;
 pub mod template;
 
 pub use compare::{Prepared, Sameness, compare, compare_views, sameness};

@@ -8,10 +8,16 @@ mod loading;
 mod stored;
 mod warming;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
 
 use arc_swap::ArcSwap;
-use authenteon_matcher::search::Gallery;
+use authenteon_matcher::{
+    Prepared,
+    search::{Candidate, Gallery, Search},
+};
 
 use crate::subject::{FingerPosition, SubjectId};
 
@@ -49,6 +55,22 @@ impl SharedGallery {
         change(&mut next);
         self.current.store(Arc::new(next));
     }
+}
+
+/// Threads that work on one search, or one batch, at most.
+const THREADS: usize = 4;
+
+/// The best `limit` fingers, by as many threads as there are cores.
+pub(crate) fn search(
+    gallery: &Gallery<FingerKey>,
+    probe: &Prepared,
+    limit: usize,
+) -> Vec<Candidate<FingerKey>> {
+    gallery.search_with(probe, &Search { limit, threads: threads(), filter: None }, &mut |_| ())
+}
+
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS))
 }
 
 /// Whether any finger of somebody is in a gallery.

@@ -1,17 +1,21 @@
-//! Prepares fingers in the background once the box serves, so that searches find them prepared.
+//! Makes fingers ready to be searched in the background: sketches and index of what was read at the start, and of what was
+//! enrolled since.
 //!
-//! A box serves before it is warm: who searches earlier prepares for itself, and what is prepared then is kept
-//! as well. Invariant: it takes what the budget of the gallery has, processor time that nobody else wants, and
-//! ends with the services.
+//! A box serves before it is done: what has no sketch yet is compared one by one. Invariant: it takes processor time that
+//! nobody else wants, holds nobody up, and ends with the services.
 
 use std::{
     sync::{Arc, Weak},
     thread,
+    time::Duration,
 };
 
 use tracing::{debug, info, warn};
 
-use super::SharedGallery;
+use super::{SharedGallery, threads};
+
+/// How often it looks for more.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Starts it.
 pub(crate) fn warm_up(gallery: &Arc<SharedGallery>) {
@@ -19,17 +23,38 @@ pub(crate) fn warm_up(gallery: &Arc<SharedGallery>) {
     let thread = thread::Builder::new().name("warming".to_owned()).spawn(move || {
         yield_to_others();
         warm(&gallery);
+        while gallery.strong_count() > 0 {
+            thread::sleep(PAUSE);
+            build(&gallery);
+        }
     });
     if let Err(why) = thread {
-        warn!(%why, "fingers are not prepared in advance: the first searches take longer");
+        warn!(%why, "fingers are not made ready in advance: searches take longer");
     }
 }
 
-/// Warms what there is now; what is enrolled later is prepared by who searches it.
+/// Makes ready what there is now.
 pub(super) fn warm(gallery: &Weak<SharedGallery>) {
-    let Some(snapshot) = gallery.upgrade().map(|gallery| gallery.snapshot()) else { return };
-    snapshot.warm(|| gallery.strong_count() > 0);
-    info!(bytes = snapshot.kept_bytes(), "the gallery is warm");
+    build(gallery);
+    if let Some(gallery) = gallery.upgrade() {
+        let snapshot = gallery.snapshot();
+        info!(impressions = snapshot.impressions(), "the gallery is ready");
+    }
+}
+
+/// Builds batch after batch, each beside what searches see.
+fn build(gallery: &Weak<SharedGallery>) {
+    loop {
+        let Some(mut batch) = gallery.upgrade().and_then(|gallery| gallery.snapshot().batch()) else {
+            return;
+        };
+        if !batch.sketch(threads(), || gallery.strong_count() > 0) {
+            return;
+        }
+        let built = batch.build();
+        let Some(gallery) = gallery.upgrade() else { return };
+        gallery.change(|gallery| gallery.place(built));
+    }
 }
 
 /// The lowest priority, for this thread alone: on Linux a thread is a process to this call.

@@ -23,8 +23,8 @@ use relax::Relaxed;
 /// A template made ready to be compared many times. Costs memory, saves time.
 #[derive(Clone)]
 pub struct Prepared {
-    poses: Vec<Pose>,
-    cylinders: Vec<Cylinder>,
+    pub(crate) poses: Vec<Pose>,
+    pub(crate) cylinders: Vec<Cylinder>,
     hull: Hull,
     flow: Option<Flow>,
 }
@@ -76,7 +76,7 @@ pub fn evidence(probe: &Prepared, reference: &Prepared) -> Evidence {
 }
 
 /// The pairs of local structures after relaxation, and the mean likeness of the best.
-fn local_pairs(probe: &Prepared, reference: &Prepared) -> (Vec<Relaxed>, f32) {
+pub(crate) fn local_pairs(probe: &Prepared, reference: &Prepared) -> (Vec<Relaxed>, f32) {
     let (n, m) = (probe.cylinders.len(), reference.cylinders.len());
     let mut pairs = Vec::with_capacity(n * m);
     local::pairs(&probe.cylinders, &reference.cylinders, &mut pairs);

@@ -11,8 +11,9 @@ use std::{
     },
 };
 
+use super::sketch::{Cut, sketch};
 use crate::{
-    compare::{Prepared, Sameness, compare_views, sameness},
+    compare::{Prepared, Sameness, compare, compare_views, sameness},
     score::Score,
     template::{
         Template,
@@ -78,9 +79,26 @@ impl Finger {
         used
     }
 
-    /// Keeps it prepared; false when there is no place left.
-    pub(super) fn warm(&self, budget: &Arc<Budget>) -> bool {
-        self.kept.get().is_some() || self.keep(self.prepare(), budget)
+    /// The best score among its impressions, by kept ones where there are.
+    pub(super) fn compare_kept(&self, budget: &Arc<Budget>, probe: &Prepared) -> Score {
+        self.prepared(budget, |views| compare_views(probe, views))
+    }
+
+    /// The score of one of its impressions.
+    pub(super) fn compare_view(&self, budget: &Arc<Budget>, probe: &Prepared, view: usize) -> Score {
+        let score = |views: &[Prepared]| views.get(view).map_or(Score::ZERO, |view| compare(probe, view));
+        if self.kept.get().is_some() || budget.has_place() {
+            return self.prepared(budget, score);
+        }
+        self.templates().nth(view).map_or(Score::ZERO, |view| compare(probe, &Prepared::new(&view)))
+    }
+
+    /// What a search keeps of each impression. Where the budget has place they are kept prepared besides.
+    pub(super) fn sketches(&self, budget: &Arc<Budget>) -> Vec<Vec<Cut>> {
+        if self.kept.get().is_some() || budget.has_place() {
+            return self.prepared(budget, |views| views.iter().map(sketch).collect());
+        }
+        self.templates().map(|view| sketch(&Prepared::new(&view))).collect()
     }
 
     fn keep(&self, views: Box<[Prepared]>, budget: &Arc<Budget>) -> bool {
@@ -92,13 +110,23 @@ impl Finger {
     }
 
     fn prepare(&self) -> Box<[Prepared]> {
+        self.templates().map(|view| Prepared::new(&view)).collect()
+    }
+
+    fn templates(&self) -> impl Iterator<Item = Template> + '_ {
         let mut rest = &*self.packed;
-        let views = iter::from_fn(|| {
+        iter::from_fn(move || {
             let (view, after) = unpack(rest)?;
             rest = after;
-            Some(Prepared::new(&view))
-        });
-        views.collect()
+            Some(view)
+        })
+    }
+
+    /// Bytes in memory without what is kept prepared, as a list of them holds it.
+    pub(super) fn bytes(&self) -> usize {
+        // The counts of its two owners, and what an allocation is rounded up by.
+        const AROUND: usize = 2 * size_of::<usize>() + 24;
+        size_of::<Self>() + self.packed.len() + AROUND
     }
 }
 
@@ -117,6 +145,11 @@ struct Place {
 impl Budget {
     pub(super) fn new(most: usize) -> Self {
         Self { most, taken: AtomicUsize::new(0) }
+    }
+
+    /// Whether there is place for one more, about.
+    fn has_place(&self) -> bool {
+        self.taken() < self.most
     }
 
     pub(super) fn taken(&self) -> usize {

@@ -1,21 +1,32 @@
-//! 1:N search. For now by comparing with everything; the order of the answer is total, so the
-//! same gallery gives the same candidates whatever order it was filled in.
+//! 1:N search: a cascade (`cascade.rs`) over sketches of all impressions (`sketch.rs`) and an index of their keys
+//! (`segment.rs`). Of a few hundred impressions everything is compared.
 //!
 //! A gallery is persistent: a clone of it is a snapshot, made at once, which no later change reaches. A search
-//! runs on a snapshot and a change makes the next one, so neither waits for the other.
+//! runs on a snapshot and a change makes the next one, so neither waits for the other. What is put in alone is sketched at
+//! once; what is put in by the thousands waits for [`Gallery::batch`], and is compared one by one until then.
 
-mod best;
+mod cascade;
 mod finger;
+mod hash;
+mod index;
+pub(crate) mod likeness;
+mod parallel;
+mod segment;
+pub(crate) mod sketch;
+mod votes;
 
 use std::sync::Arc;
 
-use self::{best::Best, finger::Budget};
+use self::{cascade::Cascade, finger::Budget, index::Index, segment::Entry};
 use crate::{
     compare::{Prepared, compare_views},
     score::Score,
 };
 
-pub use self::finger::Finger;
+pub use self::{
+    finger::Finger,
+    index::{Batch, Built},
+};
 
 /// One enrolled finger that resembles the probe.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +35,48 @@ pub struct Candidate<K> {
     pub key: K,
     /// The best score among the impressions of that key.
     pub score: Score,
+    /// The same normalised over the shortlist: deviations above the mean of the fifty behind the best. It tells how far
+    /// somebody stands out; the score alone decides.
+    pub standing: f64,
+}
+
+/// What is asked of a search.
+#[derive(Clone, Copy)]
+pub struct Search<'a, K> {
+    /// Fingers in the answer at most.
+    pub limit: usize,
+    /// Threads that work on it.
+    pub threads: usize,
+    /// Looks only at fingers of which it says so: of a group, at a position, or of a shard.
+    pub filter: Option<&'a (dyn Fn(&K) -> bool + Sync)>,
+}
+
+impl<K> Default for Search<'_, K> {
+    fn default() -> Self {
+        Self { limit: 1, threads: 1, filter: None }
+    }
+}
+
+/// Told as a stage of a search ends: the matcher knows no clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Which.
+    pub name: &'static str,
+    /// Impressions that are left.
+    pub kept: usize,
+}
+
+/// What a gallery takes in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// Templates, packed, and what names them.
+    pub templates: usize,
+    /// Cut cylinders.
+    pub cylinders: usize,
+    /// Keys and postings.
+    pub index: usize,
+    /// Prepared impressions that are kept besides, within a budget.
+    pub prepared: usize,
 }
 
 /// Fingers of a chunk at most. A change copies one chunk and the list of all chunks, and at a million fingers
@@ -32,7 +85,6 @@ const LARGEST: usize = if cfg!(test) { 8 } else { 1024 };
 /// Fingers of a chunk that is filled at once: the next enrolments find place.
 const FILLED: usize = LARGEST - LARGEST / 4;
 
-type Entry<K> = (K, Arc<Finger>);
 /// Fingers in key order, at least one.
 type Chunk<K> = Arc<Vec<Entry<K>>>;
 
@@ -45,6 +97,7 @@ pub struct Gallery<K> {
     impressions: usize,
     /// One for all snapshots, which share what is kept.
     budget: Arc<Budget>,
+    index: Index<K>,
 }
 
 impl<K: Clone + Ord> Default for Gallery<K> {
@@ -66,7 +119,8 @@ impl<K: Clone + Ord> Gallery<K> {
     /// An empty gallery that keeps so many bytes of prepared impressions.
     #[must_use]
     pub fn with_budget(bytes: usize) -> Self {
-        Self { chunks: Arc::default(), fingers: 0, impressions: 0, budget: Arc::new(Budget::new(bytes)) }
+        let budget = Arc::new(Budget::new(bytes));
+        Self { chunks: Arc::default(), fingers: 0, impressions: 0, budget, index: Index::default() }
     }
 
     /// Fingers enrolled.
@@ -89,8 +143,12 @@ impl<K: Clone + Ord> Gallery<K> {
 
     /// Adds a finger, or replaces what is kept under its key.
     pub fn insert(&mut self, key: K, finger: Finger) {
+        if let Some(old) = self.entry(&key).map(|(_, old)| Arc::clone(old)) {
+            self.index.remove(&key, &old);
+        }
         self.impressions += finger.impressions();
         let entry = (key, Arc::new(finger));
+        self.index.insert(entry.clone(), &self.budget);
         let chunks = Arc::make_mut(&mut self.chunks);
         // What comes after everything goes into the last.
         let at = place(chunks, &entry.0).min(chunks.len().saturating_sub(1));
@@ -120,17 +178,20 @@ impl<K: Clone + Ord> Gallery<K> {
     /// What is kept under a key.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&Finger> {
+        self.entry(key).map(|(_, finger)| &**finger)
+    }
+
+    fn entry(&self, key: &K) -> Option<&Entry<K>> {
         let chunk = self.chunks.get(place(&self.chunks, key))?;
         let there = chunk.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
-        chunk.get(there).map(|(_, finger)| &**finger)
+        chunk.get(there)
     }
 
     /// Removes a finger; true when it was there.
     pub fn remove(&mut self, key: &K) -> bool {
         // Nothing is copied for what is not there.
-        if self.get(key).is_none() {
-            return false;
-        }
+        let Some(old) = self.entry(key).map(|(_, old)| Arc::clone(old)) else { return false };
+        self.index.remove(key, &old);
         let at = place(&self.chunks, key);
         let chunks = Arc::make_mut(&mut self.chunks);
         let Some(chunk) = chunks.get_mut(at).map(Arc::make_mut) else { return false };
@@ -144,37 +205,86 @@ impl<K: Clone + Ord> Gallery<K> {
         true
     }
 
-    /// The best `limit` fingers, best first, ties by key.
+    /// Impressions that have no sketch yet, and are compared one by one in every search.
+    #[must_use]
+    pub fn unsketched(&self) -> usize {
+        self.index.unsketched()
+    }
+
+    /// What is to be built next, so that searches are fast: built outside, and put in by [`Self::place`].
+    #[must_use]
+    pub fn batch(&self) -> Option<Batch<K>> {
+        self.index.batch(&self.budget)
+    }
+
+    /// Puts in what was built of this gallery or of a snapshot of it. What was changed meanwhile stays changed.
+    pub fn place(&mut self, built: Built<K>) {
+        self.index.place(built);
+    }
+
+    /// What it takes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> Bytes {
+        let entries: usize = self.chunks.iter().map(|chunk| chunk.capacity() * size_of::<Entry<K>>()).sum();
+        let mut bytes = Bytes { templates: entries, prepared: self.kept_bytes(), ..Bytes::default() };
+        bytes.templates += self.entries().map(|(_, finger)| finger.bytes()).sum::<usize>();
+        for part in self.index.parts.iter() {
+            let (sketches, index) = part.segment.bytes();
+            bytes.templates += part.segment.entries.capacity() * size_of::<Entry<K>>();
+            bytes.cylinders += sketches;
+            bytes.index += index;
+        }
+        bytes
+    }
+}
+
+impl<K: Clone + Ord + Send + Sync> Gallery<K> {
+    /// Builds all that there is to build.
+    pub fn build(&mut self) {
+        while let Some(batch) = self.batch() {
+            self.place(batch.build());
+        }
+    }
+
+    /// The best `limit` fingers, best first, ties by key; of a large gallery those that the cascade finds. A finger without
+    /// impressions is never found.
     #[must_use]
     pub fn search(&self, probe: &Prepared, limit: usize) -> Vec<Candidate<K>> {
-        // One probe, one answer.
-        self.search_each(&[probe], limit).pop().unwrap_or_default()
+        self.search_with(probe, &Search { limit, ..Search::default() }, &mut |_| ())
     }
 
-    /// The same for each of several probes, in one pass: what is packed is prepared once for all.
+    /// The same for each of several probes.
     #[must_use]
     pub fn search_each(&self, probes: &[&Prepared], limit: usize) -> Vec<Vec<Candidate<K>>> {
-        let mut best: Vec<Best<'_, K>> = probes.iter().map(|_| Best::new(limit)).collect();
-        for (key, finger) in self.entries() {
-            finger.prepared(&self.budget, |views| {
-                for (probe, best) in probes.iter().zip(&mut best) {
-                    best.offer(key, compare_views(probe, views));
-                }
-            });
-        }
-        best.into_iter().map(Best::candidates).collect()
+        probes.iter().map(|probe| self.search(probe, limit)).collect()
     }
 
-    /// Prepares what is not, as long as there is place for it and `go_on` says so, so that searches find it
-    /// prepared.
-    pub fn warm(&self, mut go_on: impl FnMut() -> bool) {
-        for (_, finger) in self.entries() {
-            if !go_on() || !finger.warm(&self.budget) {
-                return;
-            }
-        }
+    /// The same as it is asked, telling of each stage.
+    #[must_use]
+    pub fn search_with(
+        &self,
+        probe: &Prepared,
+        search: &Search<'_, K>,
+        told: &mut dyn FnMut(Stage),
+    ) -> Vec<Candidate<K>> {
+        Cascade::new(&self.index, &self.budget, probe, search).run(told)
     }
 
+    /// The best `limit` fingers by comparing with every impression: what a search is measured against.
+    #[must_use]
+    pub fn exhaustive(&self, probe: &Prepared, threads: usize, limit: usize) -> Vec<(K, Score)> {
+        let all: Vec<&Entry<K>> = self.entries().filter(|(_, finger)| finger.impressions() > 0).collect();
+        let scores = parallel::map(threads, 16, &all, |(): &mut (), (_, finger)| {
+            finger.prepared(&self.budget, |views| compare_views(probe, views))
+        });
+        let mut ranked: Vec<_> = all.into_iter().map(|(key, _)| key.clone()).zip(scores).collect();
+        ranked.sort_by(|a, b| b.1.get().total_cmp(&a.1.get()).then_with(|| a.0.cmp(&b.0)));
+        ranked.truncate(limit);
+        ranked
+    }
+}
+
+impl<K: Clone + Ord> Gallery<K> {
     fn entries(&self) -> impl Iterator<Item = &Entry<K>> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
@@ -184,7 +294,11 @@ impl<K: Clone + Ord> Gallery<K> {
 impl<K: Clone + Ord> Extend<(K, Finger)> for Gallery<K> {
     fn extend<I: IntoIterator<Item = (K, Finger)>>(&mut self, fingers: I) {
         let mut entries: Vec<Entry<K>> = self.entries().cloned().collect();
+        let before = self.clone();
+        let new = entries.len();
         entries.extend(fingers.into_iter().map(|(key, finger)| (key, Arc::new(finger))));
+        let added: std::collections::HashSet<_> =
+            entries[new..].iter().map(|(_, finger)| Arc::as_ptr(finger)).collect();
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         // It keeps the first of the equal ones, which becomes the later one.
         entries.dedup_by(|later, kept| {
@@ -194,6 +308,13 @@ impl<K: Clone + Ord> Extend<(K, Finger)> for Gallery<K> {
             }
             same
         });
+        for (key, _) in entries.iter().filter(|(_, finger)| added.contains(&Arc::as_ptr(finger))) {
+            if let Some((_, old)) = before.entry(key) {
+                self.index.remove(key, old);
+            }
+        }
+        let new = entries.iter().filter(|(_, finger)| added.contains(&Arc::as_ptr(finger)));
+        self.index.extend(new.cloned());
         self.fingers = entries.len();
         self.impressions = entries.iter().map(|(_, finger)| finger.impressions()).sum();
         self.chunks = Arc::new(entries.chunks(FILLED).map(|chunk| Arc::new(chunk.to_vec())).collect());

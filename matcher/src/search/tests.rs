@@ -56,17 +56,20 @@ impl Model {
         self.0.values().map(Vec::len).sum()
     }
 
-    fn search(&self, probe: &Prepared, limit: usize) -> Vec<Candidate<u32>> {
+    fn search(&self, probe: &Prepared, limit: usize) -> Vec<(u32, Score)> {
         let views = |seeds: &[u32]| seeds.iter().copied().map(self::probe).collect::<Vec<_>>();
-        let scored = self
-            .0
-            .iter()
-            .map(|(key, seeds)| Candidate { key: *key, score: compare_views(probe, &views(seeds)) });
-        let mut all: Vec<_> = scored.collect();
-        all.sort_by(|a, b| b.score.get().total_cmp(&a.score.get()).then(a.key.cmp(&b.key)));
+        let found = self.0.iter().filter(|(_, seeds)| !seeds.is_empty());
+        let mut all: Vec<_> = found.map(|(key, seeds)| (*key, compare_views(probe, &views(seeds)))).collect();
+        all.sort_by(|a, b| b.1.get().total_cmp(&a.1.get()).then(a.0.cmp(&b.0)));
         all.truncate(limit);
         all
     }
+}
+
+fn scores(gallery: &Gallery<u32>, probe: &Prepared, limit: usize) -> Vec<(u32, Score)> {
+    let found = gallery.search(probe, limit);
+    assert_eq!(gallery.exhaustive(probe, 1, limit).first(), found.first().map(|c| (c.key, c.score)).as_ref());
+    found.into_iter().map(|found| (found.key, found.score)).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -74,7 +77,9 @@ enum Step {
     Insert(u32, Vec<u32>),
     Remove(u32),
     Extend(Vec<(u32, Vec<u32>)>),
-    Warm(usize),
+    /// Builds what there is to build; to be put in later, or never.
+    Build,
+    Place,
     Search(u32, usize),
     Snapshot,
 }
@@ -85,7 +90,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => entry().prop_map(|(key, seeds)| Step::Insert(key, seeds)),
         2 => (0_u32..40).prop_map(Step::Remove),
         1 => prop::collection::vec(entry(), 0..30).prop_map(Step::Extend),
-        1 => (0_usize..10).prop_map(Step::Warm),
+        2 => Just(Step::Build),
+        2 => Just(Step::Place),
         1 => (0_u32..8, prop::sample::select(vec![0, 1, 3, usize::MAX]))
             .prop_map(|(seed, limit)| Step::Search(seed, limit)),
         1 => Just(Step::Snapshot),
@@ -107,6 +113,7 @@ proptest! {
         let mut gallery = Gallery::with_budget(budget);
         let mut model = Model::default();
         let mut snapshots = Vec::new();
+        let mut outstanding = Vec::new();
         for step in steps {
             match step {
                 Step::Insert(key, seeds) => {
@@ -120,16 +127,17 @@ proptest! {
                     gallery.extend(fingers.iter().map(|(key, seeds)| (*key, finger(seeds))));
                     model.0.extend(fingers);
                 }
-                Step::Warm(count) => {
-                    let mut left = count;
-                    gallery.warm(|| {
-                        left = left.saturating_sub(1);
-                        left > 0
-                    });
+                Step::Build => {
+                    outstanding.extend(gallery.batch().map(Batch::build));
+                }
+                Step::Place => {
+                    if let Some(built) = outstanding.pop() {
+                        gallery.place(built);
+                    }
                 }
                 Step::Search(seed, limit) => {
                     let probe = probe(seed);
-                    prop_assert_eq!(gallery.search(&probe, limit), model.search(&probe, limit));
+                    prop_assert_eq!(scores(&gallery, &probe, limit), model.search(&probe, limit));
                 }
                 Step::Snapshot => snapshots.push((gallery.clone(), model.clone())),
             }
@@ -140,7 +148,7 @@ proptest! {
         snapshots.push((gallery, model));
         let probe = probe(3);
         for (gallery, model) in &snapshots {
-            prop_assert_eq!(gallery.search(&probe, 5), model.search(&probe, 5));
+            prop_assert_eq!(scores(gallery, &probe, 5), model.search(&probe, 5));
             for key in 0..40 {
                 let found = gallery.get(&key).map(|finger| (finger.impressions(), finger.compare(&probe)));
                 let kept = model.0.get(&key).map(|seeds| {
@@ -202,20 +210,19 @@ fn filled_in_any_order_at_once_or_one_by_one_it_is_the_same_gallery() {
 }
 
 #[test]
-fn warming_keeps_within_the_budget_and_a_removed_finger_gives_its_place_back() {
+fn prepared_impressions_stay_within_the_budget_and_a_removed_finger_gives_its_place_back() {
     let mut one = Gallery::new();
     one.insert(1, finger(&[1, 2]));
-    one.warm(|| true);
     let place = one.kept_bytes();
     assert!(place > 0);
-    one.warm(|| true);
+    one.build();
+    let _ = one.search(&probe(1), 1);
     assert_eq!(one.kept_bytes(), place, "what is prepared is not prepared again");
 
     let mut gallery = Gallery::with_budget(2 * place);
     for key in 0..5 {
         gallery.insert(key, finger(&[1, 2]));
     }
-    gallery.warm(|| true);
     assert_eq!(gallery.kept_bytes(), 2 * place);
     let snapshot = gallery.clone();
     gallery.remove(&0);
@@ -228,11 +235,31 @@ fn warming_keeps_within_the_budget_and_a_removed_finger_gives_its_place_back() {
 }
 
 #[test]
-fn warming_ends_when_it_is_told_to() {
+fn sketching_ends_when_it_is_told_to_and_what_it_left_is_made_when_it_is_built() {
     let mut gallery = Gallery::new();
     gallery.extend((0..10).map(|key| (key, finger(&[1]))));
-    gallery.warm(|| false);
-    assert_eq!(gallery.kept_bytes(), 0);
+    let mut batch = gallery.batch().unwrap();
+    assert!(!batch.sketch(2, || false) && batch.impressions() == 10);
+    let built = gallery.batch().unwrap().build();
+    assert_eq!(gallery.unsketched(), 10);
+    gallery.place(built);
+    assert!(gallery.unsketched() == 0 && gallery.batch().is_none());
+    assert!(batch.sketch(2, || true));
+    gallery.place(batch.build());
+    assert_eq!(gallery.search(&probe(1), 20).len(), 10, "what is built twice is there once");
+}
+
+#[test]
+fn a_filter_hides_everybody_else_and_stages_are_told_of() {
+    let mut gallery = Gallery::new();
+    gallery.extend((0..20).map(|key| (key, finger(&[key]))));
+    gallery.build();
+    let (odd, mut stages) = (|key: &u32| key % 2 == 1, Vec::new());
+    let search = Search { limit: 20, threads: 2, filter: Some(&odd) };
+    let found = gallery.search_with(&probe(4), &search, &mut |stage| stages.push(stage));
+    assert!(found.len() == 10 && found.iter().all(|found| found.key % 2 == 1));
+    assert_eq!(stages.last(), Some(&Stage { name: "candidates", kept: 10 }));
+    assert_eq!(gallery.search(&probe(4), 1)[0].key, 4);
 }
 
 #[test]

@@ -3,6 +3,19 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx2_nearest;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod kernel;
+mod nearest;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+pub mod roof;
+
+pub use kernel::{Kernel, NotForced};
+pub(crate) use nearest::{nearest, support};
 
 use crate::{
     compare::{

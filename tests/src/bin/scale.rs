@@ -9,10 +9,11 @@ use std::{
     process::ExitCode,
 };
 
+use authenteon_matcher::simd::{Kernel, NotForced};
 use authenteon_tests::{
     accuracy::TerminalBar,
     options::options,
-    scale::{NotHere, Order, Real, Report, ScaleError, force, growth, growth_plot, measure},
+    scale::{Order, Real, Report, ScaleError, force, growth, growth_plot, measure},
     sets::{Set, SetError},
 };
 use clap::{Parser, ValueEnum};
@@ -50,7 +51,7 @@ struct Options {
     threads: Option<NonZeroUsize>,
     /// Use these instructions in all kernels instead of the best that the processor has.
     #[arg(long, value_enum, value_name = "KERNEL")]
-    force: Option<Kernel>,
+    force: Option<Forced>,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -73,20 +74,20 @@ struct Options {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Kernel {
+enum Forced {
     Scalar,
     Avx2,
     Avx512,
     Neon,
 }
 
-impl Kernel {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Scalar => "scalar",
-            Self::Avx2 => "avx2",
-            Self::Avx512 => "avx512",
-            Self::Neon => "neon",
+impl From<Forced> for Kernel {
+    fn from(forced: Forced) -> Self {
+        match forced {
+            Forced::Scalar => Self::Scalar,
+            Forced::Avx2 => Self::Avx2,
+            Forced::Avx512 => Self::Avx512,
+            Forced::Neon => Self::Neon,
         }
     }
 }
@@ -99,7 +100,7 @@ enum Failed {
     #[error(transparent)]
     Scale(#[from] ScaleError),
     #[error("{0}: leave --force away, or take one that it has")]
-    NotHere(#[from] NotHere),
+    NotForced(#[from] NotForced),
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: std::io::Error },
 }
@@ -111,7 +112,7 @@ impl Failed {
             Self::Set(SetError::Folder { .. } | SetError::File { .. }) => 66,
             Self::Set(_) => 65,
             Self::Scale(_) => 64,
-            Self::NotHere(_) => 69,
+            Self::NotForced(_) => 69,
             Self::Write { .. } => 73,
         }
     }
@@ -132,7 +133,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Failed> {
-    let kernel = force(options.force.map(Kernel::name))?;
+    let kernel = force(options.force.map(Kernel::from))?;
     let sets = options.probes.iter().map(|dir| Set::open(dir, options.dpi)).collect::<Result<Vec<_>, _>>()?;
     if let Some(folder) = &options.plot {
         // Hours of work must not end at a folder that cannot be made.

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use authenteon_matcher::{Prepared, Template, TemplateError, search::Gallery};
+use authenteon_matcher::{
+    Prepared, Template, TemplateError,
+    search::{Finger, Gallery},
+};
 use serde::Serialize;
 
 use super::{
@@ -86,7 +89,8 @@ pub(super) fn contest(
         .collect::<Result<_, TemplateError>>()?;
 
     let mut gallery = Gallery::new();
-    gallery.extend(enrolled.iter().map(|(key, templates)| (*key, engine::finger(templates))));
+    gallery.extend(enrolled.iter().map(|(key, templates)| (*key, Finger::new(templates))));
+    gallery.build();
     let missed = |found: Option<Key>, probe: &Probe| u32::from(found != Some(probe.key));
     let ours: u32 = probes
         .iter()

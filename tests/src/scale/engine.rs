@@ -2,48 +2,47 @@
 
 use authenteon_matcher::{
     Prepared,
-    search::{Candidate, Finger, Gallery},
+    search::{Bytes, Candidate, Gallery, Search},
+    simd::{Kernel, NotForced},
 };
 
 /// How fingers are called in the bench.
 pub(crate) type Key = u32;
 
-/// The cascade.
+/// Candidates that a search gives.
+const LIMIT: usize = 10;
+
+/// The cascade; told of each stage that ended and of the impressions that are left.
 pub(super) fn search(
     gallery: &Gallery<Key>,
     probe: &Prepared,
-    _threads: usize,
-    stage: &mut dyn FnMut(&'static str, usize),
+    threads: usize,
+    told: &mut dyn FnMut(&'static str, usize),
 ) -> Vec<Candidate<Key>> {
-    let found = gallery.search(probe, 10);
-    stage("comparison", gallery.impressions());
-    found
+    let asked = Search { limit: LIMIT, threads, ..Search::default() };
+    gallery.search_with(probe, &asked, &mut |stage| told(stage.name, stage.kept))
 }
 
-/// The comparison with everybody.
-pub(super) fn exhaustive(gallery: &Gallery<Key>, probe: &Prepared) -> Vec<Candidate<Key>> {
-    gallery.search(probe, 1)
+/// Who comes first by comparing with everybody.
+pub(super) fn exhaustive(gallery: &Gallery<Key>, probe: &Prepared) -> Option<Key> {
+    // Many probes are compared at a time, each on one thread.
+    gallery.exhaustive(probe, 1, 1).first().map(|(key, _)| *key)
 }
 
-/// Bytes of the gallery: templates, cylinders, index, other.
-pub(super) fn bytes(gallery: &Gallery<Key>) -> [(&'static str, usize); 4] {
-    [("templates", 0), ("cylinders", gallery.kept_bytes()), ("index", 0), ("other", 0)]
+/// Bytes of the gallery: templates, cylinders, index, and what is kept prepared within a budget.
+pub(super) fn bytes(gallery: &Gallery<Key>) -> [usize; 4] {
+    let Bytes { templates, cylinders, index, prepared } = gallery.bytes();
+    [templates, cylinders, index, prepared]
 }
 
-/// An enrolled finger.
-pub(super) fn finger(templates: &[authenteon_matcher::Template]) -> Finger {
-    Finger::new(templates)
-}
-
-/// This processor has not the instructions that were asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this processor has not the instructions of {0}")]
-pub struct NotHere(&'static str);
-
-/// Has all kernels use these instructions, once and for all; the name of those in use.
+/// Has all kernels use these instructions, once and for all; none asks for the best that are here. The name of those in
+/// use.
 ///
 /// # Errors
-/// [`NotHere`] when the processor has not got them.
-pub fn force(kernel: Option<&'static str>) -> Result<String, NotHere> {
-    kernel.map_or_else(|| Ok("best kernel".to_owned()), |name| Err(NotHere(name)))
+/// [`NotForced`] when the processor has not got them.
+pub fn force(kernel: Option<Kernel>) -> Result<String, NotForced> {
+    if let Some(kernel) = kernel {
+        kernel.force()?;
+    }
+    Ok(format!("{:?}", Kernel::chosen()).to_lowercase())
 }

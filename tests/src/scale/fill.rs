@@ -5,13 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-use authenteon_matcher::{Template, TemplateError, search::Gallery};
-
-use super::{
-    engine::{self, Key},
-    generator::Generator,
-    real::Real,
+use authenteon_matcher::{
+    Template, TemplateError,
+    search::{Finger, Gallery},
 };
+
+use super::{engine::Key, generator::Generator, real::Real};
 use crate::accuracy::{Progress, in_parallel};
 
 /// Fingers made at a time: few enough for memory.
@@ -74,7 +73,7 @@ pub(super) fn fill(filling: &Filling<'_>, progress: &dyn Progress) -> Result<Fil
         let templates = templates.into_iter().collect::<Result<Vec<_>, _>>()?;
         generating += started.elapsed();
         let started = Instant::now();
-        let fingers = in_parallel(&templates, &(), |templates| engine::finger(templates));
+        let fingers = in_parallel(&templates, &(), |templates| Finger::new(templates));
         preparing += started.elapsed();
         entries.extend(keys.iter().copied().zip(fingers));
     }
@@ -82,6 +81,7 @@ pub(super) fn fill(filling: &Filling<'_>, progress: &dyn Progress) -> Result<Fil
     let started = Instant::now();
     let mut gallery = Gallery::new();
     gallery.extend(entries);
+    gallery.build();
     let indexing = started.elapsed();
     progress.advance(1);
     let grown = before.zip(resident()).map(|(before, after)| after.saturating_sub(before));

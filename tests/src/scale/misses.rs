@@ -69,9 +69,10 @@ pub(super) fn misses(
     progress.begin("comparing with everybody", sample.len());
     let right = in_parallel(&sample, progress, |&at| {
         let probe = &probes[at];
-        let best = probe.template.as_ref().and_then(|template| {
-            engine::exhaustive(gallery, &Prepared::new(template)).first().map(|candidate| candidate.key)
-        });
+        let best = probe
+            .template
+            .as_ref()
+            .and_then(|template| engine::exhaustive(gallery, &Prepared::new(template)));
         best == Some(probe.key)
     });
     let (of_missed, of_hit) = right.split_at(missed.len());
@@ -105,7 +106,10 @@ fn draw(all: &mut Vec<usize>, most: usize) {
 
 #[cfg(test)]
 mod tests {
+    use authenteon_matcher::search::Finger;
+
     use super::*;
+    use crate::scale::Generator;
 
     #[test]
     fn a_draw_is_a_part_of_all_and_the_same_every_time() {
@@ -119,6 +123,28 @@ mod tests {
         assert_eq!(few[..], all[..10]);
         all.sort_unstable();
         assert_eq!(all, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn with_all_probes_compared_both_rates_are_counted_and_with_few_one_is_weighed() {
+        let generator = Generator::new(1, &[]);
+        let template = |key: Key, press| generator.finger(u64::from(key)).impression(press).ok();
+        let mut gallery = Gallery::new();
+        gallery.extend((0..12).filter_map(|key| Some((key, Finger::new(&[template(key, 0)?])))));
+        // The last is of nobody here: both miss it. One gave no template.
+        let mut probes: Vec<Probe> =
+            [0, 1, 2, 3, 4, 5, 99].map(|key| Probe { key, template: template(key, 1) }).into();
+        probes.push(Probe { key: 6, template: None });
+        // The cascade is said to have missed one that is there.
+        let found = [true, true, true, true, true, false, false, false];
+        let all = misses(&gallery, &probes, &found, 100, &());
+        assert_eq!((all.probes, all.without_template, all.compared, all.compared_missed), (8, 1, 7, 2));
+        assert_eq!((all.cascade, all.exhaustive, all.added), (37.5, 25.0, 12.5));
+        let few = misses(&gallery, &probes, &found, 4, &());
+        assert_eq!((few.compared, few.compared_missed), (4, 2));
+        assert_eq!((few.cascade, few.exhaustive), (37.5, 25.0));
+        let none = misses(&gallery, &probes, &found, 0, &());
+        assert_eq!((none.compared, none.cascade), (0, 37.5));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use authenteon_matcher::{Prepared, Template, TemplateError, compare};
 
 pub use self::{
     contest::{Contest, PeerFigures},
-    engine::{NotHere, force},
+    engine::force,
     generator::{Generator, Made},
     growth::{growth, growth_plot},
     likeness::{ChanceRatio, Compared, Label},
@@ -111,13 +111,13 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
     let probes = probes(&filling, order)?;
     let Filled { gallery, generating, preparing, indexing, resident } = fill(&filling, progress)?;
     let impressions = gallery.impressions();
+    let [templates, cylinders, index, prepared] =
+        engine::bytes(&gallery).map(|bytes| bytes as f64 / impressions.max(1) as f64);
     let searched = search_all(&gallery, &probes, order.threads, "searching", progress);
     let strangers = strangers(&filling, order.searches.min(STRANGERS))?;
     let not_found = search_all(&gallery, &strangers, order.threads, "searching for strangers", progress);
     let most = order.exhaustive.unwrap_or_else(|| affordable(impressions));
     let misses = misses(&gallery, &probes, &searched.found, most, progress);
-    let [templates, cylinders, index, other] =
-        engine::bytes(&gallery).map(|(_, bytes)| bytes as f64 / impressions.max(1) as f64);
     let cylinders_ms = cylinders_ms(&probes);
     let whole = Whole { impressions, search_ms: searched.p50, threads: order.threads };
     let peer = if order.whole { Some(contest(&filling, &probes, whole, progress)?) } else { None };
@@ -129,7 +129,7 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
     Ok(Report {
         gallery: gallery.fingers(),
         templates_per_s_build: impressions as f64 / seconds.max(1e-9),
-        bytes_per_template: templates + cylinders + index + other,
+        bytes_per_template: templates + cylinders + index + prepared,
         search_ms_p50: searched.p50,
         search_ms_p99: searched.p99,
         stages: searched.stages,
@@ -154,7 +154,7 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
             templates,
             cylinders,
             index,
-            other,
+            prepared,
             resident: resident.map(|bytes| bytes as f64 / impressions.max(1) as f64),
         },
         misses,
@@ -167,7 +167,7 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
         likeness,
         chance,
         reach: reach(impressions, if order.whole { real } else { &nobody }, progress),
-        roof: Roof { words_per_s: roof::words_per_s(roof::plain), kernel_words_per_s: None, percent: None },
+        roof: roof::roof(),
     })
 }
 

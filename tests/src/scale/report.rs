@@ -34,8 +34,8 @@ pub struct Memory {
     pub cylinders: f64,
     /// Of the index.
     pub index: f64,
-    /// Of the rest.
-    pub other: f64,
+    /// Of what is kept prepared besides: a budget for the whole gallery, here its share.
+    pub prepared: f64,
     /// Growth of the program's resident memory, where the system tells it.
     pub resident: Option<f64>,
 }
@@ -56,10 +56,12 @@ pub struct Strangers {
 pub struct Roof {
     /// Words of 64 bits a second that the machine counts, one thread, data in the first cache.
     pub words_per_s: f64,
-    /// Of the kernel that compares cylinders, where it is measured.
-    pub kernel_words_per_s: Option<f64>,
+    /// By which instructions.
+    pub way: &'static str,
+    /// That the kernel compares that looks for the nearest cylinders.
+    pub kernel_words_per_s: f64,
     /// Their ratio, percent.
-    pub percent: Option<f64>,
+    pub percent: f64,
 }
 
 /// All of a run. The first keys are those that were agreed on.
@@ -132,10 +134,10 @@ impl Display for Report {
             "built at {:.0} templates/s: {preparing_s:.2} s prepared, {indexing_s:.2} s indexed; cylinders {cylinders_ms:.3} ms a template; made in {generating_s:.1} s",
             self.templates_per_s_build
         )?;
-        let Memory { templates, cylinders, index, other, resident } = self.bytes;
+        let Memory { templates, cylinders, index, prepared, resident } = self.bytes;
         writeln!(
             f,
-            "{:.0} bytes an impression: templates {templates:.0}, cylinders {cylinders:.0}, index {index:.0}, other {other:.0}; resident {}",
+            "{:.0} bytes an impression: templates {templates:.0}, cylinders {cylinders:.0}, index {index:.0}, kept prepared {prepared:.0}; resident {}",
             self.bytes_per_template,
             resident.map_or("unknown".to_owned(), |bytes| format!("{bytes:.0}"))
         )?;
@@ -161,12 +163,13 @@ impl Display for Report {
         self.missed(f)?;
         self.compared(f)?;
         self.trusted(f)?;
-        let Roof { words_per_s, percent, .. } = self.roof;
-        write!(f, "\npopcount roof {:.2} G words/s on one thread", words_per_s / 1e9)?;
-        match percent {
-            Some(percent) => writeln!(f, "; the kernel reaches {percent:.0} % of it"),
-            None => writeln!(f),
-        }
+        let Roof { words_per_s, way, kernel_words_per_s, percent } = self.roof;
+        writeln!(
+            f,
+            "\npopcount roof {:.2} G words/s on one thread ({way}), the kernel {:.2} G: {percent:.0} % of it",
+            words_per_s / 1e9,
+            kernel_words_per_s / 1e9
+        )
     }
 }
 

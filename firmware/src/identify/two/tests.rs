@@ -66,7 +66,7 @@ fn a_finger_that_its_own_search_misses_is_found_by_the_other_one_s() {
 #[test]
 fn who_is_first_in_one_list_or_far_down_in_both_is_looked_at_and_so_are_as_many_whoever_it_is() {
     let score = Fmr::new(0.1).unwrap().score();
-    let candidate = |n| Candidate { key: (id(n), FingerPosition::LeftThumb), score };
+    let candidate = |n| Candidate { key: (id(n), FingerPosition::LeftThumb), score, standing: 0.0 };
     // Persons 0 to 29 in one list and 30 to 59 in the other; 100 far down in both, 101 on top of one.
     let mut one: Vec<_> = (0..30).map(candidate).collect();
     let mut other: Vec<_> = (30..60).map(candidate).collect();

@@ -1,0 +1,315 @@
+//! A search of the whole gallery: votes choose a shortlist, likeness the finalists, and those are compared as in a
+//! verification. Two passes: the second looks farther, unless the first found somebody beyond doubt.
+//!
+//! Invariant: whoever is a candidate has the score of a full comparison with every impression of that finger; the same
+//! snapshot and probe give the same answer with any number of threads and any kernel. The end after the first pass changes no
+//! decision but by not looking for a second one as good.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Candidate, Finger, Search, Stage,
+    finger::Budget,
+    index::Index,
+    likeness::{Nearest, Probe, ROWS},
+    parallel::map,
+    segment::Entry,
+    sketch::{Group, sketch},
+    votes::{Ballot, MOST, Votes},
+};
+use crate::{
+    compare::Prepared,
+    params::{
+        EARLY_SCORE, FIRST_FINALISTS, FIRST_SHORTLIST, SECOND_FINALISTS, SECOND_SHORTLIST, STANDING_OVER,
+    },
+    score::Score,
+    simd::{nearest, support},
+};
+
+/// An impression: of a part, or of the tail when the part is [`TAIL`].
+type Place = (u32, u32);
+const TAIL: u32 = u32::MAX;
+
+/// How many of so many: a least number, and one of so many more.
+fn among((least, one_of): (usize, usize), all: usize) -> usize {
+    least + all / one_of
+}
+
+/// A search under way.
+pub(super) struct Cascade<'a, K> {
+    index: &'a Index<K>,
+    budget: &'a Arc<Budget>,
+    probe: &'a Prepared,
+    order: &'a Search<'a, K>,
+    sketch: Probe,
+    /// Votes by part and impression, once they are counted.
+    votes: Vec<Vec<u16>>,
+    /// Likeness of who was on a shortlist.
+    likely: Vec<(f32, Place)>,
+    /// Who was compared.
+    compared: HashMap<Place, Score>,
+}
+
+impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
+    pub(super) fn new(
+        index: &'a Index<K>,
+        budget: &'a Arc<Budget>,
+        probe: &'a Prepared,
+        order: &'a Search<'a, K>,
+    ) -> Self {
+        let sketch = Probe::new(sketch(probe));
+        Self {
+            index,
+            budget,
+            probe,
+            order,
+            sketch,
+            votes: Vec::new(),
+            likely: Vec::new(),
+            compared: HashMap::new(),
+        }
+    }
+
+    pub(super) fn run(mut self, told: &mut dyn FnMut(Stage)) -> Vec<Candidate<K>> {
+        let parts = self.index.parts.iter().map(|part| part.live).sum::<usize>();
+        let tail = self.index.tail.iter().map(|recent| recent.entry.1.impressions()).sum::<usize>();
+        let all = parts + tail;
+        let finalists = among(SECOND_FINALISTS, all);
+        if all <= finalists {
+            let everybody = self.everybody(0);
+            self.compare(&everybody, told);
+        } else if parts <= among(SECOND_SHORTLIST, parts) {
+            let everybody = self.everybody(0);
+            self.weigh(everybody, told);
+            self.finals(finalists, told);
+        } else {
+            self.vote();
+            told(Stage { name: "votes", kept: all });
+            let first = self.least_votes(among(FIRST_SHORTLIST, parts));
+            let shortlist = self.voted(first, u16::MAX, true);
+            self.weigh(shortlist, told);
+            self.finals(among(FIRST_FINALISTS, all), told);
+            let best = self.compared.values().map(|score| score.get()).fold(0.0, f64::max);
+            if best < EARLY_SCORE {
+                let second = self.least_votes(among(SECOND_SHORTLIST, parts));
+                if second < first {
+                    let shortlist = self.voted(second, first - 1, false);
+                    self.weigh(shortlist, told);
+                }
+                self.finals(finalists, told);
+            }
+        }
+        // What has no sketch is compared with, all of it.
+        told(Stage { name: "not sketched", kept: self.index.unsketched() });
+        let candidates = self.candidates();
+        told(Stage { name: "candidates", kept: candidates.len() });
+        candidates
+    }
+
+    fn allows(&self, key: &K) -> bool {
+        self.order.filter.is_none_or(|filter| filter(key))
+    }
+
+    fn vote(&mut self) {
+        let ballot = Ballot::new(&self.sketch.cuts);
+        self.votes = map(self.order.threads, 1, &self.index.parts, |votes: &mut Votes, part| {
+            let mut votes = votes.of(&ballot, &part.segment);
+            if !part.dead.is_empty() || self.order.filter.is_some() {
+                for (votes, finger) in votes.iter_mut().zip(&part.segment.finger_of) {
+                    let finger = usize::from(*finger);
+                    let key = part.segment.entries.get(finger).map(|(key, _)| key);
+                    if part.is_dead(finger) || !key.is_some_and(|key| self.allows(key)) {
+                        *votes = 0;
+                    }
+                }
+            }
+            votes
+        });
+    }
+
+    /// The least number of votes, at least one, that not more than so many have.
+    fn least_votes(&self, most: usize) -> u16 {
+        let mut with = vec![0usize; MOST + 2];
+        for votes in self.votes.iter().flatten() {
+            with[usize::from(*votes).min(MOST)] += 1;
+        }
+        let mut left = most;
+        let mut least = MOST + 1;
+        while least > 1 && with[least - 1] <= left {
+            least -= 1;
+            left -= with[least];
+        }
+        least as u16
+    }
+
+    /// Who has votes from the least to the most, and the tail besides.
+    fn voted(&self, least: u16, most: u16, tail: bool) -> Vec<Place> {
+        let mut places = if tail { self.everybody(TAIL) } else { Vec::new() };
+        for (part, votes) in self.votes.iter().enumerate() {
+            let chosen = votes.iter().enumerate().filter(|(_, votes)| (least..=most).contains(votes));
+            places.extend(chosen.map(|(impression, _)| (part as u32, impression as u32)));
+        }
+        places
+    }
+
+    /// Every impression that is alive and allowed, from a part on.
+    fn everybody(&self, from: u32) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (number, part) in self.index.parts.iter().enumerate().filter(|(number, _)| *number as u32 >= from)
+        {
+            for (impression, finger) in part.segment.finger_of.iter().enumerate() {
+                let finger = usize::from(*finger);
+                let key = part.segment.entries.get(finger).map(|(key, _)| key);
+                if !part.is_dead(finger) && key.is_some_and(|key| self.allows(key)) {
+                    places.push((number as u32, impression as u32));
+                }
+            }
+        }
+        let mut number = 0;
+        for recent in self.index.tail.iter() {
+            for _ in recent.views.iter() {
+                if self.allows(&recent.entry.0) {
+                    places.push((TAIL, number));
+                }
+                number += 1;
+            }
+        }
+        places
+    }
+
+    /// The finger and the number of the view.
+    fn at(&self, (part, impression): Place) -> Option<(&'a Entry<K>, usize)> {
+        if part == TAIL {
+            let mut left = impression as usize;
+            for recent in self.index.tail.iter() {
+                if left < recent.views.len() {
+                    return Some((&recent.entry, left));
+                }
+                left -= recent.views.len();
+            }
+            return None;
+        }
+        let segment = &self.index.parts.get(part as usize)?.segment;
+        let finger = *segment.finger_of.get(impression as usize)?;
+        let before = segment.finger_of.get(..impression as usize)?.iter().rev();
+        let view = before.take_while(|other| **other == finger).count();
+        Some((segment.entries.get(usize::from(finger))?, view))
+    }
+
+    fn groups(&self, (part, impression): Place) -> &[Group] {
+        if part == TAIL {
+            let mut views = self.index.tail.iter().flat_map(|recent| recent.views.iter());
+            return views.nth(impression as usize).map_or(&[], Vec::as_slice);
+        }
+        self.index.parts.get(part as usize).map_or(&[], |part| part.segment.sketch(impression as usize))
+    }
+
+    /// How alike those of a shortlist are.
+    fn weigh(&mut self, shortlist: Vec<Place>, told: &mut dyn FnMut(Stage)) {
+        told(Stage { name: "shortlist", kept: shortlist.len() });
+        let (probe, this) = (&self.sketch, &*self);
+        let likely = map(self.order.threads, 64, &shortlist, |found: &mut Found, place| {
+            let groups = this.groups(*place);
+            nearest(&probe.cuts, groups, &mut found.0);
+            support(probe, groups, &found.0)
+        });
+        self.likely.extend(likely.into_iter().zip(shortlist));
+        told(Stage { name: "likeness", kept: self.likely.len() });
+    }
+
+    /// Compares the likeliest fully, as many as are to be compared in all.
+    fn finals(&mut self, finalists: usize, told: &mut dyn FnMut(Stage)) {
+        let order = |a: &(f32, Place), b: &(f32, Place)| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1));
+        let finalists = finalists.min(self.likely.len());
+        if finalists > 0 && finalists < self.likely.len() {
+            self.likely.select_nth_unstable_by(finalists - 1, order);
+        }
+        let mut places: Vec<Place> = self.likely[..finalists].iter().map(|(_, place)| *place).collect();
+        places.retain(|place| !self.compared.contains_key(place));
+        places.sort_unstable();
+        self.compare(&places, told);
+    }
+
+    fn compare(&mut self, places: &[Place], told: &mut dyn FnMut(Stage)) {
+        let this = &*self;
+        let scores = map(self.order.threads, 1, places, |(): &mut (), place| {
+            this.at(*place)
+                .map_or(Score::ZERO, |((_, finger), view)| finger.compare_view(this.budget, this.probe, view))
+        });
+        self.compared.extend(places.iter().copied().zip(scores));
+        told(Stage { name: "comparison", kept: self.compared.len() });
+    }
+
+    /// The fingers of who was compared, best first, with the score of all their impressions.
+    fn candidates(&self) -> Vec<Candidate<K>> {
+        let mut best: HashMap<*const Finger, (&'a Entry<K>, Score)> = HashMap::new();
+        for (place, score) in &self.compared {
+            let Some((entry, _)) = self.at(*place) else { continue };
+            let kept = best.entry(Arc::as_ptr(&entry.1)).or_insert((entry, *score));
+            if *score > kept.1 {
+                kept.1 = *score;
+            }
+        }
+        let mut ranked: Vec<(&Entry<K>, Score)> = best.into_values().collect();
+        let waiting = self.index.unsketched.iter();
+        let unsketched: Vec<&Entry<K>> =
+            waiting.filter(|(key, finger)| finger.impressions() > 0 && self.allows(key)).collect();
+        let scores = map(self.order.threads, 1, &unsketched, |(): &mut (), (_, finger)| {
+            finger.compare_kept(self.budget, self.probe)
+        });
+        ranked.extend(unsketched.into_iter().zip(scores));
+        rank(&mut ranked);
+        // The other impressions of the best, which no shortlist had: a finger's score is that of all.
+        let limit = self.order.limit.min(ranked.len());
+        let whole = map(self.order.threads, 1, &ranked[..limit], |(): &mut (), ((_, finger), score)| {
+            if finger.impressions() > 1 { finger.compare_kept(self.budget, self.probe) } else { *score }
+        });
+        for ((_, score), whole) in ranked.iter_mut().zip(whole) {
+            *score = whole;
+        }
+        rank(&mut ranked);
+        let spread = Spread::of(&ranked);
+        ranked.truncate(limit);
+        let candidate = |((key, _), score): (&Entry<K>, Score)| Candidate {
+            key: key.clone(),
+            score,
+            standing: spread.standing(score),
+        };
+        ranked.into_iter().map(candidate).collect()
+    }
+}
+
+/// A place to work in.
+struct Found([Nearest; ROWS]);
+
+impl Default for Found {
+    fn default() -> Self {
+        Self([Nearest::default(); ROWS])
+    }
+}
+
+fn rank<K: Ord>(ranked: &mut [(&Entry<K>, Score)]) {
+    ranked.sort_by(|((a, _), x), ((b, _), y)| y.get().total_cmp(&x.get()).then_with(|| a.cmp(b)));
+}
+
+/// Mean and spread of the scores behind the best.
+struct Spread {
+    mean: f64,
+    deviation: f64,
+}
+
+impl Spread {
+    fn of<K>(ranked: &[(&Entry<K>, Score)]) -> Self {
+        let scores: Vec<f64> =
+            ranked.iter().skip(1).take(STANDING_OVER).map(|(_, score)| score.get()).collect();
+        let count = scores.len().max(1) as f64;
+        let mean = scores.iter().sum::<f64>() / count;
+        let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / count;
+        Self { mean, deviation: variance.sqrt() }
+    }
+
+    /// Never less than one unit of the score stands for a deviation: few are no sample.
+    fn standing(&self, score: Score) -> f64 {
+        (score.get() - self.mean) / self.deviation.max(1.0)
+    }
+}
