@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     boxes::{Box_, Ca, ask, bundle},
-    support::{Answer, Client, Daemon, enrolled, fixture, known, sample, subject, verification},
+    support::{Answer, Client, Daemon, enrolled, fixture, fresh, known, sample, subject, verification},
 };
 
 const PASSPHRASE: &str = "correct horse battery staple";
@@ -257,7 +257,14 @@ async fn a_version_that_is_kept_encrypts_the_store_of_the_one_before_and_not_ear
     assert_eq!((early.status, early.problem()), (409, "not-encrypted"));
     assert!(holds(&store(&daemon), "Lovelace"));
     // Nor does the audit tell what the version before could not read.
+    let samples = ["127_1", "128_1"].map(|print| sample(&fixture(print)));
+    let two = json!({ "request_id": fresh(), "nonce": fresh(), "samples": samples });
+    assert_eq!(Client::named(&daemon, "station").post("/v1/identify", &two).await.status, 200);
     assert_eq!(last_from(&boss).await, Value::Null);
+    let page = boss.get("/v1/audit?last=20").await.body;
+    let last =
+        page["records"].as_array().unwrap().iter().rfind(|r| r["what"]["event"] == "identified").unwrap();
+    assert_eq!((&last["what"]["decision"], last["what"].get("fingers")), (&json!("refuse"), None), "{last}");
 
     // Now it is kept, and ends to be started anew.
     let (agent, _) = serve_agent(&the_box);
