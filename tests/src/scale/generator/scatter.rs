@@ -32,7 +32,7 @@ const ENDINGS_SPREAD: f32 = 0.12;
 /// How far neighbours have a say in which way a minutia runs, pixels.
 const SAY_REACH: f32 = 70.0;
 /// Over which distance the spreading of the ridges is looked at, pixels.
-const SPREAD_OVER: f32 = 16.0;
+const SPREAD_OVER: f32 = 12.0;
 /// How much of what a lone dislocation bends a minutia does, from where on, and how far that reaches, pixels.
 const BENDS: f32 = 0.4;
 const BENDS_FROM: f32 = 17.0;
@@ -84,7 +84,7 @@ pub(crate) fn scatter(
         let (cos, sin) = (libm::cosf(ridge), libm::sinf(ridge));
         let said: f32 = out.iter().zip(&ways).map(|(m, way)| said(m, *way, (x, y), (cos, sin), say)).sum();
         // Ridges that spread by so much make room for so many new ones; all there are share them.
-        let new = spreading(field, (x, y), (cos, sin)) / field.period(x, y);
+        let new = spreading(field, (x, y), plain, (cos, sin)) / field.period(x, y);
         let odds = said + spread * 2.0 * (new * 10_000.0 / density).clamp(-1.5, 1.5);
         let ahead = stream.unit() < 1.0 / (1.0 + libm::expf(-odds));
         let (direction, way) =
@@ -97,34 +97,33 @@ pub(crate) fn scatter(
     out
 }
 
-/// How much the ridges turn from one side to the other, radians a pixel: positive where they spread ahead.
-fn spreading(field: &Field, (x, y): (f32, f32), (cos, sin): (f32, f32)) -> f32 {
-    let half = 0.5 * SPREAD_OVER;
-    let (left, right) =
-        (field.angle(x - half * sin, y + half * cos), field.angle(x + half * sin, y - half * cos));
-    let turned = left - right;
+/// How much the ridges turn towards the left of a place, radians a pixel: positive where they spread ahead.
+fn spreading(field: &Field, (x, y): (f32, f32), plain: f32, (cos, sin): (f32, f32)) -> f32 {
+    let turned = field.angle(x - SPREAD_OVER * sin, y + SPREAD_OVER * cos) - plain;
     let pi = core::f32::consts::PI;
     (turned - pi * libm::roundf(turned / pi)) / SPREAD_OVER
 }
 
 /// Turns each minutia as the others bend the ridges around them: the one that begins pushes its neighbours apart.
 fn bend(all: &mut [Planted], ways: &[(f32, f32)], period: f32) {
-    let bent = |m: &Planted| -> f32 {
-        let by = |(other, way): (&Planted, &(f32, f32))| {
-            let (dx, dy) = (m.x - other.x, m.y - other.y);
+    let most = 4.0 * BENDS_REACH * BENDS_REACH;
+    let mut turns = vec![0.0f32; all.len()];
+    for (at, (one, way)) in all.iter().zip(ways).enumerate() {
+        for (other, (two, two_way)) in all.iter().zip(ways).enumerate().take(at) {
+            let (dx, dy) = (two.x - one.x, two.y - one.y);
             let squared = dx * dx + dy * dy;
-            if !(1.0..=4.0 * BENDS_REACH * BENDS_REACH).contains(&squared) {
-                return 0.0;
+            if squared > most {
+                continue;
             }
-            let aside = way.0 * dy - way.1 * dx;
-            let fades = 1.0 - squared / (4.0 * BENDS_REACH * BENDS_REACH);
-            fades * fades * aside / squared.max(BENDS_FROM * BENDS_FROM)
-        };
-        BENDS * all.iter().zip(ways).map(by).sum::<f32>() * period / core::f32::consts::TAU
-    };
-    let turns: Vec<f32> = all.iter().map(bent).collect();
+            let fades = 1.0 - squared / most;
+            let strength = fades * fades / squared.max(BENDS_FROM * BENDS_FROM);
+            // How far each lies to the left of the other's way.
+            turns[other] += strength * (way.0 * dy - way.1 * dx);
+            turns[at] += strength * (two_way.1 * dx - two_way.0 * dy);
+        }
+    }
     for (m, turn) in all.iter_mut().zip(turns) {
-        m.direction += turn;
+        m.direction += BENDS * period / core::f32::consts::TAU * turn;
     }
 }
 
