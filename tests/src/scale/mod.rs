@@ -123,7 +123,12 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
     let peer = if order.whole { Some(contest(&filling, &probes, whole, progress)?) } else { None };
     let (likeness, chance) =
         if order.whole { likeness(&filling, progress)? } else { (Vec::new(), Vec::new()) };
-    let label = Label::of(&likeness, &chance);
+    let untested = if real.fingers.is_empty() {
+        "no real prints were given (--probes)"
+    } else {
+        "likeness was not tested (--brief, or a smaller size of a plot)"
+    };
+    let label = Label::of(&likeness, &chance, untested);
     let nobody = Real::default();
     let seconds = preparing.as_secs_f64() + indexing.as_secs_f64();
     Ok(Report {

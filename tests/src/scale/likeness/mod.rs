@@ -61,14 +61,14 @@ pub enum Label {
 }
 
 impl Label {
-    /// After these tests.
+    /// After these tests; without any, `untested` says why there is none.
     #[must_use]
-    pub fn of(traits: &[Compared], chance: &[ChanceRatio]) -> Self {
+    pub fn of(traits: &[Compared], chance: &[ChanceRatio], untested: &str) -> Self {
         let failed = traits.iter().filter(|t| !t.passed).map(|t| t.name.to_owned());
         let matched = chance.iter().filter(|c| !c.passed).map(ChanceRatio::name);
         let failed: Vec<String> = failed.chain(matched).collect();
         match (traits.is_empty(), failed.is_empty()) {
-            (true, _) => Self::SpeedOnly { failed: vec!["no real prints were given (--probes)".to_owned()] },
+            (true, _) => Self::SpeedOnly { failed: vec![untested.to_owned()] },
             (false, true) => Self::Believed,
             (false, false) => Self::SpeedOnly { failed },
         }
@@ -90,5 +90,29 @@ impl Label {
             Self::Believed => &[],
             Self::SpeedOnly { failed } => failed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_tested_and_passed_is_believed() {
+        let compared = |passed| Compared {
+            name: "minutiae",
+            real: 40.0,
+            synthetic: 41.0,
+            distance: 0.1,
+            p: if passed { 0.5 } else { 0.001 },
+            passed,
+        };
+        let chance =
+            |passed| ChanceRatio { real: 0.01, synthetic: if passed { 0.009 } else { 0.002 }, passed };
+        assert_eq!(Label::of(&[compared(true)], &[chance(true)], "").text(), "believed");
+        let label = Label::of(&[compared(false)], &[chance(false)], "");
+        assert_eq!((label.text(), label.failed().len()), ("speed only", 2));
+        let untested = Label::of(&[], &[], "nobody asked");
+        assert_eq!((untested.text(), untested.failed()), ("speed only", &["nobody asked".to_owned()][..]));
     }
 }
