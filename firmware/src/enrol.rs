@@ -111,6 +111,7 @@ impl Services {
             return Err(EnrolError::SampleCount { got: samples.len(), least, most });
         }
         self.inner.room_for_people()?;
+        self.inner.searchable()?;
         // Before the work, and again under the lock.
         self.check_free(subject, position)?;
         let views = self.views(samples)?;

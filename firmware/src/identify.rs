@@ -50,6 +50,7 @@ impl Services {
     /// # Errors
     /// [`DecideError`].
     pub fn identify(&self, by: &Caller, request: IdentifyRequest) -> Result<Decision, DecideError> {
+        self.inner.searchable()?;
         let IdentifyRequest { request_id, nonce, sample, second, pin, sensor } = request;
         let samples: Vec<Sample> = iter::once(sample).chain(second).collect();
         let fingers = samples.len();

@@ -339,6 +339,12 @@ impl Inner {
         self.gallery.snapshot()
     }
 
+    /// Refuses a search among everybody while it would take minutes.
+    pub(crate) fn searchable(&self) -> Result<(), StoreError> {
+        let gallery = self.gallery();
+        gallery::searchable(gallery.unsketched(), gallery.impressions())
+    }
+
     pub(crate) fn people(&self) -> MutexGuard<'_, ()> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }

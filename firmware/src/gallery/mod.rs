@@ -19,7 +19,10 @@ use authenteon_matcher::{
     search::{Candidate, Gallery, Search},
 };
 
-use crate::subject::{FingerPosition, SubjectId};
+use crate::{
+    store::StoreError,
+    subject::{FingerPosition, SubjectId},
+};
 
 pub use self::{loading::fill, stored::FingerKey};
 pub(crate) use self::{
@@ -67,6 +70,18 @@ pub(crate) fn search(
     limit: usize,
 ) -> Vec<Candidate<FingerKey>> {
     gallery.search_with(probe, &Search { limit, threads: threads(), filter: None }, &mut |_| ())
+}
+
+/// Impressions without a sketch that a search may have: each costs a preparation, and these a few seconds.
+const UNSKETCHED: usize = 20_000;
+
+/// Refuses a search while too much of a gallery that was just read waits for its index. Verifications need none.
+pub(crate) fn searchable(unsketched: usize, impressions: usize) -> Result<(), StoreError> {
+    if unsketched <= UNSKETCHED {
+        return Ok(());
+    }
+    let done = impressions.saturating_sub(unsketched);
+    Err(StoreError::Degraded { done: done as u64, all: impressions as u64 })
 }
 
 fn threads() -> usize {

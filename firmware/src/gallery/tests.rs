@@ -150,3 +150,10 @@ fn a_warm_gallery_has_its_fingers_sketched_and_one_that_is_dropped_is_built_no_m
     drop(shared);
     warming::warm(&gone);
 }
+
+#[test]
+fn a_large_gallery_without_an_index_is_not_searched_and_says_how_far_it_is() {
+    assert!(searchable(20_000, 1_000_000).is_ok());
+    let refused = searchable(600_000, 1_000_000);
+    assert!(matches!(refused, Err(StoreError::Degraded { done: 400_000, all: 1_000_000 })), "{refused:?}");
+}

@@ -120,12 +120,23 @@ fn wrap(a: f64) -> f64 {
     a - std::f64::consts::TAU * libm::round(a / std::f64::consts::TAU)
 }
 
-/// The cylinders of all minutiae that have enough neighbours.
+/// The cylinders of all minutiae that have enough neighbours, by the best instructions that this processor has.
 pub(crate) fn build(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
-    let sides = hull.sides();
-    (0..poses.len()).filter_map(|i| one(poses, i, &sides)).collect()
+    crate::simd::cylinders(poses, hull)
 }
 
+/// The same as it is compiled where it is called.
+#[inline(always)]
+pub(crate) fn build_with(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
+    let sides = hull.sides();
+    let mut cylinders = Vec::with_capacity(poses.len());
+    for index in 0..poses.len() {
+        cylinders.extend(one(poses, index, &sides));
+    }
+    cylinders
+}
+
+#[inline(always)]
 fn one(poses: &[Pose], index: usize, hull: &Sides) -> Option<Cylinder> {
     let tables = tables();
     let m = &poses[index];
@@ -188,6 +199,7 @@ fn reached(at: f32, reach: f32) -> Range<usize> {
 }
 
 /// What the neighbours add to each cell, in the order of the neighbours.
+#[inline(always)]
 fn sums(near: &[(f32, f32, &[f32; LANES])]) -> [[f32; LANES]; SIDE * SIDE] {
     let tables = tables();
     let reach = 3.0 * CYLINDER_SIGMA_SPACE + 1.0;

@@ -239,9 +239,10 @@ impl<K: Clone + Ord> Gallery<K> {
 }
 
 impl<K: Clone + Ord + Send + Sync> Gallery<K> {
-    /// Builds all that there is to build.
-    pub fn build(&mut self) {
-        while let Some(batch) = self.batch() {
+    /// Builds all that there is to build, with so many threads.
+    pub fn build(&mut self, threads: usize) {
+        while let Some(mut batch) = self.batch() {
+            batch.sketch(threads, || true);
             self.place(batch.build());
         }
     }

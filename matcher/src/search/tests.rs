@@ -215,7 +215,7 @@ fn prepared_impressions_stay_within_the_budget_and_a_removed_finger_gives_its_pl
     one.insert(1, finger(&[1, 2]));
     let place = one.kept_bytes();
     assert!(place > 0);
-    one.build();
+    one.build(2);
     let _ = one.search(&probe(1), 1);
     assert_eq!(one.kept_bytes(), place, "what is prepared is not prepared again");
 
@@ -253,7 +253,7 @@ fn sketching_ends_when_it_is_told_to_and_what_it_left_is_made_when_it_is_built()
 fn a_filter_hides_everybody_else_and_stages_are_told_of() {
     let mut gallery = Gallery::new();
     gallery.extend((0..20).map(|key| (key, finger(&[key]))));
-    gallery.build();
+    gallery.build(2);
     let (odd, mut stages) = (|key: &u32| key % 2 == 1, Vec::new());
     let search = Search { limit: 20, threads: 2, filter: Some(&odd) };
     let found = gallery.search_with(&probe(4), &search, &mut |stage| stages.push(stage));

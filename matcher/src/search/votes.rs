@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// Votes of an impression that are kept; of more the first.
-const KEPT: usize = 12;
-/// Steps of a move, in pixels.
-const MOVE_STEP: f32 = 8.0;
+const KEPT: usize = 16;
+/// Steps of a sketch in a step of a move.
+const MOVE_STEPS: i32 = 2;
 /// A vote by a key that only one impression in 512 has.
 const HEAVIEST: f32 = 200.0;
 /// See [`HEAVIEST`].
@@ -35,9 +35,20 @@ pub(super) struct Ballot {
 /// A cylinder of the probe.
 struct Asking {
     keys: [u32; HASH_TABLES],
-    /// By the angle of the other: how far the print is turned then, and where this cylinder is moved by that. None when it is
-    /// turned too far.
-    turned: [Option<(i8, f32, f32)>; ANGLES],
+    /// By the angle of the other.
+    turned: [Turned; ANGLES],
+}
+
+/// A cylinder of the probe as it lies when the print is turned onto another.
+#[derive(Clone, Copy)]
+struct Turned {
+    /// How far, 1/256 turns.
+    by: i8,
+    /// Too far.
+    never: bool,
+    /// Where, in steps of a sketch.
+    x: i16,
+    y: i16,
 }
 
 impl Ballot {
@@ -47,12 +58,13 @@ impl Ballot {
                 let angle = (angle as u32 * Posting::ANGLE_STEP + Posting::ANGLE_STEP / 2) as u8;
                 let off = cut.angle.wrapping_sub(angle) as i8;
                 let (sine, cosine) = turn(off as u8);
-                let (x, y) = (f32::from(cut.x) * PLACE_STEP, f32::from(cut.y) * PLACE_STEP);
-                (off.unsigned_abs() <= CYLINDER_TURN).then_some((
-                    off,
-                    cosine * x + sine * y,
-                    cosine * y - sine * x,
-                ))
+                let (x, y) = (f32::from(cut.x), f32::from(cut.y));
+                Turned {
+                    by: off,
+                    never: off.unsigned_abs() > CYLINDER_TURN,
+                    x: libm::roundf(cosine * x + sine * y) as i16,
+                    y: libm::roundf(cosine * y - sine * x) as i16,
+                }
             });
             keys(cut).map(|keys| Asking { keys, turned })
         };
@@ -60,26 +72,28 @@ impl Ballot {
     }
 }
 
-/// One vote.
+/// The votes of an impression, side by side: how far the print is turned in 1/256 turns, where it is moved in steps, and what
+/// the vote weighs.
 #[derive(Clone, Copy, Default)]
-struct Vote {
-    /// How far the print is turned, 1/256 turns.
-    turned: i8,
-    /// Where it is moved, in steps.
-    x: i8,
-    y: i8,
-    weight: u8,
+struct Kept {
+    turned: [i8; KEPT],
+    x: [i8; KEPT],
+    y: [i8; KEPT],
+    weight: [u8; KEPT],
 }
+
+/// Farther than this nothing is moved: two moves differ by less than all that a byte tells apart.
+const FARTHEST: i32 = 100;
 
 /// Votes of a segment, to be used again.
 pub(super) struct Votes {
     count: Vec<u8>,
-    votes: Vec<[Vote; KEPT]>,
+    votes: Vec<Kept>,
 }
 
 impl Default for Votes {
     fn default() -> Self {
-        Self { count: vec![0; LARGEST], votes: vec![[Vote::default(); KEPT]; LARGEST] }
+        Self { count: vec![0; LARGEST], votes: vec![Kept::default(); LARGEST] }
     }
 }
 
@@ -99,14 +113,21 @@ impl Votes {
             let weight = weight(postings.len(), impressions);
             for posting in postings {
                 let angle = usize::from(posting.angle()) / Posting::ANGLE_STEP as usize;
-                let Some((turned, x, y)) = turned[angle % ANGLES] else { continue };
-                let (at_x, at_y) = posting.place();
-                let step = |moved: f32, at: i32| ((moved - at as f32 * PLACE_STEP) / MOVE_STEP) as i8;
-                let vote = Vote { turned, x: step(x, at_x), y: step(y, at_y), weight };
+                let turned = &turned[angle % ANGLES];
+                if turned.never {
+                    continue;
+                }
+                let (x, y) = posting.place();
+                let step = |moved: i16, at: i32| {
+                    ((i32::from(moved) - at) / MOVE_STEPS).clamp(-FARTHEST, FARTHEST) as i8
+                };
                 let impression = posting.impression();
-                let count = &mut self.count[impression];
-                if let Some(place) = self.votes[impression].get_mut(usize::from(*count)) {
-                    *place = vote;
+                let (count, votes) = (&mut self.count[impression], &mut self.votes[impression]);
+                let place = usize::from(*count);
+                if place < KEPT {
+                    votes.turned[place] = turned.by;
+                    (votes.x[place], votes.y[place]) = (step(turned.x, x), step(turned.y, y));
+                    votes.weight[place] = weight;
                     *count += 1;
                 }
             }
@@ -122,21 +143,27 @@ fn weight(postings: usize, impressions: usize) -> u8 {
     (HEAVIEST * (expected / postings.max(1) as f32).sqrt()).clamp(1.0, HEAVIEST) as u8
 }
 
-/// The most weight that agrees with one of the votes.
-fn agreed(votes: &[Vote; KEPT], count: usize) -> u16 {
-    const REACH: i32 = (VOTE_REACH / MOVE_STEP) as i32;
+/// The most weight that agrees with one of so many votes. All are looked at, so that sixteen go at a time; most impressions
+/// have three.
+fn agreed(votes: &Kept, count: usize) -> u16 {
+    const REACH: u8 = ((VOTE_REACH / PLACE_STEP) as i32 / MOVE_STEPS) as u8;
+    const TURN: u8 = VOTE_TURN as u8;
+    let weight: [u8; KEPT] = std::array::from_fn(|vote| if vote < count { votes.weight[vote] } else { 0 });
+    if count < 2 {
+        return u16::from(weight[0]);
+    }
+    let near = |a: i8, b: i8, reach: u8| (a.wrapping_sub(b) as u8).wrapping_add(reach) <= 2 * reach;
     let mut most = 0;
-    for one in &votes[..count.min(KEPT)] {
-        let mut sum = 0;
-        for (place, other) in votes.iter().enumerate() {
-            let near = |a: i8, b: i8, reach: i32| (i32::from(a) - i32::from(b)).abs() <= reach;
-            let agrees = near(one.turned, other.turned, VOTE_TURN)
-                & near(one.x, other.x, REACH)
-                & near(one.y, other.y, REACH)
-                & (place < count);
-            sum += if agrees { u16::from(other.weight) } else { 0 };
+    for one in 0..count.min(KEPT) {
+        let (turned, x, y) = (votes.turned[one], votes.x[one], votes.y[one]);
+        let mut agreeing = [0u8; KEPT];
+        for other in 0..KEPT {
+            let agrees = near(votes.turned[other], turned, TURN)
+                & near(votes.x[other], x, REACH)
+                & near(votes.y[other], y, REACH);
+            agreeing[other] = if agrees { weight[other] } else { 0 };
         }
-        most = most.max(sum);
+        most = most.max(agreeing.iter().map(|weight| u16::from(*weight)).sum());
     }
     most
 }
@@ -147,12 +174,14 @@ mod tests {
 
     #[test]
     fn votes_that_agree_add_up_and_others_do_not() {
-        let vote = |turned, x, y| Vote { turned, x, y, weight: 10 };
-        let mut votes = [Vote::default(); KEPT];
-        votes[..4].copy_from_slice(&[vote(0, 0, 0), vote(16, 6, -6), vote(17, 0, 0), vote(0, 7, 0)]);
+        let mut votes = Kept { weight: [10; KEPT], ..Kept::default() };
+        let all = [(0, 0, 0), (16, 6, -6), (17, 0, 0), (0, 7, 0), (-64, -100, 100), (64, 100, -100)];
+        for (place, (turned, x, y)) in all.into_iter().enumerate() {
+            (votes.turned[place], votes.x[place], votes.y[place]) = (turned, x, y);
+        }
         assert_eq!((agreed(&votes, 0), agreed(&votes, 1), agreed(&votes, 2)), (0, 10, 20));
-        // The second agrees with all, the others not with each other.
-        assert_eq!(agreed(&votes, 4), 40);
+        // The second agrees with all, the others not with each other; the last two with nobody.
+        assert_eq!((agreed(&votes, 4), agreed(&votes, 6)), (40, 40));
     }
 
     #[test]

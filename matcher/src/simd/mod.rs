@@ -19,7 +19,7 @@ pub(crate) use nearest::{nearest, support};
 
 use crate::{
     compare::{
-        cylinder::Cylinder,
+        cylinder::{Cylinder, Hull, Pose, build_with},
         local::{Pair, pairs_with},
     },
     image::plane::Plane,
@@ -55,6 +55,31 @@ pub(crate) fn pairs(a: &[Cylinder], b: &[Cylinder], out: &mut Vec<Pair>) {
     pairs_with(a, b, out);
 }
 
+/// See [`build_with`]: the same code, compiled for eight layers at a time.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn cylinders_avx2(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
+    build_with(poses, hull)
+}
+
+/// The cylinders of all minutiae that have enough neighbours.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "calls what was compiled for a processor that has been asked")]
+pub(crate) fn cylinders(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the instructions were detected on this processor.
+        unsafe { cylinders_avx2(poses, hull) }
+    } else {
+        build_with(poses, hull)
+    }
+}
+
+/// The cylinders of all minutiae that have enough neighbours.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn cylinders(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
+    build_with(poses, hull)
+}
+
 /// Filters every patch of the image by the kernel of its ridges.
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "calls what was compiled for a processor that has been asked")]
@@ -76,6 +101,7 @@ pub(crate) fn enhance(image: &Plane<f32>, mask: &Plane<bool>, o: &Orientation, p
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::minutiae::MinutiaKind;
     use proptest::prelude::*;
 
     fn cylinder() -> impl Strategy<Value = Cylinder> {
@@ -96,6 +122,16 @@ mod tests {
             pairs(&a, &b, &mut fast);
             pairs_with(&a, &b, &mut slow);
             prop_assert_eq!(fast, slow);
+        }
+
+        #[test]
+        fn the_chosen_cylinders_are_the_scalar_ones(
+            minutiae in proptest::collection::vec((0.0f32..300.0, 0.0f32..300.0, any::<u8>()), 0..40),
+        ) {
+            let pose = |&(x, y, angle): &(f32, f32, u8)| Pose { x, y, angle, kind: MinutiaKind::Ending, quality: 1.0 };
+            let poses: Vec<Pose> = minutiae.iter().map(pose).collect();
+            let hull = Hull::of(&poses);
+            prop_assert_eq!(cylinders(&poses, &hull), build_with(&poses, &hull));
         }
 
         #[test]

@@ -90,7 +90,7 @@ pub(super) fn contest(
 
     let mut gallery = Gallery::new();
     gallery.extend(enrolled.iter().map(|(key, templates)| (*key, Finger::new(templates))));
-    gallery.build();
+    gallery.build(whole.threads);
     let missed = |found: Option<Key>, probe: &Probe| u32::from(found != Some(probe.key));
     let ours: u32 = probes
         .iter()

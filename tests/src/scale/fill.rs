@@ -24,6 +24,8 @@ pub(super) struct Filling<'a> {
     pub(super) fingers: usize,
     /// Impressions enrolled of each, where it has so many.
     pub(super) enrol: usize,
+    /// That build it.
+    pub(super) threads: usize,
 }
 
 impl Filling<'_> {
@@ -51,7 +53,9 @@ pub(super) struct Filled {
     pub(super) generating: Duration,
     /// From templates to fingers, all cores.
     pub(super) preparing: Duration,
-    /// From fingers to a gallery that can be searched.
+    /// The cylinders of all impressions, on those threads.
+    pub(super) sketching: Duration,
+    /// From cylinders to a gallery that can be searched, on one.
     pub(super) indexing: Duration,
     /// Growth of the resident memory, where the system tells it (Linux).
     pub(super) resident: Option<u64>,
@@ -77,15 +81,22 @@ pub(super) fn fill(filling: &Filling<'_>, progress: &dyn Progress) -> Result<Fil
         preparing += started.elapsed();
         entries.extend(keys.iter().copied().zip(fingers));
     }
-    progress.begin("building the index", 1);
-    let started = Instant::now();
     let mut gallery = Gallery::new();
     gallery.extend(entries);
-    gallery.build();
-    let indexing = started.elapsed();
-    progress.advance(1);
+    progress.begin("building the index", gallery.unsketched());
+    let (mut sketching, mut indexing) = (Duration::ZERO, Duration::ZERO);
+    while let Some(mut batch) = gallery.batch() {
+        let started = Instant::now();
+        batch.sketch(filling.threads, || true);
+        sketching += started.elapsed();
+        let impressions = batch.impressions();
+        let started = Instant::now();
+        gallery.place(batch.build());
+        indexing += started.elapsed();
+        progress.advance(impressions);
+    }
     let grown = before.zip(resident()).map(|(before, after)| after.saturating_sub(before));
-    Ok(Filled { gallery, generating, preparing, indexing, resident: grown })
+    Ok(Filled { gallery, generating, preparing, sketching, indexing, resident: grown })
 }
 
 /// Resident memory of this program, bytes.

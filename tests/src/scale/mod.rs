@@ -107,9 +107,15 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
     let sets: Vec<(&str, usize)> =
         real.sets.iter().map(|(name, fingers)| (name.as_str(), *fingers)).collect();
     let generator = Generator::new(order.seed, &sets);
-    let filling = Filling { real, generator: &generator, fingers: order.fingers, enrol: order.enrol };
+    let filling = Filling {
+        real,
+        generator: &generator,
+        fingers: order.fingers,
+        enrol: order.enrol,
+        threads: order.threads,
+    };
     let probes = probes(&filling, order)?;
-    let Filled { gallery, generating, preparing, indexing, resident } = fill(&filling, progress)?;
+    let Filled { gallery, generating, preparing, sketching, indexing, resident } = fill(&filling, progress)?;
     let impressions = gallery.impressions();
     let [templates, cylinders, index, prepared] =
         engine::bytes(&gallery).map(|bytes| bytes as f64 / impressions.max(1) as f64);
@@ -130,7 +136,7 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
     };
     let label = Label::of(&likeness, &chance, untested);
     let nobody = Real::default();
-    let seconds = preparing.as_secs_f64() + indexing.as_secs_f64();
+    let seconds = (preparing + sketching + indexing).as_secs_f64();
     Ok(Report {
         gallery: gallery.fingers(),
         templates_per_s_build: impressions as f64 / seconds.max(1e-9),
@@ -152,6 +158,7 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
         build: Build {
             generating_s: generating.as_secs_f64(),
             preparing_s: preparing.as_secs_f64(),
+            sketching_s: sketching.as_secs_f64(),
             indexing_s: indexing.as_secs_f64(),
             cylinders_ms,
         },

@@ -19,6 +19,8 @@ pub struct Build {
     pub generating_s: f64,
     /// Seconds from templates to fingers, all cores.
     pub preparing_s: f64,
+    /// The cylinders of all impressions.
+    pub sketching_s: f64,
     /// Seconds from fingers to a gallery that can be searched.
     pub indexing_s: f64,
     /// Milliseconds that the cylinders of one template take, one thread.
@@ -128,10 +130,10 @@ impl Display for Report {
             f,
             "{gallery} fingers, {impressions} impressions (up to {enrol} each), {threads} threads, {kernel}"
         )?;
-        let Build { generating_s, preparing_s, indexing_s, cylinders_ms } = self.build;
+        let Build { generating_s, preparing_s, sketching_s, indexing_s, cylinders_ms } = self.build;
         writeln!(
             f,
-            "built at {:.0} templates/s: {preparing_s:.2} s prepared, {indexing_s:.2} s indexed; cylinders {cylinders_ms:.3} ms a template; made in {generating_s:.1} s",
+            "built at {:.0} templates/s: {preparing_s:.2} s packed, {sketching_s:.2} s cylinders, {indexing_s:.2} s index; cylinders {cylinders_ms:.3} ms a template on one thread; made in {generating_s:.1} s",
             self.templates_per_s_build
         )?;
         let Memory { templates, cylinders, index, prepared, resident } = self.bytes;
