@@ -21,23 +21,49 @@ pub(crate) struct Nearest {
     pub(crate) at: u32,
 }
 
-/// For each cylinder of the probe the most alike, the first of equals.
+impl Nearest {
+    /// Of what was found in each of some lanes, as fractions: the least, the first of equals.
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        expect(dead_code, reason = "for kernels of lanes")
+    )]
+    pub(crate) fn first_of<const N: usize>(parts: [f32; N], wholes: [f32; N], places: [u32; N]) -> Self {
+        let (mut least, mut of, mut at) = (1.0f32, 1.0f32, 0);
+        for ((part, whole), place) in parts.into_iter().zip(wholes).zip(places) {
+            let (this, that) = (part * of, least * whole);
+            if this < that || (this == that && part < whole && place < at) {
+                (least, of, at) = (part, whole, place);
+            }
+        }
+        Self { differ: least / of, at }
+    }
+}
+
+/// For each cylinder of the probe the most alike, the first of equals. Shares are compared as fractions of whole numbers: every
+/// kernel finds the same.
 #[inline(always)]
 pub(crate) fn nearest_with(probe: &[Cut], groups: &[Group], out: &mut [Nearest; ROWS]) {
     for (cut, out) in probe.iter().zip(out) {
-        *out = Nearest { differ: 1.0, at: 0 };
+        let (mut least, mut of, mut found) = (1, 1, 0);
         for (number, group) in groups.iter().enumerate() {
+            let [a, b, c, d] = &group.words;
             for lane in 0..LANES {
-                let words = cut.words.iter().zip(&group.words);
-                let differ: u32 = words.map(|(word, words)| (word ^ words[lane]).count_ones()).sum();
-                let ones = u32::from(cut.ones) + u32::from(group.facts.ones[lane]);
-                let share = differ as f32 / ones.max(1) as f32;
                 let off = cut.angle.wrapping_sub(group.facts.angle[lane]) as i8;
-                if share < out.differ && off.unsigned_abs() <= CYLINDER_TURN {
-                    *out = Nearest { differ: share, at: (number * LANES + lane) as u32 };
+                if off.unsigned_abs() > CYLINDER_TURN {
+                    continue;
+                }
+                let [p, q, r, s] = cut.words;
+                let differ = (p ^ a[lane]).count_ones()
+                    + (q ^ b[lane]).count_ones()
+                    + (r ^ c[lane]).count_ones()
+                    + (s ^ d[lane]).count_ones();
+                let ones = u32::from(cut.ones) + u32::from(group.facts.ones[lane]);
+                if differ * of < least * ones {
+                    (least, of, found) = (differ, ones, number * LANES + lane);
                 }
             }
         }
+        *out = Nearest { differ: least as f32 / of as f32, at: found as u32 };
     }
 }
 

@@ -1,9 +1,9 @@
 //! The search's second stage with NEON, which every AArch64 has.
 
 use std::arch::aarch64::{
-    float32x4_t, uint8x16_t, uint32x4_t, vabsq_s32, vaddq_u8, vaddq_u32, vbslq_f32, vbslq_u32, vcgtq_s32,
-    vcltq_f32, vcntq_u8, vcombine_u32, vcvtq_f32_u32, vdivq_f32, vdupq_n_f32, vdupq_n_s32, vdupq_n_u8,
-    vdupq_n_u32, vdupq_n_u64, veorq_u64, vld1q_u32, vld1q_u64, vmaxq_u32, vmovn_u64, vpaddlq_u8, vpaddlq_u16,
+    float32x4_t, uint8x16_t, uint32x4_t, vabsq_s32, vaddq_u8, vaddq_u32, vbicq_u32, vbslq_f32, vbslq_u32,
+    vcgtq_s32, vcltq_f32, vcntq_u8, vcombine_u32, vcvtq_f32_u32, vdupq_n_f32, vdupq_n_s32, vdupq_n_u8,
+    vdupq_n_u32, vdupq_n_u64, veorq_u64, vld1q_u32, vld1q_u64, vmovn_u64, vmulq_f32, vpaddlq_u8, vpaddlq_u16,
     vpaddlq_u32, vreinterpretq_s32_u32, vreinterpretq_u8_u64, vshlq_n_s32, vshrq_n_s32, vst1q_f32, vst1q_u32,
     vsubq_u32,
 };
@@ -29,31 +29,26 @@ fn row(cut: &Cut, groups: &[Group]) -> Nearest {
     unsafe {
         let turn = vdupq_n_s32(i32::from(CYLINDER_TURN));
         let (ones, angle) = (vdupq_n_u32(u32::from(cut.ones)), vdupq_n_u32(u32::from(cut.angle)));
-        let mut best: float32x4_t = vdupq_n_f32(1.0);
+        let (mut least, mut of): (float32x4_t, float32x4_t) = (vdupq_n_f32(1.0), vdupq_n_f32(1.0));
         let mut found = vdupq_n_u32(0);
         let mut at = vld1q_u32([0u32, 1, 2, 3].as_ptr());
         for group in groups {
-            let differ = vcvtq_f32_u32(differing(cut, group));
-            let set = vmaxq_u32(vaddq_u32(ones, four(group.facts.ones)), vdupq_n_u32(1));
-            let share = vdivq_f32(differ, vcvtq_f32_u32(set));
             let off = vreinterpretq_s32_u32(vsubq_u32(angle, four(group.facts.angle)));
             let off = vabsq_s32(vshrq_n_s32::<24>(vshlq_n_s32::<24>(off)));
-            let share = vbslq_f32(vcgtq_s32(off, turn), vdupq_n_f32(2.0), share);
-            let better = vcltq_f32(share, best);
-            best = vbslq_f32(better, share, best);
-            found = vbslq_u32(better, at, found);
+            // Whole numbers below 2^24, so that the products are exact.
+            let differ = vcvtq_f32_u32(differing(cut, group));
+            let set = vcvtq_f32_u32(vaddq_u32(ones, four(group.facts.ones)));
+            let less = vcltq_f32(vmulq_f32(differ, of), vmulq_f32(least, set));
+            let less = vbicq_u32(less, vcgtq_s32(off, turn));
+            (least, of) = (vbslq_f32(less, differ, least), vbslq_f32(less, set, of));
+            found = vbslq_u32(less, at, found);
             at = vaddq_u32(at, vdupq_n_u32(LANES as u32));
         }
-        let (mut shares, mut places) = ([0.0f32; LANES], [0u32; LANES]);
-        vst1q_f32(shares.as_mut_ptr(), best);
+        let (mut parts, mut wholes, mut places) = ([0.0f32; LANES], [0.0f32; LANES], [0u32; LANES]);
+        vst1q_f32(parts.as_mut_ptr(), least);
+        vst1q_f32(wholes.as_mut_ptr(), of);
         vst1q_u32(places.as_mut_ptr(), found);
-        let mut least = Nearest { differ: 1.0, at: 0 };
-        for (differ, at) in shares.into_iter().zip(places) {
-            if differ < least.differ || (differ == least.differ && differ < 1.0 && at < least.at) {
-                least = Nearest { differ, at };
-            }
-        }
-        least
+        Nearest::first_of(parts, wholes, places)
     }
 }
 
