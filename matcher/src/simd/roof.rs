@@ -3,7 +3,9 @@
 //!
 //! Invariant: the same counts from every kernel.
 
-use super::{kernel::Kernel, nearest::nearest};
+#[cfg(target_arch = "x86_64")]
+use super::kernel::Kernel;
+use super::nearest::nearest;
 use crate::{
     params::SKETCH_CYLINDERS,
     search::{
@@ -18,16 +20,18 @@ pub type Way = fn(&[u64]) -> u64;
 /// The ways that this processor has, with their names.
 #[must_use]
 pub fn ways() -> Vec<(&'static str, Way)> {
-    let mut ways: Vec<(&'static str, Way)> = vec![("plain", plain)];
+    let ways: Vec<(&'static str, Way)> = vec![("plain", plain)];
     #[cfg(target_arch = "x86_64")]
-    {
+    let ways = {
+        let mut ways = ways;
         if Kernel::Avx2.is_here() {
             ways.extend([("popcnt", by_popcnt as Way), ("avx2", by_avx2)]);
         }
         if Kernel::Avx512.is_here() {
             ways.push(("avx512", by_avx512));
         }
-    }
+        ways
+    };
     ways
 }
 
