@@ -30,6 +30,24 @@ use crate::{
 type Place = (u32, u32);
 const TAIL: u32 = u32::MAX;
 
+/// How far a search goes. Tests go less far, so that few fingers take every way.
+pub(super) struct Reach {
+    /// On the shortlist of the first pass, and of the second: a least number, and of how many one more.
+    pub(super) shortlist: [(usize, usize); 2],
+    /// Compared in full, the same.
+    pub(super) finalists: [(usize, usize); 2],
+    /// A score that ends it after the first pass.
+    pub(super) early: f64,
+}
+
+impl Reach {
+    pub(super) const USUAL: Self = Self {
+        shortlist: [FIRST_SHORTLIST, SECOND_SHORTLIST],
+        finalists: [FIRST_FINALISTS, SECOND_FINALISTS],
+        early: EARLY_SCORE,
+    };
+}
+
 /// How many of so many: a least number, and one of so many more.
 fn among((least, one_of): (usize, usize), all: usize) -> usize {
     least + all / one_of
@@ -70,28 +88,29 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         }
     }
 
-    pub(super) fn run(mut self, told: &mut dyn FnMut(Stage)) -> Vec<Candidate<K>> {
+    pub(super) fn run(mut self, reach: &Reach, told: &mut dyn FnMut(Stage)) -> Vec<Candidate<K>> {
         let parts = self.index.parts.iter().map(|part| part.live).sum::<usize>();
         let tail = self.index.tail.iter().map(|recent| recent.entry.1.impressions()).sum::<usize>();
         let all = parts + tail;
-        let finalists = among(SECOND_FINALISTS, all);
+        let [first_shortlist, second_shortlist] = reach.shortlist.map(|of| among(of, parts));
+        let [first_finalists, finalists] = reach.finalists.map(|of| among(of, all));
         if all <= finalists {
             let everybody = self.everybody(0);
             self.compare(&everybody, told);
-        } else if parts <= among(SECOND_SHORTLIST, parts) {
+        } else if parts <= second_shortlist {
             let everybody = self.everybody(0);
             self.weigh(everybody, told);
             self.finals(finalists, told);
         } else {
             self.vote();
             told(Stage { name: "votes", kept: all });
-            let first = self.least_votes(among(FIRST_SHORTLIST, parts));
+            let first = self.least_votes(first_shortlist);
             let shortlist = self.voted(first, u16::MAX, true);
             self.weigh(shortlist, told);
-            self.finals(among(FIRST_FINALISTS, all), told);
+            self.finals(first_finalists, told);
             let best = self.compared.values().map(|score| score.get()).fold(0.0, f64::max);
-            if best < EARLY_SCORE {
-                let second = self.least_votes(among(SECOND_SHORTLIST, parts));
+            if best < reach.early {
+                let second = self.least_votes(second_shortlist);
                 if second < first {
                     let shortlist = self.voted(second, first - 1, false);
                     self.weigh(shortlist, told);

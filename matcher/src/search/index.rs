@@ -1,12 +1,9 @@
 //! What a search goes through: segments, the tail of what was enrolled since, and what is not sketched yet.
 //!
 //! Invariant: every finger of the gallery is alive in exactly one place of these three, whatever is being built meanwhile; a
-//! clone is a snapshot. What was removed or replaced is dead where it was, and goes when its segment is built anew.
+//! clone is a snapshot. What was removed or replaced is dead where it was, and leaves the memory with the next batch.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     finger::{Budget, Finger},
@@ -17,7 +14,8 @@ use super::{
 
 /// Impressions of a tail from which on it becomes a segment.
 const TAIL: usize = if cfg!(test) { 12 } else { 512 };
-/// Segments of less than half of what fits are joined when there are so many.
+/// Segments of less than half of what fits are joined when there are so many. One with somebody dead in it is built anew at
+/// once.
 const SMALL: usize = 8;
 
 /// A segment, and which of its fingers are gone.
@@ -202,17 +200,21 @@ impl<K: Clone + Ord> Index<K> {
         };
         let mut fingers: Vec<Sketched<K>> = Vec::new();
         let mut instead_of = Vec::new();
-        let small = |part: &&Part<K>| 2 * part.live < LARGEST;
         if !self.unsketched.is_empty() {
             let taken = self.unsketched.iter().take_while(|(_, finger)| fits(finger));
             fingers.extend(taken.map(|entry| (entry.clone(), None)));
         } else if self.tail_impressions >= TAIL {
             let taken = self.tail.iter().take_while(|recent| fits(&recent.entry.1));
             fingers.extend(taken.map(|recent| (recent.entry.clone(), Some(Arc::clone(&recent.cuts)))));
-        } else if self.parts.iter().filter(small).count() >= SMALL {
-            for part in self.parts.iter().filter(small) {
-                if part.live > left {
-                    break;
+        } else {
+            // What was removed is not to stay in memory.
+            let with_dead = self.parts.iter().filter(|part| !part.dead.is_empty()).take(1);
+            let small: Vec<_> = self.parts.iter().filter(|part| 2 * part.live < LARGEST).collect();
+            let joined = if small.len() >= SMALL { small.as_slice() } else { &[] };
+            for part in with_dead.chain(joined.iter().copied()) {
+                let there = instead_of.iter().any(|segment| Arc::ptr_eq(segment, &part.segment));
+                if there || part.live > left {
+                    continue;
                 }
                 left -= part.live;
                 instead_of.push(Arc::clone(&part.segment));
@@ -241,20 +243,19 @@ impl<K: Clone + Ord> Index<K> {
             !replaced
         });
         if instead_of.is_empty() {
-            let ours: HashMap<usize, usize> =
-                segment.entries.iter().map(|(_, finger)| (address(finger), finger.impressions())).collect();
-            if self.unsketched.iter().any(|(_, finger)| ours.contains_key(&address(finger))) {
+            let ours: HashSet<usize> = segment.entries.iter().map(|(_, finger)| address(finger)).collect();
+            if self.unsketched.iter().any(|(_, finger)| ours.contains(&address(finger))) {
                 let unsketched = Arc::make_mut(&mut self.unsketched);
                 unsketched.retain(|(_, finger)| {
-                    let taken = ours.contains_key(&address(finger));
+                    let taken = ours.contains(&address(finger));
                     there.extend(taken.then(|| address(finger)));
                     !taken
                 });
             }
-            if self.tail.iter().any(|recent| ours.contains_key(&address(&recent.entry.1))) {
+            if self.tail.iter().any(|recent| ours.contains(&address(&recent.entry.1))) {
                 Arc::make_mut(&mut self.tail).retain(|recent| {
                     let finger = address(&recent.entry.1);
-                    let taken = ours.contains_key(&finger);
+                    let taken = ours.contains(&finger);
                     there.extend(taken.then_some(finger));
                     !taken
                 });

@@ -17,7 +17,12 @@ mod votes;
 
 use std::sync::Arc;
 
-use self::{cascade::Cascade, finger::Budget, index::Index, segment::Entry};
+use self::{
+    cascade::{Cascade, Reach},
+    finger::Budget,
+    index::Index,
+    segment::Entry,
+};
 use crate::{
     compare::{Prepared, compare_views},
     score::Score,
@@ -268,7 +273,17 @@ impl<K: Clone + Ord + Send + Sync> Gallery<K> {
         search: &Search<'_, K>,
         told: &mut dyn FnMut(Stage),
     ) -> Vec<Candidate<K>> {
-        Cascade::new(&self.index, &self.budget, probe, search).run(told)
+        self.search_within(&Reach::USUAL, probe, search, told)
+    }
+
+    fn search_within(
+        &self,
+        reach: &Reach,
+        probe: &Prepared,
+        search: &Search<'_, K>,
+        told: &mut dyn FnMut(Stage),
+    ) -> Vec<Candidate<K>> {
+        Cascade::new(&self.index, &self.budget, probe, search).run(reach, told)
     }
 
     /// The best `limit` fingers by comparing with every impression: what a search is measured against.
@@ -294,32 +309,34 @@ impl<K: Clone + Ord> Gallery<K> {
 /// Fills it with many fingers in any order, at the cost of sorting them; under one key the last counts.
 impl<K: Clone + Ord> Extend<(K, Finger)> for Gallery<K> {
     fn extend<I: IntoIterator<Item = (K, Finger)>>(&mut self, fingers: I) {
-        let mut entries: Vec<Entry<K>> = self.entries().cloned().collect();
-        let before = self.clone();
-        let new = entries.len();
-        entries.extend(fingers.into_iter().map(|(key, finger)| (key, Arc::new(finger))));
-        let added: std::collections::HashSet<_> =
-            entries[new..].iter().map(|(_, finger)| Arc::as_ptr(finger)).collect();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        // It keeps the first of the equal ones, which becomes the later one.
-        entries.dedup_by(|later, kept| {
-            let same = later.0 == kept.0;
-            if same {
-                std::mem::swap(later, kept);
-            }
-            same
-        });
-        for (key, _) in entries.iter().filter(|(_, finger)| added.contains(&Arc::as_ptr(finger))) {
-            if let Some((_, old)) = before.entry(key) {
-                self.index.remove(key, old);
+        let mut new: Vec<Entry<K>> =
+            fingers.into_iter().map(|(key, finger)| (key, Arc::new(finger))).collect();
+        only_the_last_of_a_key(&mut new);
+        for (key, _) in &new {
+            if let Some(old) = self.entry(key).map(|(_, old)| Arc::clone(old)) {
+                self.index.remove(key, &old);
             }
         }
-        let new = entries.iter().filter(|(_, finger)| added.contains(&Arc::as_ptr(finger)));
-        self.index.extend(new.cloned());
+        self.index.extend(new.iter().cloned());
+        let mut entries: Vec<Entry<K>> = self.entries().cloned().chain(new).collect();
+        only_the_last_of_a_key(&mut entries);
         self.fingers = entries.len();
         self.impressions = entries.iter().map(|(_, finger)| finger.impressions()).sum();
         self.chunks = Arc::new(entries.chunks(FILLED).map(|chunk| Arc::new(chunk.to_vec())).collect());
     }
+}
+
+/// Sorts by key; of equal ones the last stays.
+fn only_the_last_of_a_key<K: Ord>(entries: &mut Vec<Entry<K>>) {
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    // It keeps the first of the equal ones, which becomes the later one.
+    entries.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            std::mem::swap(later, kept);
+        }
+        same
+    });
 }
 
 /// The first chunk that may hold a key: its last one is not before it.

@@ -271,3 +271,101 @@ fn a_change_copies_one_chunk_and_shares_the_others_with_the_snapshot() {
     let shared = |chunk: &&Chunk<u32>| snapshot.chunks.iter().any(|other| Arc::ptr_eq(chunk, other));
     assert_eq!(gallery.chunks.iter().filter(shared).count(), snapshot.chunks.len() - 1);
 }
+
+/// A view as another press of the same finger gives it: some minutiae lost, the others moved a little, and false ones.
+fn pressed(seed: u32) -> Prepared {
+    let hash = |i: u32| (seed * 777 + i).wrapping_mul(2_654_435_761) >> 7;
+    let original = view(seed);
+    let moved =
+        original.minutiae().iter().zip(0..).filter(|(_, i)| hash(*i) % 10 != 0).map(|(m, i)| Minutia {
+            x: (m.x + (hash(i + 50) % 30) as u16).clamp(15, 2999) - 15,
+            y: (m.y + (hash(i + 100) % 30) as u16).clamp(15, 2999) - 15,
+            angle: m.angle.wrapping_add((hash(i + 150) % 7) as u8).wrapping_sub(3),
+            ..*m
+        });
+    let strange = view(seed + 5000);
+    let minutiae = moved.chain(strange.minutiae().iter().take(3).copied()).collect();
+    Prepared::new(&Template::new((SIDE, SIDE), minutiae))
+}
+
+/// Fingers in two segments, in the tail and not sketched; those of [`GONE`] removed from each.
+fn large() -> Gallery<u32> {
+    let mut gallery = Gallery::new();
+    for keys in [0..250, 250..500] {
+        gallery.extend(keys.map(|key| (key, finger(&[key]))));
+        gallery.build(2);
+    }
+    (500..510).for_each(|key| gallery.insert(key, finger(&[key])));
+    gallery.extend((510..515).map(|key| (key, finger(&[key]))));
+    GONE.iter().for_each(|key| assert!(gallery.remove(key)));
+    gallery
+}
+
+const GONE: [u32; 4] = [7, 307, 507, 512];
+
+/// So little that the cascade leaves most of them out at every stage.
+fn narrow(early: f64) -> Reach {
+    Reach { shortlist: [(20, 1000), (60, 1000)], finalists: [(3, 1000), (8, 1000)], early }
+}
+
+#[test]
+fn a_search_in_two_passes_finds_everybody_who_is_there_and_nobody_who_was_removed() {
+    let gallery = large();
+    let whole = Search { limit: 5, ..Search::default() };
+    for early in [0.0, 90.0, f64::INFINITY] {
+        for key in (0..515).step_by(9).chain(GONE) {
+            let (probe, mut stages) = (pressed(key), Vec::new());
+            let found =
+                gallery.search_within(&narrow(early), &probe, &whole, &mut |stage| stages.push(stage));
+            let first = found.first().map(|found| found.key);
+            if GONE.contains(&key) {
+                assert!(found.iter().all(|found| found.key != key));
+            } else {
+                assert_eq!(first, Some(key), "early {early}");
+            }
+            let exact = gallery.exhaustive(&probe, 1, usize::MAX);
+            assert!(found.iter().all(|found| exact.contains(&(found.key, found.score))));
+            let kept =
+                |name| stages.iter().filter(|stage| stage.name == name).map(|s| s.kept).collect::<Vec<_>>();
+            let passes = if early == 0.0 { 1 } else { 2 };
+            assert_eq!(kept("votes"), [507]);
+            assert!(kept("comparison").len() <= passes && kept("comparison").iter().all(|kept| *kept <= 8));
+            assert!(early != f64::INFINITY || kept("comparison") == [3, 8], "{stages:?}");
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_and_a_filter_give_what_one_thread_does() {
+    let gallery = large();
+    let odd = |key: &u32| key % 2 == 1;
+    for key in [1, 100, 251, 333, 504] {
+        let probe = pressed(key);
+        for filter in [None, Some(&odd as &(dyn Fn(&u32) -> bool + Sync))] {
+            let with = |threads| {
+                let search = Search { limit: 6, threads, filter };
+                gallery.search_within(&narrow(f64::INFINITY), &probe, &search, &mut |_| ())
+            };
+            let alone = with(1);
+            assert!([2, 3, 8].into_iter().all(|threads| with(threads) == alone));
+            assert!(filter.is_none() || alone.iter().all(|found| odd(&found.key)));
+            assert_eq!(alone[0].key == key, filter.is_none() || odd(&key));
+        }
+    }
+}
+
+#[test]
+fn what_is_removed_from_a_segment_leaves_the_memory_when_it_is_built_anew() {
+    let mut gallery = Gallery::new();
+    gallery.extend((0..40).map(|key| (key, finger(&[key]))));
+    gallery.build(1);
+    let (kept, bytes) = (gallery.kept_bytes(), gallery.bytes());
+    assert!(gallery.remove(&3) && gallery.batch().is_some());
+    gallery.build(1);
+    assert!(gallery.batch().is_none() && gallery.kept_bytes() < kept);
+    assert!(gallery.bytes().cylinders < bytes.cylinders);
+    assert_eq!(gallery.search(&probe(4), 1)[0].key, 4);
+    (0..40).for_each(|key| _ = gallery.remove(&key));
+    gallery.build(1);
+    assert_eq!((gallery.kept_bytes(), gallery.bytes()), (0, Bytes::default()));
+}
