@@ -67,19 +67,7 @@ fn the_weights_and_the_tail_in_force_are_those_that_the_seen_fingers_give() {
 }
 
 fn two_fingers_of_one_person_err_together_no_more_than_is_said(sets: &[Pairs], weights: &Weights) {
-    let told = sets.iter().find_map(|s| s.persons.as_ref().map(|persons| (s, persons)));
-    let (set, persons) = told.unwrap();
-    let of = |finger: usize| (persons[finger], finger);
-    let comparisons: Vec<Between> = set
-        .pairs
-        .iter()
-        .map(|p| Between {
-            probe: of(p.probe),
-            reference: of(p.reference),
-            evidence: weights.apply(&p.terms),
-        })
-        .filter(|c| c.probe.0 != c.reference.0)
-        .collect();
+    let comparisons = sets.iter().find_map(|set| Between::all_of(set, weights)).unwrap();
     let mut closest = 0.0_f64;
     for rate in [1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4] {
         let found = together(&comparisons, rate).unwrap();

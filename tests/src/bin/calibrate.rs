@@ -151,18 +151,7 @@ fn report(sets: &[Pairs], more: &[Pairs], folds: usize) -> Option<String> {
 /// How the fingers of one person err together, in the sets that say whose they are.
 fn fingers_together<'a>(text: &mut String, sets: impl Iterator<Item = &'a Pairs>, weights: &Weights) {
     for pairs in sets {
-        let Some(persons) = &pairs.persons else { continue };
-        let of = |finger: usize| (persons.get(finger).copied().unwrap_or_default(), finger);
-        let comparisons: Vec<Between> = pairs
-            .pairs
-            .iter()
-            .map(|p| Between {
-                probe: of(p.probe),
-                reference: of(p.reference),
-                evidence: weights.apply(&p.terms),
-            })
-            .filter(|c| c.probe.0 != c.reference.0)
-            .collect();
+        let Some(comparisons) = Between::all_of(pairs, weights) else { continue };
         let _ = writeln!(
             text,
             "\n{}: two fingers of one person pass for two of another, over the square of the rate of one:",

@@ -11,6 +11,8 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 
+use super::{Pairs, Weights};
+
 /// Two fingers of one person are taken to pass for two of another at the rate of one to this power, and not to the second:
 /// `firmware/src/policy/pairs.rs` decides by it.
 pub const TOGETHER: f64 = 5.0 / 3.0;
@@ -27,6 +29,20 @@ pub struct Between {
     pub reference: (usize, usize),
     /// What the comparison found.
     pub evidence: f64,
+}
+
+impl Between {
+    /// Those of a set, where it says whose fingers are whose.
+    #[must_use]
+    pub fn all_of(set: &Pairs, weights: &Weights) -> Option<Vec<Self>> {
+        let persons = set.persons.as_ref()?;
+        let of = |finger: usize| Some((*persons.get(finger)?, finger));
+        let comparisons = set.pairs.iter().filter_map(|pair| {
+            let (probe, reference) = (of(pair.probe)?, of(pair.reference)?);
+            (probe.0 != reference.0).then(|| Self { probe, reference, evidence: weights.apply(&pair.terms) })
+        });
+        Some(comparisons.collect())
+    }
 }
 
 /// How the fingers of persons err together at one rate.

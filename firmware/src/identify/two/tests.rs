@@ -5,7 +5,7 @@ use authenteon_matcher::{Fmr, Minutia, MinutiaKind, Template, search::Finger};
 use super::*;
 use crate::policy::{Decision, Policy, decide};
 
-fn template(seed: u32) -> Template {
+pub(super) fn template(seed: u32) -> Template {
     let minutia = |n: u32| {
         let spread = |step: u32, range: u32| ((n + 1) * step * (seed * 2 + 3) % range) as u16;
         let (x, y, angle) = (500 + spread(977, 2800), 500 + spread(1409, 3000), spread(89, 256) as u8);
@@ -14,11 +14,11 @@ fn template(seed: u32) -> Template {
     Template::from_minutiae(400, 400, (0..40).map(minutia).collect()).unwrap()
 }
 
-fn probe(seed: u32) -> Prepared {
+pub(super) fn probe(seed: u32) -> Prepared {
     Prepared::new(&template(seed))
 }
 
-fn id(n: u8) -> SubjectId {
+pub(super) fn id(n: u8) -> SubjectId {
     SubjectId::from_bytes([n; 16])
 }
 

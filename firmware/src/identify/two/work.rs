@@ -1,25 +1,11 @@
 //! How much is compared for two fingers: the time must not tell who was found.
 
-use authenteon_matcher::{Minutia, MinutiaKind, Template, search::Finger};
+use authenteon_matcher::search::Finger;
 
-use super::*;
-
-fn template(seed: u32) -> Template {
-    let minutia = |n: u32| {
-        let spread = |step: u32, range: u32| ((n + 1) * step * (seed * 2 + 3) % range) as u16;
-        let (x, y, angle) = (500 + spread(977, 2800), 500 + spread(1409, 3000), spread(89, 256) as u8);
-        Minutia { x, y, angle, kind: MinutiaKind::Ending, quality: 80 }
-    };
-    Template::from_minutiae(400, 400, (0..40).map(minutia).collect()).unwrap()
-}
-
-fn probe(seed: u32) -> Prepared {
-    Prepared::new(&template(seed))
-}
-
-fn id(n: u8) -> SubjectId {
-    SubjectId::from_bytes([n; 16])
-}
+use super::{
+    tests::{id, probe, template},
+    *,
+};
 
 #[test]
 fn about_as_much_is_compared_whoever_it_is_and_however_many_fingers_people_have() {
