@@ -129,7 +129,8 @@ fn changes_made_at_the_same_time_are_all_there() {
         }
         for _ in 0..100 {
             let snapshot = shared.snapshot();
-            assert_eq!(snapshot.search(&probe, usize::MAX).len(), snapshot.fingers());
+            assert_eq!(snapshot.exhaustive(&probe, 1, usize::MAX).len(), snapshot.fingers());
+            assert_eq!(snapshot.search(&probe, 5).len(), snapshot.fingers().min(5));
         }
     });
     assert_eq!(shared.snapshot().fingers(), 300);

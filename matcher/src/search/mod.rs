@@ -1,5 +1,5 @@
 //! 1:N search: a cascade (`cascade.rs`) over sketches of all impressions (`sketch.rs`) and an index of their keys
-//! (`segment.rs`). Of a few hundred impressions everything is compared.
+//! (`segment.rs`). Among 64 impressions everybody is compared in full.
 //!
 //! A gallery is persistent: a clone of it is a snapshot, made at once, which no later change reaches. A search
 //! runs on a snapshot and a change makes the next one, so neither waits for the other. What is put in alone is sketched at
