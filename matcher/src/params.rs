@@ -198,14 +198,22 @@ pub const VOTE_TURN: i32 = 16;
 /// ... their moves by at most this along each axis, pixels. Misses at 5 % (three impressions enrolled): 10 and 32 1.5 %, 12 and 40
 /// 1.1 %, these 0.9 %.
 pub const VOTE_REACH: f32 = 48.0;
-/// Search: impressions that the second stage looks at in the first pass, and of how many one more.
-pub const FIRST_SHORTLIST: (usize, usize) = (4_000, 64);
+/// Search: impressions that the second stage looks at: a least number, and of how many one more.
+pub const ALIGNED: (usize, usize) = (3_000, 8);
+/// Search: cylinders lie near each other within this angle, 1/256 turns, and ...
+pub const ALIGNED_TURN: u8 = 12;
+/// ... within this along each axis, steps of a sketch.
+pub const ALIGNED_REACH: u8 = 6;
+/// Search: impressions that the third stage looks at in the first pass, and of how many one more.
+pub const FIRST_SHORTLIST: (usize, usize) = (500, 250);
 /// The same in the second pass.
-pub const SECOND_SHORTLIST: (usize, usize) = (12_000, 10);
+pub const SECOND_SHORTLIST: (usize, usize) = (1_500, 50);
+/// Search: of so many impressions all are compared fully.
+pub const EVERYBODY: usize = 64;
 /// Search: impressions that are compared fully in the first pass, and of how many one more.
-pub const FIRST_FINALISTS: (usize, usize) = (24, 50_000);
+pub const FIRST_FINALISTS: (usize, usize) = (16, 100_000);
 /// The same in the second pass.
-pub const SECOND_FINALISTS: (usize, usize) = (64, 5_000);
+pub const SECOND_FINALISTS: (usize, usize) = (32, 8_000);
 /// Search: a score from here on ends it after the first pass: at a false match rate of 1e-9 nobody else is looked for.
 pub const EARLY_SCORE: f64 = 90.0;
 /// Search: pairs of cylinders agree when their turns differ by at most this, 1/256 turns, and ...

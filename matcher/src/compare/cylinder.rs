@@ -57,18 +57,23 @@ pub(crate) struct Cylinder {
     pub(crate) angle: u8,
 }
 
+/// Sine and cosine of each of 256 turns.
+pub(crate) type Turns = [(f32, f32); 256];
+
+/// All of them.
+pub(crate) fn turns() -> &'static Turns {
+    static TABLE: OnceLock<Turns> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        std::array::from_fn(|i| {
+            let a = i as f64 * std::f64::consts::TAU / 256.0;
+            (libm::sin(a) as f32, libm::cos(a) as f32)
+        })
+    })
+}
+
 /// Sine and cosine of 1/256 turns.
 pub(crate) fn turn(angle: u8) -> (f32, f32) {
-    static TABLE: OnceLock<Vec<(f32, f32)>> = OnceLock::new();
-    let table = TABLE.get_or_init(|| {
-        (0..256u32)
-            .map(|i| {
-                let a = f64::from(i) * std::f64::consts::TAU / 256.0;
-                (libm::sin(a) as f32, libm::cos(a) as f32)
-            })
-            .collect()
-    });
-    table[usize::from(angle)]
+    turns()[usize::from(angle)]
 }
 
 /// What a neighbour adds to a cell, by squared distance, and to a layer, by relative angle.
@@ -160,6 +165,7 @@ fn one(poses: &[Pose], index: usize, hull: &Sides) -> Option<Cylinder> {
     }
     let mut out = Cylinder { layers: [0; LAYERS], valid: 0, minutia: index as u16, angle: m.angle };
     let mut cells = 0u32;
+    let hull = hull.around(m.x, m.y);
     for cell in 0..SIDE * SIDE {
         let (u, v) = (centre(cell % SIDE), centre(cell / SIDE));
         if u * u + v * v > CYLINDER_RADIUS * CYLINDER_RADIUS {
@@ -304,6 +310,7 @@ const SURELY_NEAR2: f32 = 0.99 * MARGIN2;
 const SURELY_FAR2: f32 = 1.01 * MARGIN2;
 
 /// A side of a hull.
+#[derive(Clone, Copy)]
 struct Side {
     from: (f32, f32),
     along: (f32, f32),
@@ -316,10 +323,47 @@ struct Sides<'a> {
     sides: Vec<Side>,
 }
 
+impl Side {
+    /// Whether a point is on the inner side, farther from the line than this.
+    fn is_inside_by(&self, distance: f32, x: f32, y: f32) -> bool {
+        let cross = self.along.0 * (y - self.from.1) - self.along.1 * (x - self.from.0);
+        cross > 0.0 && cross * cross > distance * distance * self.length2
+    }
+}
+
+/// A pixel, more than what rounding does.
+const SURELY: f32 = 1.0;
+
 impl Sides<'_> {
-    /// Whether a point is inside or within the margin. Most points are told without a division.
+    /// What there is to ask about the cells of a cylinder there.
+    fn around(&self, x: f32, y: f32) -> Around<'_> {
+        // The part of the hull around it that is whole reaches as far as is missing to the outermost cell.
+        let whole = CYLINDER_RADIUS - CYLINDER_HULL_MARGIN + SURELY;
+        let corners = self.sides.len() >= 3;
+        let all_near = corners && self.sides.iter().all(|side| side.is_inside_by(whole, x, y));
+        // Of a side that is farther no cell is on the other side.
+        let reached = |side: &&Side| !side.is_inside_by(CYLINDER_RADIUS + SURELY, x, y);
+        let sides = if all_near { Vec::new() } else { self.sides.iter().filter(reached).copied().collect() };
+        Around { hull: self.hull, corners, all_near, sides }
+    }
+}
+
+/// The sides of a hull that cells of one cylinder may be outside of.
+struct Around<'a> {
+    hull: &'a Hull,
+    /// Whether it has an inside.
+    corners: bool,
+    all_near: bool,
+    sides: Vec<Side>,
+}
+
+impl Around<'_> {
+    /// Whether a point of the cylinder is inside or within the margin. Most points are told without a division.
     fn near(&self, x: f32, y: f32) -> bool {
-        if self.sides.len() >= 3 {
+        if self.all_near {
+            return true;
+        }
+        if self.corners {
             let mut inside = true;
             for Side { from, along, length2 } in &self.sides {
                 let (px, py) = (x - from.0, y - from.1);
@@ -383,10 +427,17 @@ mod tests {
             corners in proptest::collection::vec((0.0f32..300.0, 0.0f32..300.0), 3..30),
             x in -120.0f32..420.0,
             y in -120.0f32..420.0,
+            from in (0.0f32..CYLINDER_RADIUS, any::<u8>()),
         ) {
             let pose = |&(x, y): &(f32, f32)| Pose { x, y, angle: 0, kind: MinutiaKind::Ending, quality: 1.0 };
             let hull = Hull::of(&corners.iter().map(pose).collect::<Vec<_>>());
-            prop_assert_eq!(hull.sides().near(x, y), hull.outside2(x, y) <= MARGIN2);
+            // Asked for cylinders around the point and beside it.
+            let (sine, cosine) = turn(from.1);
+            let (beside_x, beside_y) = (x + from.0 * cosine, y + from.0 * sine);
+            for (around_x, around_y) in [(x, y), (beside_x, beside_y)] {
+                let near = hull.sides().around(around_x, around_y).near(x, y);
+                prop_assert_eq!(near, hull.outside2(x, y) <= MARGIN2);
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A search of the whole gallery: votes choose a shortlist, likeness the finalists, and those are compared as in a
-//! verification. Two passes: the second looks farther, unless the first found somebody beyond doubt.
+//! A search of the whole gallery: votes choose who is laid on the probe, how alike they then are chooses a shortlist, likeness of
+//! whole sketches the finalists, and those are compared as in a verification. Two passes: the second looks farther, unless the first found somebody beyond doubt.
 //!
 //! Invariant: whoever is a candidate has the score of a full comparison with every impression of that finger; the same
 //! snapshot and probe give the same answer with any number of threads and any kernel. The end after the first pass changes no
@@ -9,30 +9,38 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Candidate, Finger, Search, Stage,
+    alignment::{self, Laid},
     finger::Budget,
     index::Index,
-    likeness::{Nearest, Probe, ROWS},
+    likeness::Probe,
     parallel::map,
     segment::Entry,
-    sketch::{Group, sketch},
-    votes::{Ballot, MOST, Votes},
+    sketch::{Sketch, sketch},
+    votes::{self, Ballot, Tally, Votes, least},
 };
 use crate::{
     compare::Prepared,
     params::{
-        EARLY_SCORE, FIRST_FINALISTS, FIRST_SHORTLIST, SECOND_FINALISTS, SECOND_SHORTLIST, STANDING_OVER,
+        ALIGNED, EARLY_SCORE, EVERYBODY, FIRST_FINALISTS, FIRST_SHORTLIST, SECOND_FINALISTS,
+        SECOND_SHORTLIST, STANDING_OVER,
     },
     score::Score,
-    simd::{nearest, support},
+    simd::{aligned, nearest, support},
 };
 
 /// An impression: of a part, or of the tail when the part is [`TAIL`].
 type Place = (u32, u32);
 const TAIL: u32 = u32::MAX;
+/// Places of a shortlist that a thread takes at a time.
+const SHARE: usize = 64;
 
 /// How far a search goes. Tests go less far, so that few fingers take every way.
 pub(super) struct Reach {
-    /// On the shortlist of the first pass, and of the second: a least number, and of how many one more.
+    /// Of so many all are compared in full.
+    pub(super) everybody: usize,
+    /// Laid on the probe: a least number, and of how many one more.
+    pub(super) aligned: (usize, usize),
+    /// On the shortlist of the first pass, and of the second, the same.
     pub(super) shortlist: [(usize, usize); 2],
     /// Compared in full, the same.
     pub(super) finalists: [(usize, usize); 2],
@@ -42,6 +50,8 @@ pub(super) struct Reach {
 
 impl Reach {
     pub(super) const USUAL: Self = Self {
+        everybody: EVERYBODY,
+        aligned: ALIGNED,
         shortlist: [FIRST_SHORTLIST, SECOND_SHORTLIST],
         finalists: [FIRST_FINALISTS, SECOND_FINALISTS],
         early: EARLY_SCORE,
@@ -60,8 +70,8 @@ pub(super) struct Cascade<'a, K> {
     probe: &'a Prepared,
     order: &'a Search<'a, K>,
     sketch: Probe,
-    /// Votes by part and impression, once they are counted.
-    votes: Vec<Vec<u16>>,
+    /// Who was laid on the probe, by part: which impression, and how alike.
+    aligned: Vec<Vec<(u16, u16)>>,
     /// Likeness of who was on a shortlist.
     likely: Vec<(f32, Place)>,
     /// Who was compared.
@@ -82,7 +92,7 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
             probe,
             order,
             sketch,
-            votes: Vec::new(),
+            aligned: Vec::new(),
             likely: Vec::new(),
             compared: HashMap::new(),
         }
@@ -94,7 +104,7 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         let all = parts + tail;
         let [first_shortlist, second_shortlist] = reach.shortlist.map(|of| among(of, parts));
         let [first_finalists, finalists] = reach.finalists.map(|of| among(of, all));
-        if all <= finalists {
+        if all <= reach.everybody {
             let everybody = self.everybody(0);
             self.compare(&everybody, told);
         } else if parts <= second_shortlist {
@@ -102,17 +112,19 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
             self.weigh(everybody, told);
             self.finals(finalists, told);
         } else {
-            self.vote();
+            let tallies = self.vote();
             told(Stage { name: "votes", kept: all });
-            let first = self.least_votes(first_shortlist);
-            let shortlist = self.voted(first, u16::MAX, true);
+            self.align(tallies, among(reach.aligned, parts));
+            told(Stage { name: "alignment", kept: self.aligned.iter().map(Vec::len).sum() });
+            let first = self.least_aligned(first_shortlist);
+            let shortlist = self.aligned_from(first, u16::MAX, true);
             self.weigh(shortlist, told);
             self.finals(first_finalists, told);
             let best = self.compared.values().map(|score| score.get()).fold(0.0, f64::max);
             if best < reach.early {
-                let second = self.least_votes(second_shortlist);
+                let second = self.least_aligned(second_shortlist);
                 if second < first {
-                    let shortlist = self.voted(second, first - 1, false);
+                    let shortlist = self.aligned_from(second, first - 1, false);
                     self.weigh(shortlist, told);
                 }
                 self.finals(finalists, told);
@@ -129,44 +141,61 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         self.order.filter.is_none_or(|filter| filter(key))
     }
 
-    fn vote(&mut self) {
-        let ballot = Ballot::new(&self.sketch.cuts);
-        self.votes = map(self.order.threads, 1, &self.index.parts, |votes: &mut Votes, part| {
-            let mut votes = votes.of(&ballot, &part.segment);
+    /// What each impression of each part gets, and how many impressions of it get how much.
+    fn vote(&self) -> Vec<(Vec<Tally>, Vec<u32>)> {
+        let ballot = Ballot::new(self.sketch.sketch.cuts());
+        map(self.order.threads, 1, &self.index.parts, |votes: &mut Votes, part| {
+            let mut tallies = votes.of(&ballot, &part.segment);
             if !part.dead.is_empty() || self.order.filter.is_some() {
-                for (votes, finger) in votes.iter_mut().zip(&part.segment.finger_of) {
+                for (tally, finger) in tallies.iter_mut().zip(&part.segment.finger_of) {
                     let finger = usize::from(*finger);
                     let key = part.segment.entries.get(finger).map(|(key, _)| key);
                     if part.is_dead(finger) || !key.is_some_and(|key| self.allows(key)) {
-                        *votes = 0;
+                        tally.votes = 0;
                     }
                 }
             }
-            votes
+            let mut with = vec![0; votes::MOST + 1];
+            tallies.iter().for_each(|tally| with[usize::from(tally.votes).min(votes::MOST)] += 1);
+            (tallies, with)
+        })
+    }
+
+    /// Lays those with the most votes on the probe.
+    fn align(&mut self, tallies: Vec<(Vec<Tally>, Vec<u32>)>, most: usize) {
+        let mut with = vec![0; votes::MOST + 1];
+        for (_, of_part) in &tallies {
+            with.iter_mut().zip(of_part).for_each(|(sum, one)| *sum += *one as usize);
+        }
+        let least = least(&with, most);
+        let laid = Laid::new(self.sketch.sketch);
+        let parts: Vec<_> = self.index.parts.iter().zip(tallies).collect();
+        self.aligned = map(self.order.threads, 1, &parts, |(): &mut (), (part, (tallies, _))| {
+            let all = tallies.iter().zip(part.segment.sketches()).enumerate();
+            let chosen = all.filter(|(_, (tally, _))| tally.votes >= least);
+            let (which, these): (Vec<u16>, Vec<(&Sketch, Tally)>) =
+                chosen.map(|(impression, (tally, sketch))| (impression as u16, (sketch, *tally))).unzip();
+            let mut alike = Vec::with_capacity(these.len());
+            aligned(&laid, &these, &mut alike);
+            which.into_iter().zip(alike).collect()
         });
     }
 
-    /// The least number of votes, at least one, that not more than so many have.
-    fn least_votes(&self, most: usize) -> u16 {
-        let mut with = vec![0usize; MOST + 2];
-        for votes in self.votes.iter().flatten() {
-            with[usize::from(*votes).min(MOST)] += 1;
+    /// The least likeness of who was laid on the probe that not more than so many have.
+    fn least_aligned(&self, most: usize) -> u16 {
+        let mut with = vec![0; alignment::MOST + 1];
+        for (_, alike) in self.aligned.iter().flatten() {
+            with[usize::from(*alike).min(alignment::MOST)] += 1;
         }
-        let mut left = most;
-        let mut least = MOST + 1;
-        while least > 1 && with[least - 1] <= left {
-            least -= 1;
-            left -= with[least];
-        }
-        least as u16
+        least(&with, most)
     }
 
-    /// Who has votes from the least to the most, and the tail besides.
-    fn voted(&self, least: u16, most: u16, tail: bool) -> Vec<Place> {
+    /// Who is as alike as from the least to the most, and the tail besides.
+    fn aligned_from(&self, least: u16, most: u16, tail: bool) -> Vec<Place> {
         let mut places = if tail { self.everybody(TAIL) } else { Vec::new() };
-        for (part, votes) in self.votes.iter().enumerate() {
-            let chosen = votes.iter().enumerate().filter(|(_, votes)| (least..=most).contains(votes));
-            places.extend(chosen.map(|(impression, _)| (part as u32, impression as u32)));
+        for (part, aligned) in self.aligned.iter().enumerate() {
+            let chosen = aligned.iter().filter(|(_, alike)| (least..=most).contains(alike));
+            places.extend(chosen.map(|(impression, _)| (part as u32, u32::from(*impression))));
         }
         places
     }
@@ -215,24 +244,31 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         Some((segment.entries.get(usize::from(finger))?, view))
     }
 
-    fn groups(&self, (part, impression): Place) -> &[Group] {
+    fn sketch(&self, (part, impression): Place) -> Option<&Sketch> {
         if part == TAIL {
             let mut views = self.index.tail.iter().flat_map(|recent| recent.views.iter());
-            return views.nth(impression as usize).map_or(&[], Vec::as_slice);
+            return views.nth(impression as usize);
         }
-        self.index.parts.get(part as usize).map_or(&[], |part| part.segment.sketch(impression as usize))
+        self.index.parts.get(part as usize)?.segment.sketch(impression as usize)
     }
 
     /// How alike those of a shortlist are.
     fn weigh(&mut self, shortlist: Vec<Place>, told: &mut dyn FnMut(Stage)) {
         told(Stage { name: "shortlist", kept: shortlist.len() });
         let (probe, this) = (&self.sketch, &*self);
-        let likely = map(self.order.threads, 64, &shortlist, |found: &mut Found, place| {
-            let groups = this.groups(*place);
-            nearest(&probe.cuts, groups, &mut found.0);
-            support(probe, groups, &found.0)
+        let shares: Vec<&[Place]> = shortlist.chunks(SHARE).collect();
+        let likely = map(self.order.threads, 1, &shares, |(): &mut (), places| {
+            let sketches: Vec<Option<&Sketch>> = places.iter().map(|place| this.sketch(*place)).collect();
+            let likeness = (0..places.len()).map(|at| {
+                // The next one comes from memory meanwhile.
+                if let Some(next) = sketches.get(at + 1).copied().flatten() {
+                    next.fetch();
+                }
+                sketches[at].map_or(0.0, |sketch| support(probe, sketch, &nearest(probe, sketch)))
+            });
+            likeness.collect::<Vec<f32>>()
         });
-        self.likely.extend(likely.into_iter().zip(shortlist));
+        self.likely.extend(likely.into_iter().flatten().zip(shortlist));
         told(Stage { name: "likeness", kept: self.likely.len() });
     }
 
@@ -295,15 +331,6 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
             standing: spread.standing(score),
         };
         ranked.into_iter().map(candidate).collect()
-    }
-}
-
-/// A place to work in.
-struct Found([Nearest; ROWS]);
-
-impl Default for Found {
-    fn default() -> Self {
-        Self([Nearest::default(); ROWS])
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use super::sketch::{Cut, sketch};
+use super::sketch::{Sketch, sketch};
 use crate::{
     compare::{Prepared, Sameness, compare, compare_views, sameness},
     score::Score,
@@ -94,7 +94,7 @@ impl Finger {
     }
 
     /// What a search keeps of each impression. Where the budget has place they are kept prepared besides.
-    pub(super) fn sketches(&self, budget: &Arc<Budget>) -> Vec<Vec<Cut>> {
+    pub(super) fn sketches(&self, budget: &Arc<Budget>) -> Arc<[Sketch]> {
         if self.kept.get().is_some() || budget.has_place() {
             return self.prepared(budget, |views| views.iter().map(sketch).collect());
         }

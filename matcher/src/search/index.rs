@@ -9,7 +9,7 @@ use super::{
     finger::{Budget, Finger},
     parallel::map,
     segment::{Entry, LARGEST, Segment},
-    sketch::{Cut, Group, groups},
+    sketch::Sketch,
 };
 
 /// Impressions of a tail from which on it becomes a segment.
@@ -42,13 +42,12 @@ impl<K> Part<K> {
 /// A finger of the tail with its sketches.
 pub(super) struct Recent<K> {
     pub(super) entry: Entry<K>,
-    pub(super) views: Arc<[Vec<Group>]>,
-    cuts: Arc<[Vec<Cut>]>,
+    pub(super) views: Arc<[Sketch]>,
 }
 
 impl<K: Clone> Clone for Recent<K> {
     fn clone(&self) -> Self {
-        Self { entry: self.entry.clone(), views: Arc::clone(&self.views), cuts: Arc::clone(&self.cuts) }
+        Self { entry: self.entry.clone(), views: Arc::clone(&self.views) }
     }
 }
 
@@ -85,8 +84,8 @@ impl<K> Default for Index<K> {
     }
 }
 
-/// A finger, and the cylinders of its impressions once they are made.
-type Sketched<K> = (Entry<K>, Option<Arc<[Vec<Cut>]>>);
+/// A finger, and the sketches of its impressions once they are made.
+type Sketched<K> = (Entry<K>, Option<Arc<[Sketch]>>);
 
 /// Fingers that are to become a segment: built outside, while the gallery is searched and changed.
 pub struct Batch<K> {
@@ -113,23 +112,23 @@ impl<K: Clone + Ord + Send + Sync> Batch<K> {
     /// when it was not to.
     pub fn sketch(&mut self, threads: usize, go_on: impl Fn() -> bool + Sync) -> bool {
         let budget = &self.budget;
-        let made = map(threads, 16, &self.fingers, |(): &mut (), ((_, finger), cuts)| {
-            let wanted = cuts.is_none() && go_on();
-            wanted.then(|| Arc::from(finger.sketches(budget)))
+        let made = map(threads, 16, &self.fingers, |(): &mut (), ((_, finger), views)| {
+            let wanted = views.is_none() && go_on();
+            wanted.then(|| finger.sketches(budget))
         });
-        for ((_, cuts), made) in self.fingers.iter_mut().zip(made) {
-            *cuts = cuts.take().or(made);
+        for ((_, views), made) in self.fingers.iter_mut().zip(made) {
+            *views = views.take().or(made);
         }
-        self.fingers.iter().all(|(_, cuts)| cuts.is_some())
+        self.fingers.iter().all(|(_, views)| views.is_some())
     }
 
     /// Builds it.
     #[must_use]
     pub fn build(self) -> Built<K> {
         let budget = &self.budget;
-        let sketched = self.fingers.into_iter().map(|(entry, cuts)| {
-            let cuts = cuts.map_or_else(|| entry.1.sketches(budget), |cuts| cuts.to_vec());
-            (entry, cuts)
+        let sketched = self.fingers.into_iter().map(|(entry, views)| {
+            let views = views.unwrap_or_else(|| entry.1.sketches(budget));
+            (entry, views)
         });
         Built { segment: Segment::new(sketched.collect()), instead_of: self.instead_of }
     }
@@ -148,10 +147,9 @@ impl<K: Clone + Ord> Index<K> {
 
     /// Puts in one that is new.
     pub(super) fn insert(&mut self, entry: Entry<K>, budget: &Arc<Budget>) {
-        let cuts = entry.1.sketches(budget);
-        let views: Arc<[Vec<Group>]> = cuts.iter().map(|cuts| groups(cuts).collect()).collect();
+        let views = entry.1.sketches(budget);
         self.tail_impressions += entry.1.impressions();
-        Arc::make_mut(&mut self.tail).push(Recent { entry, views, cuts: cuts.into() });
+        Arc::make_mut(&mut self.tail).push(Recent { entry, views });
     }
 
     /// Puts in many, to be sketched later.
@@ -205,7 +203,7 @@ impl<K: Clone + Ord> Index<K> {
             fingers.extend(taken.map(|entry| (entry.clone(), None)));
         } else if self.tail_impressions >= TAIL {
             let taken = self.tail.iter().take_while(|recent| fits(&recent.entry.1));
-            fingers.extend(taken.map(|recent| (recent.entry.clone(), Some(Arc::clone(&recent.cuts)))));
+            fingers.extend(taken.map(|recent| (recent.entry.clone(), Some(Arc::clone(&recent.views)))));
         } else {
             // What was removed is not to stay in memory.
             let with_dead = self.parts.iter().filter(|part| !part.dead.is_empty()).take(1);
@@ -277,10 +275,10 @@ impl<K: Clone + Ord> Index<K> {
 /// The fingers of a part that are there, with their sketches.
 fn alive<K: Clone>(part: &Part<K>) -> Vec<Sketched<K>> {
     let segment = &part.segment;
-    let mut views: Vec<Vec<Vec<Cut>>> = vec![Vec::new(); segment.entries.len()];
+    let mut views: Vec<Vec<Sketch>> = vec![Vec::new(); segment.entries.len()];
     for (impression, finger) in segment.finger_of.iter().enumerate() {
         if let Some(views) = views.get_mut(usize::from(*finger)) {
-            views.push(segment.cuts(impression));
+            views.extend(segment.sketch(impression));
         }
     }
     let entries = segment.entries.iter().zip(views).enumerate();

@@ -5,6 +5,7 @@
 //! runs on a snapshot and a change makes the next one, so neither waits for the other. What is put in alone is sketched at
 //! once; what is put in by the thousands waits for [`Gallery::batch`], and is compared one by one until then.
 
+pub(crate) mod alignment;
 mod cascade;
 mod finger;
 mod hash;
@@ -13,7 +14,8 @@ pub(crate) mod likeness;
 mod parallel;
 mod segment;
 pub(crate) mod sketch;
-mod votes;
+mod standing;
+pub(crate) mod votes;
 
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ use crate::{
 pub use self::{
     finger::Finger,
     index::{Batch, Built},
+    standing::Standing,
 };
 
 /// One enrolled finger that resembles the probe.
@@ -112,8 +115,8 @@ impl<K: Clone + Ord> Default for Gallery<K> {
 }
 
 impl<K: Clone + Ord> Gallery<K> {
-    /// Bytes of prepared impressions that are kept unless something else is said: of about 30,000.
-    pub const BUDGET: usize = 128 << 20;
+    /// Bytes of prepared impressions that are kept unless something else is said: of about 22,000.
+    pub const BUDGET: usize = 96 << 20;
 
     /// An empty gallery.
     #[must_use]

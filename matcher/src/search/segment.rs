@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{
     finger::Finger,
     hash::keys,
-    sketch::{Cut, Group, LANES, groups},
+    sketch::{Cut, Sketch},
 };
 use crate::params::HASH_TABLES;
 
@@ -27,7 +27,7 @@ impl Posting {
     /// And places in this many steps of a sketch.
     pub(crate) const PLACE_STEP: i32 = 4;
 
-    fn new(impression: usize, cut: &Cut) -> Self {
+    pub(crate) fn new(impression: usize, cut: &Cut) -> Self {
         let place = |at: i8| (i32::from(at) + 128) as u32 / Self::PLACE_STEP as u32;
         Self(
             impression as u32
@@ -41,15 +41,20 @@ impl Posting {
         self.0 as usize & (LARGEST - 1)
     }
 
-    /// The middle of the angles that it stands for, 1/256 turns.
-    pub(crate) fn angle(self) -> u8 {
-        ((self.0 >> 13 & 63) * Self::ANGLE_STEP + Self::ANGLE_STEP / 2) as u8
+    /// Which of the angles it is that postings tell apart.
+    pub(crate) fn angle_step(self) -> usize {
+        (self.0 >> 13 & 63) as usize
     }
 
-    /// In steps of a sketch, about.
-    pub(crate) fn place(self) -> (i32, i32) {
-        let place = |at: u32| (at & 63) as i32 * Self::PLACE_STEP - 128 + Self::PLACE_STEP / 2;
-        (place(self.0 >> 19), place(self.0 >> 25))
+    /// The place in steps of a posting: 32 is the middle of the sketch.
+    pub(crate) fn steps(self) -> (u32, u32) {
+        (self.0 >> 19 & 63, self.0 >> 25 & 63)
+    }
+
+    /// The middle of the angles that it stands for, 1/256 turns.
+    #[cfg(test)]
+    pub(crate) fn angle(self) -> u8 {
+        (self.angle_step() as u32 * Self::ANGLE_STEP + Self::ANGLE_STEP / 2) as u8
     }
 }
 
@@ -62,29 +67,23 @@ pub(crate) struct Segment<K> {
     pub(crate) entries: Vec<Entry<K>>,
     /// Which finger an impression is of.
     pub(crate) finger_of: Vec<u16>,
-    /// Where an impression's groups begin, and at last where they end.
-    first: Vec<u32>,
-    groups: Vec<Group>,
+    sketches: Vec<Sketch>,
     index: Index,
 }
 
 impl<K> Segment<K> {
     /// Of these fingers, each with the sketches of its impressions; as many impressions as fit in.
-    pub(crate) fn new(fingers: Vec<(Entry<K>, Vec<Vec<Cut>>)>) -> Self {
-        let (mut entries, mut finger_of, mut first, mut all) = (Vec::new(), Vec::new(), vec![0], Vec::new());
-        let mut sketches = Vec::new();
+    pub(crate) fn new(fingers: Vec<(Entry<K>, Arc<[Sketch]>)>) -> Self {
+        let (mut entries, mut finger_of, mut sketches) = (Vec::new(), Vec::new(), Vec::new());
         for (entry, views) in fingers {
-            for cuts in views.iter().take(LARGEST - finger_of.len()) {
-                finger_of.push(entries.len() as u16);
-                all.extend(groups(cuts));
-                first.push(all.len() as u32);
-            }
-            sketches.extend(views);
+            let fit = views.get(..LARGEST - sketches.len()).unwrap_or(&views);
+            finger_of.extend(fit.iter().map(|_| entries.len() as u16));
+            sketches.extend_from_slice(fit);
             entries.push(entry);
         }
-        sketches.truncate(LARGEST);
-        all.shrink_to_fit();
-        Self { entries, finger_of, first, groups: all, index: Index::new(&sketches) }
+        sketches.shrink_to_fit();
+        let index = Index::new(&sketches);
+        Self { entries, finger_of, sketches, index }
     }
 
     /// Impressions in it.
@@ -93,15 +92,13 @@ impl<K> Segment<K> {
     }
 
     /// The sketch of an impression.
-    pub(crate) fn sketch(&self, impression: usize) -> &[Group] {
-        let at = |place: usize| self.first.get(place).map_or(0, |at| *at as usize);
-        self.groups.get(at(impression)..at(impression + 1)).unwrap_or_default()
+    pub(crate) fn sketch(&self, impression: usize) -> Option<&Sketch> {
+        self.sketches.get(impression)
     }
 
-    /// The same by its cylinders, without what fills the last group up.
-    pub(crate) fn cuts(&self, impression: usize) -> Vec<Cut> {
-        let lanes = self.sketch(impression).iter().flat_map(|group| (0..LANES).map(|lane| group.cut(lane)));
-        lanes.filter(|cut| cut.ones > 0).collect()
+    /// The sketches of all.
+    pub(crate) fn sketches(&self) -> &[Sketch] {
+        &self.sketches
     }
 
     pub(crate) fn postings(&self, table: usize, key: u32) -> &[Posting] {
@@ -110,9 +107,7 @@ impl<K> Segment<K> {
 
     /// Bytes of the sketches, and of the index.
     pub(crate) fn bytes(&self) -> (usize, usize) {
-        let sketches = size_of_val(self.groups.as_slice())
-            + size_of_val(self.first.as_slice())
-            + size_of_val(self.finger_of.as_slice());
+        let sketches = size_of_val(self.sketches.as_slice()) + size_of_val(self.finger_of.as_slice());
         (sketches, size_of_val(self.index.starts.as_slice()) + size_of_val(self.index.postings.as_slice()))
     }
 }
@@ -129,18 +124,20 @@ struct Index {
 }
 
 impl Index {
-    fn new(sketches: &[Vec<Cut>]) -> Self {
+    fn new(sketches: &[Sketch]) -> Self {
         let lists = HASH_TABLES << LIST;
-        let hashed: Vec<([u32; HASH_TABLES], Posting)> = sketches
+        let mut hashed: Vec<([u32; HASH_TABLES], Posting)> = sketches
             .iter()
             .enumerate()
-            .flat_map(|(impression, cuts)| cuts.iter().map(move |cut| (impression, cut)))
+            .flat_map(|(impression, sketch)| sketch.cuts().map(move |cut| (impression, cut)))
             .filter_map(|(impression, cut)| {
-                let posting = Posting::new(impression, cut);
-                keys(cut).map(|keys| (keys, posting))
+                let posting = Posting::new(impression, &cut);
+                keys(&cut).map(|keys| (keys, posting))
             })
             .collect();
-        // Counted, then put into their places: in each list they are in the order of the impressions.
+        // In each list in the order of the angles: those that are turned too far stand together.
+        hashed.sort_by_key(|(_, posting)| posting.angle_step());
+        // Counted, then put into their places.
         let mut starts = vec![0u32; lists + 1];
         for (keys, _) in &hashed {
             for (table, key) in keys.iter().enumerate() {
@@ -193,11 +190,11 @@ mod tests {
         #[test]
         fn every_cylinder_is_found_by_each_of_its_keys(views in prop::collection::vec(cuts(), 1..40)) {
             let finger = || Arc::new(Finger::new(&[]));
-            let fingers = views.iter().enumerate().map(|(key, cuts)| ((key, finger()), vec![cuts.clone()]));
+            let fingers = views.iter().enumerate().map(|(key, cuts)| ((key, finger()), [Sketch::of(cuts.iter().copied())].into()));
             let segment = Segment::new(fingers.collect());
             prop_assert_eq!(segment.impressions(), views.len());
             for (impression, cuts) in views.iter().enumerate() {
-                prop_assert_eq!(&segment.cuts(impression), cuts);
+                prop_assert_eq!(&segment.sketch(impression).unwrap().cuts().collect::<Vec<_>>(), cuts);
                 for cut in cuts {
                     for (table, key) in keys(cut).unwrap().into_iter().enumerate() {
                         let found = segment.postings(table, key).contains(&Posting::new(impression, cut));
@@ -214,7 +211,8 @@ mod tests {
             let posting = Posting::new(impression, &Cut { angle, x, y, ..Cut::default() });
             prop_assert_eq!(posting.impression(), impression);
             prop_assert!((posting.angle().wrapping_sub(angle) as i8).unsigned_abs() <= 2);
-            let (u, v) = posting.place();
+            let place = |steps: u32| steps as i32 * Posting::PLACE_STEP - 128 + Posting::PLACE_STEP / 2;
+            let (u, v) = (place(posting.steps().0), place(posting.steps().1));
             prop_assert!((u - i32::from(x)).abs() <= 2 && (v - i32::from(y)).abs() <= 2);
         }
     }

@@ -1,8 +1,7 @@
 //! What a search keeps of an impression beside the template: its best cylinders, cut to the inner cells, so that one takes
 //! 32 bytes, with where each stands and which way.
 //!
-//! Invariant: four cylinders a group, word by word, as the kernels load them; a place that no cylinder fills has no bits,
-//! and is like nothing.
+//! Invariant: a place that no cylinder fills has no bits, and is like nothing; such places are the last.
 
 use crate::{
     compare::{
@@ -10,12 +9,11 @@ use crate::{
         cylinder::{Cylinder, LAYERS, Pose},
     },
     params::SKETCH_CYLINDERS,
+    simd::fetch,
 };
 
 /// Words of a cut cylinder.
 pub(crate) const WORDS: usize = 4;
-/// Cylinders of a group.
-pub(crate) const LANES: usize = 4;
 /// Cells that are kept of a layer: the 42 nearest to the minutia, which with six layers fill 252 bits.
 pub(crate) const CELLS: u32 = 42;
 /// Bits of a cut cylinder that may be set.
@@ -39,38 +37,60 @@ pub(crate) struct Cut {
     pub(crate) y: i8,
 }
 
-/// What a group knows of its four cylinders beside their bits.
+/// What is kept of an impression: its cylinders side by side. A kernel looks at one fact of all of them, or at all words of one,
+/// which never lie across two lines of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
-    pub(crate) ones: [u8; LANES],
-    pub(crate) angle: [u8; LANES],
-    pub(crate) x: [i8; LANES],
-    pub(crate) y: [i8; LANES],
+#[repr(align(32))]
+pub(crate) struct Sketch {
+    pub(crate) ones: [u8; SKETCH_CYLINDERS],
+    pub(crate) angle: [u8; SKETCH_CYLINDERS],
+    pub(crate) x: [i8; SKETCH_CYLINDERS],
+    pub(crate) y: [i8; SKETCH_CYLINDERS],
+    pub(crate) words: [[u64; WORDS]; SKETCH_CYLINDERS],
 }
 
-/// Four cylinders.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Group {
-    /// The first word of each, the second of each, and so on.
-    pub(crate) words: [[u64; LANES]; WORDS],
-    pub(crate) facts: Facts,
-}
-
-impl Group {
-    /// One of the four.
-    pub(crate) fn cut(&self, lane: usize) -> Cut {
-        Cut {
-            words: self.words.map(|word| word[lane]),
-            ones: self.facts.ones[lane],
-            angle: self.facts.angle[lane],
-            x: self.facts.x[lane],
-            y: self.facts.y[lane],
+impl Sketch {
+    /// Of these cylinders, as many as have place; those without bits are like nothing and have none.
+    pub(crate) fn of(cuts: impl IntoIterator<Item = Cut>) -> Self {
+        let mut sketch = Self::default();
+        for (at, cut) in cuts.into_iter().filter(|cut| cut.ones > 0).take(SKETCH_CYLINDERS).enumerate() {
+            (sketch.words[at], sketch.ones[at], sketch.angle[at]) = (cut.words, cut.ones, cut.angle);
+            (sketch.x[at], sketch.y[at]) = (cut.x, cut.y);
         }
+        sketch
+    }
+
+    /// Has all of it come from memory.
+    pub(crate) fn fetch(&self) {
+        // Two cylinders are as long as what comes at a time.
+        for words in self.words.chunks(2) {
+            fetch(words);
+        }
+        self.fetch_facts();
+    }
+
+    /// The same of all but the words.
+    pub(crate) fn fetch_facts(&self) {
+        fetch(&self.ones);
+        fetch(&self.x);
+        fetch(&self.y[SKETCH_CYLINDERS - 1..]);
+    }
+
+    /// Its cylinders.
+    pub(crate) fn cuts(&self) -> impl Iterator<Item = Cut> + '_ {
+        let each = (0..SKETCH_CYLINDERS).map(|at| Cut {
+            words: self.words[at],
+            ones: self.ones[at],
+            angle: self.angle[at],
+            x: self.x[at],
+            y: self.y[at],
+        });
+        each.take_while(|cut| cut.ones > 0)
     }
 }
 
 /// The best cylinders of an impression, in the order of their angles: those that a turn leaves out stand together.
-pub(crate) fn sketch(prepared: &Prepared) -> Vec<Cut> {
+pub(crate) fn sketch(prepared: &Prepared) -> Sketch {
     let mut best: Vec<&Cylinder> = prepared.cylinders.iter().collect();
     let worth = |cylinder: &Cylinder| {
         prepared.poses[usize::from(cylinder.minutia)].quality * cylinder.valid.count_ones() as f32
@@ -91,22 +111,7 @@ pub(crate) fn sketch(prepared: &Prepared) -> Vec<Cut> {
         let ones = words.iter().map(|word| word.count_ones()).sum::<u32>() as u8;
         Cut { words, ones, angle: cylinder.angle, x: place(pose.x, x), y: place(pose.y, y) }
     });
-    cuts.collect()
-}
-
-/// Groups of cylinders, the last filled up.
-pub(crate) fn groups(cuts: &[Cut]) -> impl Iterator<Item = Group> + '_ {
-    cuts.chunks(LANES).map(|cuts| {
-        let mut group = Group::default();
-        for (lane, cut) in cuts.iter().enumerate() {
-            for (words, word) in group.words.iter_mut().zip(cut.words) {
-                words[lane] = word;
-            }
-            let Facts { ones, angle, x, y } = &mut group.facts;
-            (ones[lane], angle[lane], x[lane], y[lane]) = (cut.ones, cut.angle, cut.x, cut.y);
-        }
-        group
-    })
+    Sketch::of(cuts)
 }
 
 /// The inner cells of all layers, one after another without gaps.
@@ -188,12 +193,12 @@ mod tests {
         }
 
         #[test]
-        fn a_group_gives_back_its_cylinders(words in prop::collection::vec(any::<([u64; WORDS], u8, u8, i8, i8)>(), 0..30)) {
+        fn a_sketch_gives_back_its_cylinders(words in prop::collection::vec(any::<([u64; WORDS], u8, u8, i8, i8)>(), 0..30)) {
             let cuts: Vec<Cut> =
                 words.into_iter().map(|(words, ones, angle, x, y)| Cut { words, ones, angle, x, y }).collect();
-            let groups: Vec<Group> = groups(&cuts).collect();
-            let back = groups.iter().flat_map(|group| (0..LANES).map(|lane| group.cut(lane)));
-            prop_assert_eq!(back.take(cuts.len()).collect::<Vec<_>>(), cuts);
+            let with_bits = cuts.iter().filter(|cut| cut.ones > 0).take(SKETCH_CYLINDERS);
+            let back: Vec<Cut> = Sketch::of(cuts.iter().copied()).cuts().collect();
+            prop_assert_eq!(back, with_bits.copied().collect::<Vec<_>>());
         }
     }
 }

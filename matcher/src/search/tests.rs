@@ -305,7 +305,13 @@ const GONE: [u32; 4] = [7, 307, 507, 512];
 
 /// So little that the cascade leaves most of them out at every stage.
 fn narrow(early: f64) -> Reach {
-    Reach { shortlist: [(20, 1000), (60, 1000)], finalists: [(3, 1000), (8, 1000)], early }
+    Reach {
+        everybody: 8,
+        aligned: (100, 1000),
+        shortlist: [(20, 1000), (60, 1000)],
+        finalists: [(3, 1000), (8, 1000)],
+        early,
+    }
 }
 
 #[test]
@@ -368,4 +374,19 @@ fn what_is_removed_from_a_segment_leaves_the_memory_when_it_is_built_anew() {
     (0..40).for_each(|key| _ = gallery.remove(&key));
     gallery.build(1);
     assert_eq!((gallery.kept_bytes(), gallery.bytes()), (0, Bytes::default()));
+}
+
+#[test]
+fn who_is_there_stands_before_most_after_each_stage_and_who_is_not_stands_nowhere() {
+    let gallery = large();
+    for key in [3, 100, 260, 499] {
+        let Standing { votes, alignment, likeness } = gallery.standing(&pressed(key), &key, 2).unwrap();
+        assert!(votes < 0.2 && alignment < 0.05 && likeness < 0.01, "{key}: {votes} {alignment} {likeness}");
+        let stranger = gallery.standing(&pressed(key + 1000), &key, 1).unwrap();
+        assert!(stranger.likeness > 0.0 && stranger.likeness <= 1.0, "{stranger:?}");
+    }
+    // Removed, not in a segment, and never there.
+    for key in [GONE[0], 505, 513, 9999] {
+        assert_eq!(gallery.standing(&pressed(3), &key, 1), None);
+    }
 }

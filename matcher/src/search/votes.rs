@@ -1,5 +1,5 @@
 //! The first stage: cylinders that share a key with one of the probe vote for their impression, and the votes count that agree
-//! about how the print is turned and moved.
+//! about how the print is turned and moved; what they agree about is where the next stage looks.
 //!
 //! Invariant: what an impression gets depends on its segment and the probe alone, so that it is the same with any number of
 //! threads.
@@ -12,16 +12,17 @@ use super::{
 use crate::{
     compare::cylinder::turn,
     params::{CYLINDER_TURN, HASH_TABLES, VOTE_REACH, VOTE_TURN},
+    simd::fetch,
 };
 
-/// Votes of an impression that are kept; of more the first.
-const KEPT: usize = 16;
-/// Steps of a sketch in a step of a move.
-const MOVE_STEPS: i32 = 2;
+/// Votes of an impression that are kept, of more the rarest: most have two.
+const KEPT: usize = 8;
 /// A vote by a key that only one impression in 512 has.
-const HEAVIEST: f32 = 200.0;
+const HEAVIEST: f32 = 31.0;
 /// See [`HEAVIEST`].
 const RARE: f32 = 512.0;
+/// Of so many impressions of a segment one is asked which of its votes agree. The next stage looks at fewer.
+const ASKED: usize = 4;
 /// The highest number of votes.
 pub(super) const MOST: usize = KEPT * HEAVIEST as usize;
 /// Angles that postings tell apart.
@@ -35,159 +36,308 @@ pub(super) struct Ballot {
 /// A cylinder of the probe.
 struct Asking {
     keys: [u32; HASH_TABLES],
-    /// By the angle of the other.
-    turned: [Turned; ANGLES],
-}
-
-/// A cylinder of the probe as it lies when the print is turned onto another.
-#[derive(Clone, Copy)]
-struct Turned {
-    /// How far, 1/256 turns.
-    by: i8,
-    /// Too far.
-    never: bool,
-    /// Where, in steps of a sketch.
-    x: i16,
-    y: i16,
+    /// Which angles of the other are not too far: a bit for each that postings tell apart.
+    allowed: u64,
+    /// By that angle: the vote without what the posting says of the place.
+    turned: [Vote; ANGLES],
 }
 
 impl Ballot {
-    pub(super) fn new(cuts: &[Cut]) -> Self {
-        let asking = |cut: &Cut| {
-            let turned = std::array::from_fn(|angle| {
-                let angle = (angle as u32 * Posting::ANGLE_STEP + Posting::ANGLE_STEP / 2) as u8;
+    pub(super) fn new(cuts: impl IntoIterator<Item = Cut>) -> Self {
+        let asking = |cut: Cut| {
+            let mut allowed = 0;
+            let turned = std::array::from_fn(|step| {
+                let angle = (step as u32 * Posting::ANGLE_STEP + Posting::ANGLE_STEP / 2) as u8;
                 let off = cut.angle.wrapping_sub(angle) as i8;
+                if off.unsigned_abs() > CYLINDER_TURN {
+                    return Vote::NEVER;
+                }
+                allowed |= 1 << step;
                 let (sine, cosine) = turn(off as u8);
                 let (x, y) = (f32::from(cut.x), f32::from(cut.y));
-                Turned {
-                    by: off,
-                    never: off.unsigned_abs() > CYLINDER_TURN,
-                    x: libm::roundf(cosine * x + sine * y) as i16,
-                    y: libm::roundf(cosine * y - sine * x) as i16,
-                }
+                Vote::turned(off, cosine * x + sine * y, cosine * y - sine * x)
             });
-            keys(cut).map(|keys| Asking { keys, turned })
+            keys(&cut).map(|keys| Asking { keys, allowed, turned })
         };
-        Self { cylinders: cuts.iter().filter_map(asking).collect() }
+        Self { cylinders: cuts.into_iter().filter_map(asking).collect() }
     }
 }
 
-/// The votes of an impression, side by side: how far the print is turned in 1/256 turns, where it is moved in steps, and what
-/// the vote weighs.
+/// A vote: where the print is moved along y and x and how far it is turned, eight bits each with one above that is free, so that
+/// all three are compared at a time; and in the five highest bits its weight.
 #[derive(Clone, Copy, Default)]
-struct Kept {
-    turned: [i8; KEPT],
-    x: [i8; KEPT],
-    y: [i8; KEPT],
-    weight: [u8; KEPT],
+struct Vote(u32);
+
+/// How an impression lies under a probe that voted for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// What the votes weigh that agree.
+    pub(crate) votes: u16,
+    /// How far the probe is turned, 1/256 turns.
+    pub(crate) turn: i8,
+    /// Where it is moved once it is turned back, in steps of a sketch.
+    pub(crate) x: i16,
+    /// The same.
+    pub(crate) y: i16,
 }
 
-/// Farther than this nothing is moved: two moves differ by less than all that a byte tells apart.
-const FARTHEST: i32 = 100;
+impl Vote {
+    /// Where x, the turn and the weight begin.
+    const X: u32 = 9;
+    const TURN: u32 = 18;
+    const WEIGHT: u32 = 27;
+    /// No turn.
+    const NO_TURN: i32 = CYLINDER_TURN as i32;
+    /// No move: a place is at most 45 steps of a posting from the middle when it is turned, and the other's 32.
+    const NO_MOVE: i32 = 96;
+    /// Written and not counted.
+    const NEVER: Self = Self::at(0, Self::NO_MOVE, Self::NO_MOVE);
+    /// The bits that are free.
+    const FREE: u32 = 1 << 8 | 1 << (Self::X + 8) | 1 << (Self::TURN + 8);
+    /// The three that are compared.
+    const PLACE: u32 = 0xff | 0xff << Self::X | 0xff << Self::TURN;
+    /// Differences within which votes agree.
+    const REACH: u32 = {
+        let step = Posting::PLACE_STEP as f32 * PLACE_STEP;
+        let reach = (VOTE_REACH / step) as i32;
+        Self::at(VOTE_TURN, reach, reach).0
+    };
+
+    const fn at(turn: i32, x: i32, y: i32) -> Self {
+        Self((turn as u32) << Self::TURN | (x as u32) << Self::X | y as u32)
+    }
+
+    fn turned(by: i8, x: f32, y: f32) -> Self {
+        // A posting's place stands for what is half a step above.
+        let half = Posting::PLACE_STEP as f32 / 2.0;
+        let moved = |at: f32| libm::roundf((at - half) / Posting::PLACE_STEP as f32) as i32 + Self::NO_MOVE;
+        Self::at(i32::from(by) + Self::NO_TURN, moved(x), moved(y))
+    }
+
+    /// With where the posting is.
+    fn of(self, posting: Posting, weight: u32) -> Self {
+        let (x, y) = posting.steps();
+        // Nothing goes below nothing: 96 less 45 and 32.
+        Self((self.0 + Self::at(0, 32, 32).0 - (x << Self::X | y)) | weight << Self::WEIGHT)
+    }
+
+    fn weight(self) -> u32 {
+        self.0 >> Self::WEIGHT
+    }
+
+    /// How far turned, and where moved, as they are kept.
+    fn place(self) -> [i32; 3] {
+        [Self::TURN, Self::X, 0].map(|at| (self.0 >> at & 0xff) as i32)
+    }
+
+    /// Neither is farther from the other than the reach: the bit above stays where nothing is taken from it.
+    fn agrees(self, other: Self) -> bool {
+        let (a, b) = (self.0 & Self::PLACE, other.0 & Self::PLACE);
+        let (a_less_b, b_less_a) = ((a | Self::FREE) + Self::REACH - b, (b | Self::FREE) + Self::REACH - a);
+        a_less_b & b_less_a & Self::FREE == Self::FREE
+    }
+
+    /// Where this vote alone lays the probe.
+    fn tally(self) -> Tally {
+        let [turn, x, y] = self.place();
+        let moved = |at: i32| ((at - Self::NO_MOVE) * Posting::PLACE_STEP) as i16;
+        Tally { votes: self.weight() as u16, turn: (turn - Self::NO_TURN) as i8, x: moved(x), y: moved(y) }
+    }
+}
+
+/// How many votes an impression has, and in the bits above what all of them weigh.
+#[derive(Clone, Copy, Default)]
+struct Count(u16);
+
+impl Count {
+    const WEIGHT: u32 = 4;
+    /// What all weigh at most.
+    const HEAVIEST: usize = KEPT * HEAVIEST as usize;
+
+    fn votes(self) -> usize {
+        usize::from(self.0 & ((1 << Self::WEIGHT) - 1))
+    }
+
+    fn weight(self) -> usize {
+        usize::from(self.0 >> Self::WEIGHT)
+    }
+}
 
 /// Votes of a segment, to be used again.
 pub(super) struct Votes {
-    count: Vec<u8>,
-    votes: Vec<Kept>,
+    count: Vec<Count>,
+    votes: Vec<[Vote; KEPT]>,
 }
 
 impl Default for Votes {
     fn default() -> Self {
-        Self { count: vec![0; LARGEST], votes: vec![Kept::default(); LARGEST] }
+        Self { count: vec![Count::default(); LARGEST], votes: vec![[Vote::default(); KEPT]; LARGEST] }
     }
 }
 
 impl Votes {
     /// The votes of each impression of a segment.
-    pub(super) fn of<K>(&mut self, ballot: &Ballot, segment: &Segment<K>) -> Vec<u16> {
+    pub(super) fn of<K>(&mut self, ballot: &Ballot, segment: &Segment<K>) -> Vec<Tally> {
         let impressions = segment.impressions();
-        self.count.fill(0);
+        self.count.fill(Count::default());
         let lists = ballot.cylinders.iter().flat_map(|asking| {
             let lists = asking.keys.iter().enumerate();
-            lists.map(move |(table, key)| (segment.postings(table, *key), &asking.turned))
+            lists.map(move |(table, key)| (segment.postings(table, *key), asking))
         });
         let mut lists: Vec<_> = lists.filter(|(postings, _)| !postings.is_empty()).collect();
+        // All of them come from memory while the first are gone through.
+        for (postings, _) in &lists {
+            fetch(postings);
+            fetch(&postings[postings.len() - 1..]);
+        }
         // The rarest first: their votes are kept where there are too many.
         lists.sort_by_key(|(postings, _)| postings.len());
-        for (postings, turned) in lists {
+        for (postings, asking) in lists {
             let weight = weight(postings.len(), impressions);
+            let one = (1 | weight << Count::WEIGHT) as u16;
             for posting in postings {
-                let angle = usize::from(posting.angle()) / Posting::ANGLE_STEP as usize;
-                let turned = &turned[angle % ANGLES];
-                if turned.never {
+                let step = posting.angle_step() % ANGLES;
+                // Postings are in the order of their angles: it hardly ever changes from one to the next.
+                if asking.allowed >> step & 1 == 0 {
                     continue;
                 }
-                let (x, y) = posting.place();
-                let step = |moved: i16, at: i32| {
-                    ((i32::from(moved) - at) / MOVE_STEPS).clamp(-FARTHEST, FARTHEST) as i8
-                };
                 let impression = posting.impression();
-                let (count, votes) = (&mut self.count[impression], &mut self.votes[impression]);
-                let place = usize::from(*count);
-                if place < KEPT {
-                    votes.turned[place] = turned.by;
-                    (votes.x[place], votes.y[place]) = (step(turned.x, x), step(turned.y, y));
-                    votes.weight[place] = weight;
-                    *count += 1;
+                let count = &mut self.count[impression];
+                if let Some(vote) = self.votes[impression].get_mut(count.votes()) {
+                    *vote = asking.turned[step].of(*posting, weight);
+                    count.0 += one;
                 }
             }
         }
-        let each = self.count.iter().zip(&self.votes).take(impressions);
-        each.map(|(count, votes)| agreed(votes, usize::from(*count))).collect()
+        let counts = &self.count[..impressions];
+        // Only of those with the most votes in all it is asked which of them agree.
+        let mut with = [0; Count::HEAVIEST + 1];
+        counts.iter().for_each(|count| with[count.weight().min(Count::HEAVIEST)] += 1);
+        let least = usize::from(least(&with, impressions / ASKED));
+        let each = counts.iter().zip(&self.votes);
+        each.map(
+            |(count, votes)| {
+                if count.weight() < least { Tally::default() } else { agreed(votes, count.votes()) }
+            },
+        )
+        .collect()
     }
+}
+
+/// The least value, at least one, that not more than so many have or exceed, given how many have each.
+pub(super) fn least(with: &[usize], most: usize) -> u16 {
+    let mut left = most;
+    let mut least = with.len();
+    while least > 1 && with[least - 1] <= left {
+        least -= 1;
+        left -= with[least];
+    }
+    least as u16
 }
 
 /// The rarer a key, the more it says.
-fn weight(postings: usize, impressions: usize) -> u8 {
+fn weight(postings: usize, impressions: usize) -> u32 {
     let expected = impressions as f32 / RARE;
-    (HEAVIEST * (expected / postings.max(1) as f32).sqrt()).clamp(1.0, HEAVIEST) as u8
+    (HEAVIEST * (expected / postings.max(1) as f32).sqrt()).clamp(1.0, HEAVIEST) as u32
 }
 
-/// The most weight that agrees with one of so many votes. All are looked at, so that sixteen go at a time; most impressions
-/// have three.
-fn agreed(votes: &Kept, count: usize) -> u16 {
-    const REACH: u8 = ((VOTE_REACH / PLACE_STEP) as i32 / MOVE_STEPS) as u8;
-    const TURN: u8 = VOTE_TURN as u8;
-    let weight: [u8; KEPT] = std::array::from_fn(|vote| if vote < count { votes.weight[vote] } else { 0 });
-    if count < 2 {
-        return u16::from(weight[0]);
-    }
-    let near = |a: i8, b: i8, reach: u8| (a.wrapping_sub(b) as u8).wrapping_add(reach) <= 2 * reach;
-    let mut most = 0;
-    for one in 0..count.min(KEPT) {
-        let (turned, x, y) = (votes.turned[one], votes.x[one], votes.y[one]);
-        let mut agreeing = [0u8; KEPT];
-        for other in 0..KEPT {
-            let agrees = near(votes.turned[other], turned, TURN)
-                & near(votes.x[other], x, REACH)
-                & near(votes.y[other], y, REACH);
-            agreeing[other] = if agrees { weight[other] } else { 0 };
+/// The most weight that agrees with one of so many votes, and what those say on the average.
+fn agreed(votes: &[Vote; KEPT], count: usize) -> Tally {
+    let votes = match count {
+        0 => return Tally::default(),
+        1 => return votes[0].tally(),
+        _ => votes.get(..count).unwrap_or(votes),
+    };
+    let mut sums = [0; KEPT];
+    for (one, vote) in votes.iter().enumerate() {
+        sums[one] += vote.weight();
+        for other in 0..one {
+            // Without a branch: nobody could tell which way it goes.
+            let agrees = u32::from(vote.agrees(votes[other]));
+            sums[one] += agrees * votes[other].weight();
+            sums[other] += agrees * vote.weight();
         }
-        most = most.max(agreeing.iter().map(|weight| u16::from(*weight)).sum());
     }
-    most
+    let mut best = 0;
+    for one in 1..votes.len() {
+        if sums[one] > sums[best] {
+            best = one;
+        }
+    }
+    let (most, best) = (sums[best] as i32, votes[best]);
+    if most as u32 == best.weight() {
+        return best.tally();
+    }
+    let mut all = [0; 3];
+    for vote in votes.iter().filter(|vote| best.agrees(**vote)) {
+        let (place, weight) = (vote.place(), vote.weight() as i32);
+        for (all, place) in all.iter_mut().zip(place) {
+            *all += weight * place;
+        }
+    }
+    let [turn, x, y] = all;
+    let moved = |sum: i32| (Posting::PLACE_STEP * (sum - Vote::NO_MOVE * most) / most) as i16;
+    let turn = ((turn - Vote::NO_TURN * most) / most) as i8;
+    Tally { votes: most as u16, turn, x: moved(x), y: moved(y) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn vote(turn: i32, x: i32, y: i32) -> Vote {
+        let at = Vote::at(turn + Vote::NO_TURN, x + Vote::NO_MOVE, y + Vote::NO_MOVE);
+        Vote(at.0 | 10 << Vote::WEIGHT)
+    }
+
     #[test]
     fn votes_that_agree_add_up_and_others_do_not() {
-        let mut votes = Kept { weight: [10; KEPT], ..Kept::default() };
-        let all = [(0, 0, 0), (16, 6, -6), (17, 0, 0), (0, 7, 0), (-64, -100, 100), (64, 100, -100)];
-        for (place, (turned, x, y)) in all.into_iter().enumerate() {
-            (votes.turned[place], votes.x[place], votes.y[place]) = (turned, x, y);
+        let all = [(0, 0, 0), (16, 3, -3), (17, 0, 0), (0, 4, 0), (-64, -75, 75), (64, 75, -75)];
+        let mut votes = [Vote::default(); KEPT];
+        for (place, (turn, x, y)) in all.into_iter().enumerate() {
+            votes[place] = vote(turn, x, y);
         }
-        assert_eq!((agreed(&votes, 0), agreed(&votes, 1), agreed(&votes, 2)), (0, 10, 20));
+        let agreed = |count| agreed(&votes, count);
+        assert_eq!((agreed(0), agreed(1)), (Tally::default(), Tally { votes: 10, ..Tally::default() }));
+        // Half way between both, in steps of a sketch.
+        assert_eq!(agreed(2), Tally { votes: 20, turn: 8, x: 6, y: -6 });
         // The second agrees with all, the others not with each other; the last two with nobody.
-        assert_eq!((agreed(&votes, 4), agreed(&votes, 6)), (40, 40));
+        assert_eq!((agreed(4).votes, agreed(6).votes), (40, 40));
+        assert_eq!(agreed(4), agreed(6));
+    }
+
+    #[test]
+    fn a_vote_says_how_the_probe_lies_on_the_impression() {
+        for (angle, x, y) in [(10, 0, 0), (40, 20, -12), (200, -127, 127), (128, 127, 127)] {
+            let cut = Cut { words: [5, 6, 7, 8], ones: 10, angle, x, y };
+            let ballot = Ballot::new([cut]);
+            for (at_angle, at_x, at_y) in [(10u8, 0i8, 0i8), (50, -127, 127), (250, 100, -90)] {
+                let at = Cut { angle: at_angle, x: at_x, y: at_y, ..cut };
+                let posting = Posting::new(3, &at);
+                let asking = &ballot.cylinders[0];
+                let off = angle.wrapping_sub(posting.angle()) as i8;
+                let step = posting.angle_step();
+                assert_eq!(asking.allowed >> step & 1 == 1, off.unsigned_abs() <= CYLINDER_TURN);
+                if off.unsigned_abs() > CYLINDER_TURN {
+                    continue;
+                }
+                let mut votes = [Vote::default(); KEPT];
+                votes[0] = asking.turned[step].of(posting, 9);
+                let tally = agreed(&votes, 1);
+                let (sine, cosine) = turn(off as u8);
+                let to_x = cosine * f32::from(x) + sine * f32::from(y) - f32::from(at_x);
+                let to_y = cosine * f32::from(y) - sine * f32::from(x) - f32::from(at_y);
+                assert_eq!((tally.votes, tally.turn), (9, off));
+                assert!((f32::from(tally.x) - to_x).abs() <= 4.0, "{tally:?} {to_x}");
+                assert!((f32::from(tally.y) - to_y).abs() <= 4.0, "{tally:?} {to_y}");
+            }
+        }
     }
 
     #[test]
     fn a_rare_key_weighs_more() {
-        assert!(weight(1, 8192) == 200 && weight(16, 8192) == 200);
-        assert!(weight(64, 8192) == 100 && weight(8192, 8192) < 10);
-        assert_eq!(weight(0, 1), 8);
+        assert!(weight(1, 8192) == 31 && weight(16, 8192) == 31);
+        assert!(weight(64, 8192) == 15 && weight(8192, 8192) == 1);
+        assert_eq!(weight(0, 1), 1);
     }
 }

@@ -1,149 +1,202 @@
-//! The search's second stage with AVX2: eight cylinders at a time, bits counted by halves of bytes (Mula, Kurz, Lemire 2018). One
-//! word an instruction, as `popcnt` counts, takes half as long again.
+//! The search's stages with AVX2. The third takes eight rows of the probe at a time against one cylinder after the other, so
+//! that each lane keeps its own least and none is compared across lanes; bits are counted by halves of bytes (Mula, Kurz,
+//! Lemire 2018).
 
 use std::arch::x86_64::{
-    __m256, __m256i, _CMP_LT_OQ, _mm256_abs_epi32, _mm256_add_epi8, _mm256_add_ps, _mm256_and_si256,
-    _mm256_andnot_ps, _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
-    _mm256_cmpgt_epi32, _mm256_cvtepi32_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_ps,
-    _mm256_mul_ps, _mm256_or_si256, _mm256_sad_epu8, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_set1_epi64x,
-    _mm256_set1_ps, _mm256_setr_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_shuffle_ps,
-    _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi32, _mm256_xor_si256,
+    __m256, __m256i, _CMP_LE_OQ, _CMP_NEQ_OQ, _mm256_abs_epi8, _mm256_add_epi8, _mm256_add_epi32,
+    _mm256_add_ps, _mm256_and_ps, _mm256_and_si256, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
+    _mm256_cmpeq_epi8, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps, _mm256_div_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_min_epu32, _mm256_movemask_epi8, _mm256_movemask_ps, _mm256_mul_ps,
+    _mm256_or_si256, _mm256_permute4x64_epi64, _mm256_sad_epu8, _mm256_set1_epi8, _mm256_set1_epi32,
+    _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setr_epi8, _mm256_setzero_ps, _mm256_setzero_si256,
+    _mm256_shuffle_epi8, _mm256_shuffle_ps, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256,
+    _mm256_sub_epi8, _mm256_sub_epi32, _mm256_sub_ps, _mm256_subs_epi8, _mm256_subs_epu8, _mm256_xor_si256,
 };
 
 use crate::{
-    params::CYLINDER_TURN,
+    params::{
+        ALIGNED_REACH, ALIGNED_TURN, CYLINDER_TURN, LIKE_REACH, LIKE_STRETCH, LIKE_TURN, SKETCH_CYLINDERS,
+    },
     search::{
-        likeness::{Nearest, Probe, ROWS, support_with},
-        sketch::{Cut, Group, LANES, WORDS},
+        alignment::{Laid, Near, alike_with, lay_with},
+        likeness::{NONE_ALIKE, Nearest, Probe, ROWS, Rows, SHARE, support_with},
+        sketch::{Sketch, WORDS},
+        votes::Tally,
     },
 };
 
-/// Lanes of a pair of groups.
-pub(super) const EIGHT: usize = 2 * LANES;
-/// Pairs of groups of a sketch.
-pub(super) const PAIRS: usize = ROWS / EIGHT;
-/// Where the cylinders of a pair of groups are when their counts are put together.
-const ORDER: [usize; EIGHT] = [0, 1, 4, 5, 2, 3, 6, 7];
-/// What fills up the last pair.
-const EMPTY: Group = Group {
-    words: [[0; LANES]; WORDS],
-    facts: crate::search::sketch::Facts { ones: [0; LANES], angle: [0; LANES], x: [0; LANES], y: [0; LANES] },
-};
+/// Rows that are taken at a time.
+pub(super) const EIGHT: usize = 8;
+/// Of these, as many as four words are.
+pub(super) const FOUR: usize = 4;
 
-/// Two groups, and what is known of their cylinders in the order of the lanes.
-#[derive(Clone, Copy)]
-pub(super) struct Pair<'a> {
-    pub(super) groups: [&'a Group; 2],
-    pub(super) ones: [f32; EIGHT],
-    /// Angles in the highest byte: differences wrap as angles do.
-    pub(super) angles: [i32; EIGHT],
-    pub(super) places: [i32; EIGHT],
+/// See `search::likeness::eight_with`: eight rows against one other after the other.
+#[target_feature(enable = "avx2")]
+pub(super) fn support(probe: &Probe, sketch: &Sketch, nearest: &Nearest) -> f32 {
+    let eight = |rows: &Rows<'_>, from: usize| {
+        let lanes = |of: &[f32; ROWS]| eight_of(of, from);
+        let (at_x, at_y, to_x, to_y) =
+            (lanes(&rows.probe.x), lanes(&rows.probe.y), lanes(&rows.x), lanes(&rows.y));
+        let (sine, cosine, turned, which) =
+            (lanes(&rows.sine), lanes(&rows.cosine), lanes(&rows.turned), lanes(&rows.which));
+        let without_sign = _mm256_castsi256_ps(_mm256_set1_epi32(i32::MAX));
+        let size = |of: __m256| _mm256_and_ps(of, without_sign);
+        let (reach, stretch, turn) =
+            (_mm256_set1_ps(LIKE_REACH), _mm256_set1_ps(LIKE_STRETCH), _mm256_set1_ps(LIKE_TURN));
+        let mut support = _mm256_setzero_ps();
+        for other in 0..ROWS {
+            let dx = _mm256_sub_ps(_mm256_set1_ps(rows.probe.x[other]), at_x);
+            let dy = _mm256_sub_ps(_mm256_set1_ps(rows.probe.y[other]), at_y);
+            let ex = _mm256_sub_ps(_mm256_set1_ps(rows.x[other]), to_x);
+            let ey = _mm256_sub_ps(_mm256_set1_ps(rows.y[other]), to_y);
+            let x = _mm256_add_ps(_mm256_mul_ps(cosine, dx), _mm256_mul_ps(sine, dy));
+            let y = _mm256_sub_ps(_mm256_mul_ps(cosine, dy), _mm256_mul_ps(sine, dx));
+            let off = _mm256_add_ps(size(_mm256_sub_ps(x, ex)), size(_mm256_sub_ps(y, ey)));
+            let far = _mm256_add_ps(size(dx), size(dy));
+            let near = _mm256_cmp_ps::<_CMP_LE_OQ>(off, _mm256_add_ps(reach, _mm256_mul_ps(stretch, far)));
+            let turned = size(_mm256_sub_ps(_mm256_set1_ps(rows.turned[other]), turned));
+            let agrees = _mm256_and_ps(near, _mm256_cmp_ps::<_CMP_LE_OQ>(turned, turn));
+            let another = _mm256_cmp_ps::<_CMP_NEQ_OQ>(_mm256_set1_ps(rows.which[other]), which);
+            let agrees = _mm256_and_ps(agrees, another);
+            support = _mm256_add_ps(support, _mm256_and_ps(agrees, _mm256_set1_ps(rows.like[other])));
+        }
+        stored(support)
+    };
+    support_with(probe, sketch, nearest, eight)
 }
 
-/// The groups of a sketch in pairs.
-pub(super) fn pairs(groups: &[Group]) -> ([Pair<'_>; PAIRS], usize) {
-    const NONE: Pair<'static> =
-        Pair { groups: [&EMPTY, &EMPTY], ones: [0.0; EIGHT], angles: [0; EIGHT], places: [0; EIGHT] };
-    let mut pairs = [NONE; PAIRS];
-    let count = groups.len().div_ceil(2).min(PAIRS);
-    for (number, (pair, two)) in pairs.iter_mut().zip(groups.chunks(2)).enumerate() {
-        for (groups, group) in pair.groups.iter_mut().zip(two) {
-            *groups = group;
-        }
-        for (lane, at) in ORDER.into_iter().enumerate() {
-            let facts = &pair.groups[at / LANES].facts;
-            pair.ones[lane] = f32::from(facts.ones[at % LANES]);
-            pair.angles[lane] = i32::from(facts.angle[at % LANES]) << 24;
-            pair.places[lane] = (number * EIGHT + at) as i32;
-        }
-    }
-    (pairs, count)
+#[inline]
+#[target_feature(enable = "avx2")]
+#[expect(unsafe_code, reason = "a load of eight numbers that are there")]
+pub(super) fn eight_of(of: &[f32; ROWS], from: usize) -> __m256 {
+    let eight: &[f32] = &of[from..from + EIGHT];
+    // SAFETY: the slice is of 32 readable bytes, and the load needs no alignment.
+    unsafe { _mm256_loadu_ps(eight.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+#[expect(unsafe_code, reason = "a store of eight numbers to where there are eight")]
+fn stored(of: __m256) -> [f32; EIGHT] {
+    let mut out = [0.0; EIGHT];
+    // SAFETY: the array is of 32 writable bytes, and the store needs no alignment.
+    unsafe { _mm256_storeu_ps(out.as_mut_ptr(), of) }
+    out
+}
+
+/// See [`alike_with`]: the same code, compiled for counting bits in one instruction.
+#[target_feature(enable = "popcnt")]
+pub(super) fn alike(probe: &Laid, sketch: &Sketch, near: &Near) -> u16 {
+    alike_with(probe, sketch, near)
+}
+
+/// See [`lay_with`]: all cylinders of a sketch are looked at at a time.
+#[target_feature(enable = "avx2")]
+pub(super) fn lay(probe: &Laid, sketch: &Sketch, tally: Tally) -> Near {
+    let (angles, xs, ys) =
+        (all(&sketch.angle), all(&sketch.x.map(|x| x as u8)), all(&sketch.y.map(|y| y as u8)));
+    let (turn, reach) = (_mm256_set1_epi8(ALIGNED_TURN as i8), _mm256_set1_epi8(ALIGNED_REACH as i8));
+    let near = |angle: u8, x: i8, y: i8| {
+        // What is farther than a byte says stays farther than the reach; half a turn is 128 without a sign.
+        let off = _mm256_abs_epi8(_mm256_sub_epi8(angles, _mm256_set1_epi8(angle as i8)));
+        let (x, y) = (_mm256_subs_epi8(xs, _mm256_set1_epi8(x)), _mm256_subs_epi8(ys, _mm256_set1_epi8(y)));
+        let beyond = _mm256_or_si256(
+            _mm256_subs_epu8(off, turn),
+            _mm256_or_si256(
+                _mm256_subs_epu8(_mm256_abs_epi8(x), reach),
+                _mm256_subs_epu8(_mm256_abs_epi8(y), reach),
+            ),
+        );
+        let near = _mm256_cmpeq_epi8(beyond, _mm256_setzero_si256());
+        _mm256_movemask_epi8(near) as u32 & ((1 << SKETCH_CYLINDERS) - 1)
+    };
+    lay_with(probe, tally, near)
+}
+
+/// A byte of each cylinder.
+#[inline]
+#[target_feature(enable = "avx2")]
+#[expect(unsafe_code, reason = "a load of as many bytes as are there")]
+fn all(of: &[u8; SKETCH_CYLINDERS]) -> __m256i {
+    let mut bytes = [0u8; 32];
+    bytes[..SKETCH_CYLINDERS].copy_from_slice(of);
+    // SAFETY: the array is of 32 readable bytes, and the load needs no alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
 /// The nearest of each row, by whatever counts the bits that differ. Not a function of a function: what is compiled for more
 /// instructions than its caller is not put into it.
 macro_rules! rows {
-    ($probe:ident, $groups:ident, $out:ident, $differing:ident) => {
-        let (pairs, count) = pairs($groups);
-        let turn = _mm256_set1_epi32(i32::from(CYLINDER_TURN) << 24);
-        for (cut, out) in $probe.iter().zip($out) {
-            // Not by `map`: it is compiled without these instructions, and its closure with them.
-            let [a, b, c, d] = cut.words;
-            let words = [
-                _mm256_set1_epi64x(a as i64),
-                _mm256_set1_epi64x(b as i64),
-                _mm256_set1_epi64x(c as i64),
-                _mm256_set1_epi64x(d as i64),
-            ];
-            let ones = _mm256_set1_ps(f32::from(cut.ones));
-            let angle = _mm256_set1_epi32(i32::from(cut.angle) << 24);
-            let (mut least, mut of) = (_mm256_set1_ps(1.0), _mm256_set1_ps(1.0));
-            let mut found = _mm256_set1_epi32(0);
-            for pair in &pairs[..count] {
-                let off = _mm256_abs_epi32(_mm256_sub_epi32(angle, numbers(&pair.angles)));
-                // Half a turn has no positive number.
-                let far = _mm256_castsi256_ps(_mm256_or_si256(
-                    _mm256_cmpgt_epi32(off, turn),
-                    _mm256_cmpgt_epi32(_mm256_setzero_si256(), off),
-                ));
-                // Cylinders are in the order of their angles: often it is all eight.
-                if _mm256_movemask_ps(far) == 0xff {
+    ($probe:ident, $sketch:ident, $differing:ident) => {{
+        let (probe, sketch): (&Probe, &Sketch) = ($probe, $sketch);
+        let (mut ones, mut angles) = ([0.0f32; SKETCH_CYLINDERS], [0i32; SKETCH_CYLINDERS]);
+        for at in 0..SKETCH_CYLINDERS {
+            // In the highest byte differences of angles wrap as angles do.
+            (ones[at], angles[at]) = (f32::from(sketch.ones[at]), i32::from(sketch.angle[at]) << 24);
+        }
+        // Half of all that there is below the angle: what is too far is above the limit then, on either side.
+        let lowest = i32::MIN.wrapping_add(i32::from(CYLINDER_TURN) << 24);
+        let limit = _mm256_set1_epi32(i32::MIN.wrapping_add(i32::from(CYLINDER_TURN) << 25));
+        let share = _mm256_set1_epi32(SHARE as i32);
+        let mut all = [NONE_ALIKE; ROWS];
+        for from in (0..ROWS).step_by(EIGHT) {
+            let set = eight_of(&probe.ones, from);
+            let turned = _mm256_add_epi32(numbers(&probe.angles, from), _mm256_set1_epi32(lowest));
+            let (mut number, one) = (_mm256_setzero_si256(), _mm256_set1_epi32(1));
+            let mut least = _mm256_set1_epi32(NONE_ALIKE as i32);
+            for at in 0..SKETCH_CYLINDERS {
+                let far = _mm256_cmpgt_epi32(_mm256_sub_epi32(turned, _mm256_set1_epi32(angles[at])), limit);
+                let this = number;
+                number = _mm256_add_epi32(number, one);
+                // Rows are in the order of their angles: often it is all eight.
+                if _mm256_movemask_ps(_mm256_castsi256_ps(far)) == 0xff {
                     continue;
                 }
-                // Whole numbers below 2^24, so that the products are exact.
-                let differ = _mm256_cvtepi32_ps($differing(&words, pair.groups));
-                let set = _mm256_add_ps(ones, floats(&pair.ones));
-                let less = _mm256_cmp_ps::<_CMP_LT_OQ>(_mm256_mul_ps(differ, of), _mm256_mul_ps(least, set));
-                let less = _mm256_andnot_ps(far, less);
-                least = _mm256_blendv_ps(least, differ, less);
-                of = _mm256_blendv_ps(of, set, less);
-                let places = _mm256_castsi256_ps(numbers(&pair.places));
-                found = _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(found), places, less));
+                let differ = _mm256_cvtepi32_ps($differing(&probe.words, from, &sketch.words[at]));
+                let differ = _mm256_div_ps(differ, _mm256_add_ps(set, _mm256_set1_ps(ones[at])));
+                let key = _mm256_and_si256(_mm256_castps_si256(differ), share);
+                let key = _mm256_or_si256(_mm256_or_si256(key, this), far);
+                least = _mm256_min_epu32(least, key);
             }
-            *out = first_of(least, of, found);
+            put(&mut all, from, _mm256_permute4x64_epi64::<0b11_01_10_00>(least));
         }
-    };
+        Nearest::of(&all)
+    }};
 }
 pub(super) use rows;
 
-/// See [`support_with`]: the same code, compiled for eight lanes.
-#[target_feature(enable = "avx2")]
-pub(super) fn support(probe: &Probe, groups: &[Group], nearest: &[Nearest; ROWS]) -> f32 {
-    support_with(probe, groups, nearest)
-}
-
 /// See `search::likeness::nearest_with`.
 #[target_feature(enable = "avx2")]
-pub(super) fn nearest(probe: &[Cut], groups: &[Group], out: &mut [Nearest; ROWS]) {
-    rows!(probe, groups, out, differing);
+pub(super) fn nearest(probe: &Probe, sketch: &Sketch) -> Nearest {
+    rows!(probe, sketch, differing)
 }
 
-/// Bits of eight cylinders that differ from one of the probe.
+/// Bits of eight rows that differ from a cylinder.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn differing(words: &[__m256i; WORDS], [a, b]: [&Group; 2]) -> __m256i {
-    together(four(words, a), four(words, b))
+fn differing(rows: &[[u64; ROWS]; WORDS], from: usize, others: &[u64; WORDS]) -> __m256i {
+    together(four(rows, from, others), four(rows, from + FOUR, others))
 }
 
 /// The same of four, as words.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn four(words: &[__m256i; WORDS], group: &Group) -> __m256i {
+fn four(rows: &[[u64; ROWS]; WORDS], from: usize, others: &[u64; WORDS]) -> __m256i {
     let low = _mm256_set1_epi8(0x0f);
     let counts = _mm256_setr_epi8(
         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
     );
-    let mut sum = _mm256_setzero_si256();
-    for (word, others) in words.iter().zip(&group.words) {
-        let bits = _mm256_xor_si256(*word, load(others));
+    // One after the other by name: iterators are compiled without these instructions, and called.
+    let one = |word: usize| {
+        let bits = _mm256_xor_si256(words4(&rows[word], from), _mm256_set1_epi64x(others[word] as i64));
         let (few, many) = (_mm256_and_si256(bits, low), _mm256_and_si256(_mm256_srli_epi16::<4>(bits), low));
-        let both = _mm256_add_epi8(_mm256_shuffle_epi8(counts, few), _mm256_shuffle_epi8(counts, many));
-        sum = _mm256_add_epi8(sum, both);
-    }
+        _mm256_add_epi8(_mm256_shuffle_epi8(counts, few), _mm256_shuffle_epi8(counts, many))
+    };
+    let sum = _mm256_add_epi8(_mm256_add_epi8(one(0), one(1)), _mm256_add_epi8(one(2), one(3)));
     _mm256_sad_epu8(sum, _mm256_setzero_si256())
 }
 
-/// The low halves of twice four words, in the order of the lanes.
+/// The low halves of twice four words, in the order of `search::likeness::LANES`.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn together(a: __m256i, b: __m256i) -> __m256i {
@@ -153,38 +206,27 @@ pub(super) fn together(a: __m256i, b: __m256i) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 #[expect(unsafe_code, reason = "a load of four words that are there")]
-pub(super) fn load(words: &[u64; LANES]) -> __m256i {
-    // SAFETY: the reference is to 32 readable bytes, and the load needs no alignment.
+pub(super) fn words4(of: &[u64], from: usize) -> __m256i {
+    let words: &[u64] = &of[from..from + FOUR];
+    // SAFETY: the slice is of 32 readable bytes, and the load needs no alignment.
     unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 #[expect(unsafe_code, reason = "a load of eight numbers that are there")]
-pub(super) fn numbers(of: &[i32; EIGHT]) -> __m256i {
-    // SAFETY: the reference is to 32 readable bytes, and the load needs no alignment.
-    unsafe { _mm256_loadu_si256(of.as_ptr().cast()) }
+pub(super) fn numbers(of: &[i32; ROWS], from: usize) -> __m256i {
+    let eight: &[i32] = &of[from..from + EIGHT];
+    // SAFETY: the slice is of 32 readable bytes, and the load needs no alignment.
+    unsafe { _mm256_loadu_si256(eight.as_ptr().cast()) }
 }
 
+/// What was found for eight rows.
 #[inline]
 #[target_feature(enable = "avx2")]
-#[expect(unsafe_code, reason = "a load of eight numbers that are there")]
-pub(super) fn floats(of: &[f32; EIGHT]) -> __m256 {
-    // SAFETY: the reference is to 32 readable bytes, and the load needs no alignment.
-    unsafe { _mm256_loadu_ps(of.as_ptr()) }
-}
-
-/// The least of eight fractions, the first of equals.
-#[inline]
-#[target_feature(enable = "avx2")]
-#[expect(unsafe_code, reason = "stores of eight numbers to where there are eight")]
-pub(super) fn first_of(least: __m256, of: __m256, found: __m256i) -> Nearest {
-    let (mut parts, mut wholes, mut places) = ([0.0f32; EIGHT], [0.0f32; EIGHT], [0u32; EIGHT]);
-    // SAFETY: the references are to 32 writable bytes each, and the stores need no alignment.
-    unsafe {
-        _mm256_storeu_ps(parts.as_mut_ptr(), least);
-        _mm256_storeu_ps(wholes.as_mut_ptr(), of);
-        _mm256_storeu_si256(places.as_mut_ptr().cast(), found);
-    }
-    Nearest::first_of(parts, wholes, places)
+#[expect(unsafe_code, reason = "a store of eight numbers to where there are eight")]
+pub(super) fn put(out: &mut [u32; ROWS], from: usize, least: __m256i) {
+    let eight = &mut out[from..from + EIGHT];
+    // SAFETY: the slice is of 32 writable bytes, and the store needs no alignment.
+    unsafe { _mm256_storeu_si256(eight.as_mut_ptr().cast(), least) }
 }

@@ -1,43 +1,42 @@
-//! The search's second stage with AVX-512: bits of four words counted in one instruction. Not seen to run on the machines that it
+//! The search's third stage with AVX-512: bits of four words counted in one instruction. Not seen to run on the machines that it
 //! was written on; where the instructions are, the property test of `nearest.rs` compares it.
 
 use std::arch::x86_64::{
-    __m256i, _CMP_LT_OQ, _mm256_abs_epi32, _mm256_add_epi64, _mm256_add_ps, _mm256_andnot_ps,
-    _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cmpgt_epi32,
-    _mm256_cvtepi32_ps, _mm256_movemask_ps, _mm256_mul_ps, _mm256_or_si256, _mm256_popcnt_epi64,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_si256, _mm256_sub_epi32,
-    _mm256_xor_si256,
+    __m256i, _mm256_add_epi32, _mm256_add_epi64, _mm256_add_ps, _mm256_and_si256, _mm256_castps_si256,
+    _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps, _mm256_div_ps, _mm256_min_epu32,
+    _mm256_movemask_ps, _mm256_or_si256, _mm256_permute4x64_epi64, _mm256_popcnt_epi64, _mm256_set1_epi32,
+    _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_si256, _mm256_sub_epi32, _mm256_xor_si256,
 };
 
-use super::avx2_nearest::{first_of, floats, load, numbers, pairs, rows, together};
+use super::avx2_nearest::{EIGHT, FOUR, eight_of, numbers, put, rows, together, words4};
 use crate::{
-    params::CYLINDER_TURN,
+    params::{CYLINDER_TURN, SKETCH_CYLINDERS},
     search::{
-        likeness::{Nearest, ROWS},
-        sketch::{Cut, Group, WORDS},
+        likeness::{NONE_ALIKE, Nearest, Probe, ROWS, SHARE},
+        sketch::{Sketch, WORDS},
     },
 };
 
 /// See `search::likeness::nearest_with`.
 #[target_feature(enable = "avx2,popcnt,avx512f,avx512vl,avx512vpopcntdq")]
-pub(super) fn nearest(probe: &[Cut], groups: &[Group], out: &mut [Nearest; ROWS]) {
-    rows!(probe, groups, out, differing);
+pub(super) fn nearest(probe: &Probe, sketch: &Sketch) -> Nearest {
+    rows!(probe, sketch, differing)
 }
 
-/// Bits of eight cylinders that differ from one of the probe.
+/// Bits of eight rows that differ from a cylinder.
 #[inline]
 #[target_feature(enable = "avx2,avx512f,avx512vl,avx512vpopcntdq")]
-fn differing(words: &[__m256i; WORDS], [a, b]: [&Group; 2]) -> __m256i {
-    together(four(words, a), four(words, b))
+fn differing(rows: &[[u64; ROWS]; WORDS], from: usize, others: &[u64; WORDS]) -> __m256i {
+    together(four(rows, from, others), four(rows, from + FOUR, others))
 }
 
 /// The same of four, as words.
 #[inline]
 #[target_feature(enable = "avx2,avx512f,avx512vl,avx512vpopcntdq")]
-fn four(words: &[__m256i; WORDS], group: &Group) -> __m256i {
-    let mut sum = _mm256_setzero_si256();
-    for (word, others) in words.iter().zip(&group.words) {
-        sum = _mm256_add_epi64(sum, _mm256_popcnt_epi64(_mm256_xor_si256(*word, load(others))));
-    }
-    sum
+fn four(rows: &[[u64; ROWS]; WORDS], from: usize, others: &[u64; WORDS]) -> __m256i {
+    let one = |word: usize| {
+        let bits = _mm256_xor_si256(words4(&rows[word], from), _mm256_set1_epi64x(others[word] as i64));
+        _mm256_popcnt_epi64(bits)
+    };
+    _mm256_add_epi64(_mm256_add_epi64(one(0), one(1)), _mm256_add_epi64(one(2), one(3)))
 }

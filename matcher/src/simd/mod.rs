@@ -7,6 +7,7 @@ mod avx2;
 mod avx2_nearest;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod fetch;
 mod kernel;
 mod nearest;
 #[cfg(target_arch = "aarch64")]
@@ -14,8 +15,9 @@ mod neon;
 
 pub mod roof;
 
+pub(crate) use fetch::fetch;
 pub use kernel::{Kernel, NotForced};
-pub(crate) use nearest::{nearest, support};
+pub(crate) use nearest::{aligned, nearest, support};
 
 use crate::{
     compare::{

@@ -1,79 +1,71 @@
-//! The search's second stage with NEON, which every AArch64 has.
+//! The search's third stage with NEON, which every AArch64 has: four rows of the probe at a time against one cylinder after the
+//! other, so that each lane keeps its own least.
 
 use std::arch::aarch64::{
-    float32x4_t, uint8x16_t, uint32x4_t, vabsq_s32, vaddq_u8, vaddq_u32, vbicq_u32, vbslq_f32, vbslq_u32,
-    vcgtq_s32, vcltq_f32, vcntq_u8, vcombine_u32, vcvtq_f32_u32, vdupq_n_f32, vdupq_n_s32, vdupq_n_u8,
-    vdupq_n_u32, vdupq_n_u64, veorq_u64, vld1q_u32, vld1q_u64, vmovn_u64, vmulq_f32, vpaddlq_u8, vpaddlq_u16,
-    vpaddlq_u32, vreinterpretq_s32_u32, vreinterpretq_u8_u64, vshlq_n_s32, vshrq_n_s32, vst1q_f32, vst1q_u32,
-    vsubq_u32,
+    uint8x16_t, uint32x4_t, vabsq_s32, vaddq_f32, vaddq_u8, vandq_u32, vcgtq_u32, vcntq_u8, vcombine_u32,
+    vcvtq_f32_u32, vdivq_f32, vdupq_n_f32, vdupq_n_s32, vdupq_n_u8, vdupq_n_u32, vdupq_n_u64, veorq_u64,
+    vld1q_f32, vld1q_s32, vld1q_u64, vminq_u32, vmovn_u64, vorrq_u32, vpaddlq_u8, vpaddlq_u16, vpaddlq_u32,
+    vreinterpretq_u8_u64, vreinterpretq_u32_f32, vreinterpretq_u32_s32, vst1q_u32, vsubq_s32,
 };
 
 use crate::{
-    params::CYLINDER_TURN,
+    params::{CYLINDER_TURN, SKETCH_CYLINDERS},
     search::{
-        likeness::{Nearest, ROWS},
-        sketch::{Cut, Group, LANES},
+        likeness::{NONE_ALIKE, Nearest, Probe, ROWS, SHARE},
+        sketch::{Sketch, WORDS},
     },
 };
 
+/// Rows that are taken at a time.
+const FOUR: usize = 4;
+
 /// See `search::likeness::nearest_with`.
-pub(super) fn nearest(probe: &[Cut], groups: &[Group], out: &mut [Nearest; ROWS]) {
-    for (cut, out) in probe.iter().zip(out) {
-        *out = row(cut, groups);
-    }
-}
-
 #[expect(unsafe_code, reason = "NEON intrinsics, on a processor that has them by its architecture")]
-fn row(cut: &Cut, groups: &[Group]) -> Nearest {
-    // SAFETY: every AArch64 has NEON; loads and stores are of arrays that are there, and need no alignment.
-    unsafe {
-        let turn = vdupq_n_s32(i32::from(CYLINDER_TURN));
-        let (ones, angle) = (vdupq_n_u32(u32::from(cut.ones)), vdupq_n_u32(u32::from(cut.angle)));
-        let (mut least, mut of): (float32x4_t, float32x4_t) = (vdupq_n_f32(1.0), vdupq_n_f32(1.0));
-        let mut found = vdupq_n_u32(0);
-        let mut at = vld1q_u32([0u32, 1, 2, 3].as_ptr());
-        for group in groups {
-            let off = vreinterpretq_s32_u32(vsubq_u32(angle, four(group.facts.angle)));
-            let off = vabsq_s32(vshrq_n_s32::<24>(vshlq_n_s32::<24>(off)));
-            // Whole numbers below 2^24, so that the products are exact.
-            let differ = vcvtq_f32_u32(differing(cut, group));
-            let set = vcvtq_f32_u32(vaddq_u32(ones, four(group.facts.ones)));
-            let less = vcltq_f32(vmulq_f32(differ, of), vmulq_f32(least, set));
-            let less = vbicq_u32(less, vcgtq_s32(off, turn));
-            (least, of) = (vbslq_f32(less, differ, least), vbslq_f32(less, set, of));
-            found = vbslq_u32(less, at, found);
-            at = vaddq_u32(at, vdupq_n_u32(LANES as u32));
+pub(super) fn nearest(probe: &Probe, sketch: &Sketch) -> Nearest {
+    // Half a turn is the largest without a sign, so that it is too far.
+    let turn = u32::from(CYLINDER_TURN) << 24;
+    let mut all = [NONE_ALIKE; ROWS];
+    for from in (0..ROWS).step_by(FOUR) {
+        let (mut ones, mut angles) = ([0.0f32; FOUR], [0i32; FOUR]);
+        for lane in 0..FOUR {
+            // In the highest byte differences of angles wrap as angles do.
+            ones[lane] = f32::from(probe.sketch.ones[from + lane]);
+            angles[lane] = i32::from(probe.sketch.angle[from + lane]) << 24;
         }
-        let (mut parts, mut wholes, mut places) = ([0.0f32; LANES], [0.0f32; LANES], [0u32; LANES]);
-        vst1q_f32(parts.as_mut_ptr(), least);
-        vst1q_f32(wholes.as_mut_ptr(), of);
-        vst1q_u32(places.as_mut_ptr(), found);
-        Nearest::first_of(parts, wholes, places)
+        let keys = &mut all[from..from + FOUR];
+        // SAFETY: every AArch64 has NEON; loads and stores are of arrays and slices of four, and need no alignment.
+        unsafe {
+            let (ones, angles) = (vld1q_f32(ones.as_ptr()), vld1q_s32(angles.as_ptr()));
+            let mut least = vdupq_n_u32(NONE_ALIKE);
+            for at in 0..SKETCH_CYLINDERS {
+                let angle = vdupq_n_s32(i32::from(sketch.angle[at]) << 24);
+                let off = vreinterpretq_u32_s32(vabsq_s32(vsubq_s32(angles, angle)));
+                let far = vcgtq_u32(off, vdupq_n_u32(turn));
+                let differ = vcvtq_f32_u32(differing(&probe.words, from, &sketch.words[at]));
+                let share = vdivq_f32(differ, vaddq_f32(ones, vdupq_n_f32(f32::from(sketch.ones[at]))));
+                let key = vandq_u32(vreinterpretq_u32_f32(share), vdupq_n_u32(SHARE));
+                least = vminq_u32(least, vorrq_u32(vorrq_u32(key, vdupq_n_u32(at as u32)), far));
+            }
+            vst1q_u32(keys.as_mut_ptr(), least);
+        }
     }
+    Nearest::of(&all)
 }
 
-/// Bits of four cylinders that differ from one of the probe.
+/// Bits of four rows that differ from a cylinder.
 #[inline]
 #[expect(unsafe_code, reason = "NEON intrinsics, on a processor that has them by its architecture")]
-fn differing(cut: &Cut, group: &Group) -> uint32x4_t {
-    // SAFETY: as in `row`; each load is of two of the four words of a lane array.
+fn differing(rows: &[[u64; ROWS]; WORDS], from: usize, others: &[u64; WORDS]) -> uint32x4_t {
+    // SAFETY: as above; each load is of a slice of two words.
     unsafe {
-        let half = |from: usize| {
+        let two = |from: usize| {
             let mut sum: uint8x16_t = vdupq_n_u8(0);
-            for (word, others) in cut.words.iter().zip(&group.words) {
-                let bits = veorq_u64(vdupq_n_u64(*word), vld1q_u64(others[from..from + 2].as_ptr()));
+            for (words, other) in rows.iter().zip(others) {
+                let bits = veorq_u64(vdupq_n_u64(*other), vld1q_u64(words[from..from + 2].as_ptr()));
                 sum = vaddq_u8(sum, vcntq_u8(vreinterpretq_u8_u64(bits)));
             }
             vmovn_u64(vpaddlq_u32(vpaddlq_u16(vpaddlq_u8(sum))))
         };
-        vcombine_u32(half(0), half(2))
+        vcombine_u32(two(from), two(from + 2))
     }
-}
-
-/// Four bytes as numbers.
-#[inline]
-#[expect(unsafe_code, reason = "a load of four numbers that are there")]
-fn four(bytes: [u8; LANES]) -> uint32x4_t {
-    // SAFETY: the array holds the four numbers.
-    unsafe { vld1q_u32(bytes.map(u32::from).as_ptr()) }
 }

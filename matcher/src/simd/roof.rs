@@ -9,8 +9,8 @@ use super::nearest::nearest;
 use crate::{
     params::SKETCH_CYLINDERS,
     search::{
-        likeness::{Nearest, ROWS},
-        sketch::{Cut, Group, LANES, WORDS, groups},
+        likeness::Probe,
+        sketch::{Cut, Sketch, WORDS},
     },
 };
 
@@ -96,12 +96,12 @@ fn ones_avx2(words: &[u64]) -> u64 {
     let counts = _mm256_setr_epi8(
         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
     );
-    let (vectors, rest) = words.as_chunks::<LANES>();
+    let (vectors, rest) = words.as_chunks::<{ super::avx2_nearest::FOUR }>();
     let mut sum = _mm256_setzero_si256();
     for eight in vectors.chunks(8) {
         let mut bytes = _mm256_setzero_si256();
         for vector in eight {
-            let bits = super::avx2_nearest::load(vector);
+            let bits = super::avx2_nearest::words4(vector, 0);
             let (few, many) =
                 (_mm256_and_si256(bits, low), _mm256_and_si256(_mm256_srli_epi16::<4>(bits), low));
             bytes = _mm256_add_epi8(bytes, _mm256_shuffle_epi8(counts, few));
@@ -120,8 +120,8 @@ fn ones_avx2(words: &[u64]) -> u64 {
 
 /// A probe and an impression as full as they come, for [`Sample::compare`].
 pub struct Sample {
-    probe: Vec<Cut>,
-    groups: Vec<Group>,
+    probe: Probe,
+    sketch: Sketch,
 }
 
 impl Default for Sample {
@@ -135,16 +135,15 @@ impl Default for Sample {
             };
             draw() & draw() & draw()
         };
-        let mut cuts = || -> Vec<Cut> {
+        let mut sketch = || {
             let cut = |turn: usize| {
                 let words: [u64; WORDS] = std::array::from_fn(|_| word());
                 let ones = words.iter().map(|word| word.count_ones()).sum::<u32>().min(255) as u8;
                 Cut { words, ones, angle: turn as u8, ..Cut::default() }
             };
-            (0..SKETCH_CYLINDERS).map(cut).collect()
+            Sketch::of((0..SKETCH_CYLINDERS).map(cut))
         };
-        let probe = cuts();
-        Self { groups: groups(&cuts()).collect(), probe }
+        Self { probe: Probe::new(sketch()), sketch: sketch() }
     }
 }
 
@@ -152,15 +151,13 @@ impl Sample {
     /// Words of one print that are compared with words of the other.
     #[must_use]
     pub fn words(&self) -> usize {
-        self.probe.len() * self.groups.len() * LANES * WORDS
+        self.probe.sketch.cuts().count() * self.sketch.cuts().count() * WORDS
     }
 
-    /// Compares them once, as the search's second stage does; what comes out is of no use but to be used.
+    /// Compares them once, as the search's third stage does; what comes out is of no use but to be used.
     #[must_use]
     pub fn compare(&self) -> f32 {
-        let mut found = [Nearest::default(); ROWS];
-        nearest(&self.probe, &self.groups, &mut found);
-        found.iter().map(|nearest| nearest.differ).sum()
+        nearest(&self.probe, &self.sketch).like.iter().sum()
     }
 }
 
@@ -184,7 +181,7 @@ mod tests {
     fn a_sample_is_a_full_comparison() {
         let sample = Sample::default();
         assert_eq!(sample.words(), SKETCH_CYLINDERS * SKETCH_CYLINDERS * WORDS);
-        let differ = sample.compare();
-        assert!(differ > 0.0 && differ < SKETCH_CYLINDERS as f32, "{differ}");
+        let like = sample.compare();
+        assert!(like > 0.0 && like < SKETCH_CYLINDERS as f32, "{like}");
     }
 }

@@ -67,6 +67,9 @@ struct Options {
     /// Leave out the peers, the tests of likeness and what is said of false accepts.
     #[arg(long)]
     brief: bool,
+    /// Print what a shortlist of each size would miss after each stage: where the finger of each probe stands among all.
+    #[arg(long)]
+    sweep: bool,
     /// Measure 1000, 3000, 10,000 fingers and so on up to --gallery too, and draw how a search grows: FOLDER/scale.svg,
     /// with all figures in FOLDER/scale.json.
     #[arg(long, value_name = "FOLDER")]
@@ -147,6 +150,7 @@ fn run(options: &Options) -> Result<(), Failed> {
         searches: options.searches as usize,
         exhaustive: options.exhaustive_probes,
         whole: !options.brief,
+        sweep: options.sweep,
         kernel,
         seed: options.seed,
     };

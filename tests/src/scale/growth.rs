@@ -24,7 +24,8 @@ pub fn growth(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Vec
         let last = fingers == order.fingers;
         // What is missed is asked of the largest only.
         let exhaustive = if last { order.exhaustive } else { Some(0) };
-        let here = Order { fingers, whole: order.whole && last, exhaustive, ..order.clone() };
+        let sweep = order.sweep && last;
+        let here = Order { fingers, whole: order.whole && last, sweep, exhaustive, ..order.clone() };
         reports.push(measure(&here, real, progress)?);
     }
     Ok(reports)

@@ -19,6 +19,7 @@ mod real;
 mod report;
 mod roof;
 mod search;
+mod sweep;
 
 use std::time::Instant;
 
@@ -35,6 +36,7 @@ pub use self::{
     real::{Real, RealFinger},
     report::{Build, Memory, Report, Roof, Strangers},
     search::{Stage, Stages},
+    sweep::Cut,
 };
 use self::{
     contest::{Whole, contest},
@@ -44,6 +46,7 @@ use self::{
     misses::{affordable, misses},
     reach::reach,
     search::{Probe, search_all},
+    sweep::sweep,
 };
 use crate::accuracy::{Progress, all_pairs, in_parallel};
 
@@ -71,6 +74,8 @@ pub struct Order {
     pub exhaustive: Option<usize>,
     /// Whether peers, likeness and false accepts are looked at too.
     pub whole: bool,
+    /// Whether it is looked where each probe's finger stands after each stage.
+    pub sweep: bool,
     /// Name of the instructions in use.
     pub kernel: String,
     /// Of the synthetic fingers.
@@ -124,6 +129,7 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
     let not_found = search_all(&gallery, &strangers, order.threads, "searching for strangers", progress);
     let most = order.exhaustive.unwrap_or_else(|| affordable(impressions));
     let misses = misses(&gallery, &probes, &searched.found, most, progress);
+    let sweep = order.sweep.then(|| sweep(&gallery, &probes, order.threads, progress));
     let cylinders_ms = cylinders_ms(&probes);
     let whole = Whole { impressions, search_ms: searched.p50, threads: order.threads };
     let peer = if order.whole { Some(contest(&filling, &probes, whole, progress)?) } else { None };
@@ -170,6 +176,7 @@ pub fn measure(order: &Order, real: &Real, progress: &dyn Progress) -> Result<Re
             resident: resident.map(|bytes| bytes as f64 / impressions.max(1) as f64),
         },
         misses,
+        sweep: sweep.unwrap_or_default(),
         strangers: Strangers {
             searches: strangers.len(),
             search_ms_p50: not_found.p50,

@@ -10,6 +10,7 @@ use super::{
     misses::Misses,
     reach::Reach,
     search::Stages,
+    sweep::Cut,
 };
 
 /// How long a gallery takes to build.
@@ -109,6 +110,8 @@ pub struct Report {
     pub bytes: Memory,
     /// How the misses were counted.
     pub misses: Misses,
+    /// What shortlists would miss; nothing unless it was asked for.
+    pub sweep: Vec<Cut>,
     /// Searches for nobody.
     pub strangers: Strangers,
     /// What the generator was fitted on.
@@ -189,6 +192,16 @@ impl Report {
                 f,
                 "  exhaustive is an estimate: {compared} probes were compared with everybody, {compared_missed} of them missed by the cascade"
             )?;
+        }
+        if !self.sweep.is_empty() {
+            writeln!(
+                f,
+                "\n{:<26}{:>10}{:>12}{:>10}",
+                "% missed by a shortlist of", "votes", "alignment", "likeness"
+            )?;
+        }
+        for Cut { share, votes, alignment, likeness } in &self.sweep {
+            writeln!(f, "  {share:>7.2} % {:<14}{votes:>10.2}{alignment:>12.2}{likeness:>10.2}", "")?;
         }
         let Some(peer) = &self.peer else { return Ok(()) };
         writeln!(
