@@ -20,9 +20,9 @@ use super::{
 };
 use crate::accuracy::Progress;
 
-/// Verifications that have a connection of their own.
+/// Verifications that have a connection of their own, at most as many as those under load.
 const HANDSHAKES: usize = 40;
-/// Verifications before those that count: pages and caches are warm in an office too.
+/// Verifications before those that count, at most as many: pages and caches are warm in an office too.
 const WARM_UP: usize = 20;
 /// Of the answers, so many in a hundred must be accepts.
 const ACCEPTED: usize = 90;
@@ -146,7 +146,8 @@ fn allow_descriptors() {
 
 /// Requests of an order, with those before the ones that count.
 fn requests(order: &Order) -> usize {
-    (order.rate.get() * order.seconds.get()) as usize + HANDSHAKES + WARM_UP
+    let sent = (order.rate.get() * order.seconds.get()) as usize;
+    sent + HANDSHAKES.min(sent) + WARM_UP.min(sent)
 }
 
 /// A daemon under load.
@@ -168,19 +169,19 @@ impl Bench<'_> {
     ) -> Result<Figures, LoadError> {
         let client = self.client("station")?;
         let kept = Kept::open(&client, self.order.connections.get() as usize).await?;
+        let sent = (rate * self.order.seconds.get()) as usize;
         let mut tally = Tally::default();
-        for body in requests.by_ref().take(WARM_UP) {
+        for body in requests.by_ref().take(WARM_UP.min(sent)) {
             tally.count(&kept.verify(&client, body).await);
         }
         let mut handshakes = Vec::new();
-        for body in requests.by_ref().take(HANDSHAKES) {
+        for body in requests.by_ref().take(HANDSHAKES.min(sent)) {
             let begun = Instant::now();
             let mut connection = client.connect().await?;
             let answer = client.post(&mut connection, VERIFY, body).await;
             handshakes.push(begun.elapsed());
             tally.count(&answer.map_err(LoadError::from));
         }
-        let sent = (rate * self.order.seconds.get()) as usize;
         progress.begin("verifying", sent);
         let (tell, mut told) = mpsc::unbounded_channel();
         let kept = Arc::new(kept);
