@@ -25,8 +25,9 @@ use super::{Entry, StoreError, Table, io_error, ledger::Applied};
 /// Bytes of pages that sled keeps in memory. The search never reads sled, so little helps.
 const CACHE: u64 = 64 << 20;
 
-/// Milliseconds between sled's own flushes, in which it collects its garbage too.
-const FLUSH_EVERY: u64 = 5000;
+/// Milliseconds between sled's own flushes, in which it collects its garbage too. They make nothing safer, since what is durable
+/// is in the journal, and every answer that waits for the journal meanwhile waits for them too.
+const FLUSH_EVERY: u64 = 60_000;
 
 /// How long a folder's last holder may take to let go of it. sled's threads release its lock a little
 /// after the store is dropped, and a daemon that is restarted meets its predecessor.
