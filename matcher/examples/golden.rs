@@ -1,6 +1,6 @@
-//! The same picture gives the same template, and two templates the same score, bit for bit on every
-//! platform: `cargo run -p authenteon-matcher --example golden` computes on this one and compares with
-//! what was computed on x86-64.
+//! The same picture gives the same template, two templates the same score and a probe the same candidates, bit for bit on
+//! every platform: `cargo run -p authenteon-matcher --example golden` computes on this one and compares with what was
+//! computed on x86-64.
 //!
 //! A program of one thread, so that it runs in an emulator that cannot start another, and on a board.
 //!
@@ -10,9 +10,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is the verdict")]
 
-use std::{f64::consts::TAU, process::ExitCode};
+use std::{f64::consts::TAU, process::ExitCode, time::Instant};
 
-use authenteon_matcher::{Dpi, Image, Prepared, Template, compare, extract};
+use authenteon_matcher::{
+    Dpi, Image, Minutia, MinutiaKind, Prepared, Template, compare, extract,
+    search::{Finger, Gallery},
+    simd::Kernel,
+};
 
 const SIDE: u32 = 320;
 
@@ -83,10 +87,52 @@ fn scores() -> [u64; 2] {
     [genuine.to_bits(), impostor.to_bits()]
 }
 
+/// Fingers of the gallery: enough for every stage of a search.
+const FINGERS: u32 = 1800;
+/// Minutiae of each.
+const MINUTIAE: u32 = 30;
+/// A digest of who was found on x86-64, and with what score.
+const FOUND: u64 = 0x70cc_bd85_d716_fa20;
+
+/// Minutiae drawn by chance. Of another press a few are lost, and the others moved a little.
+fn drawn(finger: u32, press: u32) -> Template {
+    let hash = |n: u32| (finger * 1000 + n).wrapping_mul(2_654_435_761);
+    let moved = |n: u32| if press == 0 { 0 } else { (hash(n + 100 * press) >> 9) % 30 };
+    let there = (0..MINUTIAE).filter(|n| press == 0 || hash(n + 700 + press) >> 13 & 7 != 0);
+    let minutiae = there.map(|n| Minutia {
+        x: (hash(n) >> 8) as u16 % 2900 + moved(n) as u16,
+        y: (hash(n) >> 20) as u16 % 2900 + moved(n + 50) as u16,
+        angle: (hash(n) as u8).wrapping_add(moved(n + 80) as u8 / 8),
+        kind: MinutiaKind::Ending,
+        quality: 80,
+    });
+    Template::from_minutiae(300, 300, minutiae.collect()).unwrap()
+}
+
+/// Who is found among all by whatever instructions there are, and how long a search takes.
+fn found() -> u64 {
+    let mut gallery = Gallery::new();
+    gallery.extend((0..FINGERS).map(|finger| (finger, Finger::new(&[drawn(finger, 0)]))));
+    gallery.build(1);
+    let probes: Vec<Prepared> = [3, 700, 1799].map(|finger| Prepared::new(&drawn(finger, 1))).into();
+    let began = Instant::now();
+    let candidates = gallery.search_each(&probes.iter().collect::<Vec<_>>(), 3);
+    let each = began.elapsed() / probes.len() as u32;
+    println!("search among {FINGERS} by {:?}: {:.1} ms", Kernel::chosen(), each.as_secs_f64() * 1000.0);
+    let firsts: Vec<u32> = candidates.iter().filter_map(|found| Some(found.first()?.key)).collect();
+    assert_eq!(firsts, [3, 700, 1799]);
+    let told = candidates.iter().flatten();
+    let bytes = told.flat_map(|c| [u64::from(c.key), c.score.get().to_bits(), c.standing.to_bits()]);
+    digest(&bytes.flat_map(u64::to_le_bytes).collect::<Vec<_>>())
+}
+
 fn main() -> ExitCode {
-    let (templates, scores) = (templates(), scores());
-    let same = templates == TEMPLATES && scores == SCORES;
-    println!("templates {templates:016x?}, scores {scores:?} on {}", std::env::consts::ARCH);
+    let (templates, scores, found) = (templates(), scores(), found());
+    let same = templates == TEMPLATES && scores == SCORES && found == FOUND;
+    println!(
+        "templates {templates:016x?}, scores {scores:?}, found {found:#018x} on {}",
+        std::env::consts::ARCH
+    );
     println!("{}", if same { "the same as on x86-64" } else { "DIFFERENT from x86-64" });
     if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -99,6 +145,12 @@ mod tests {
     fn templates_are_the_same_on_every_platform() {
         let found = templates();
         assert!(found == TEMPLATES, "{found:016x?}");
+    }
+
+    #[test]
+    fn candidates_are_the_same_on_every_platform() {
+        let found = found();
+        assert!(found == FOUND, "{found:#018x}");
     }
 
     #[test]

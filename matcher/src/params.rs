@@ -198,13 +198,14 @@ pub const VOTE_TURN: i32 = 16;
 /// ... their moves by at most this along each axis, pixels. Misses at 5 % (three impressions enrolled): 10 and 32 1.5 %, 12 and 40
 /// 1.1 %, these 0.9 %.
 pub const VOTE_REACH: f32 = 48.0;
-/// Search: impressions that the second stage looks at: a least number, and of how many one more.
+/// Search: impressions that are laid on the probe as the votes say: a least number, and of how many one more. This and the following
+/// sizes were chosen by `scale --sweep`, see docs/matching/scale.md.
 pub const ALIGNED: (usize, usize) = (3_000, 8);
-/// Search: cylinders lie near each other within this angle, 1/256 turns, and ...
+/// Search: cylinders lie near each other then within this angle, 1/256 turns, and ...
 pub const ALIGNED_TURN: u8 = 12;
 /// ... within this along each axis, steps of a sketch.
 pub const ALIGNED_REACH: u8 = 6;
-/// Search: impressions that the third stage looks at in the first pass, and of how many one more.
+/// Search: impressions whose whole sketches are looked at in the first pass, and of how many one more.
 pub const FIRST_SHORTLIST: (usize, usize) = (500, 250);
 /// The same in the second pass.
 pub const SECOND_SHORTLIST: (usize, usize) = (1_500, 50);

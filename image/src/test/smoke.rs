@@ -48,9 +48,13 @@ pub(super) fn all(bench: &Bench, table: &mut Table) -> Result<Option<Claimed>, F
     });
     let Some(mut machine) = machine else { return Ok(None) };
     table.figure("first boot to an answering 3411 (s)", seconds(first));
-    table.check("templates and scores on aarch64 are those of x86-64", || {
+    table.check("templates, scores and searches by NEON on aarch64 are those of x86-64", || {
         machine.wait_for("the same as on x86-64", PATIENCE)
     });
+    table.figure(
+        "a search among 1800 by NEON, as it is emulated",
+        machine.console.after("search among 1800 by Neon:").unwrap_or_default(),
+    );
     let claimed = table.check("claimed by its code; a station enrols; a finger is enrolled", || {
         claim(&device, &mut machine)?;
         enrol(&device, &machine)

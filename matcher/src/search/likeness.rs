@@ -57,8 +57,10 @@ pub(crate) struct Probe {
     /// The first words of all rows, the second ones, and so on.
     pub(crate) words: [[u64; ROWS]; WORDS],
     /// Bits that are set, of eight rows in the order of [`LANES`] and so on.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for kernels of eight lanes"))]
     pub(crate) ones: [f32; ROWS],
     /// Angles in the highest byte, where differences wrap as angles do; in the same order.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for kernels of eight lanes"))]
     pub(crate) angles: [i32; ROWS],
     pub(crate) sketch: Sketch,
     /// Where the rows are, pixels.

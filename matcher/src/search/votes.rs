@@ -283,7 +283,24 @@ fn agreed(votes: &[Vote; KEPT], count: usize) -> Tally {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn votes_agree_that_differ_by_no_more_than_the_reach_in_any_of_the_three(
+            a in (0..=2 * Vote::NO_TURN, 20..=173, 20..=173), off in (-20..=20, -5..=5, -5..=5), weights in (0u32..32, 0u32..32),
+        ) {
+            let reach = (VOTE_REACH / (Posting::PLACE_STEP as f32 * PLACE_STEP)) as i32;
+            let b = ((a.0 + off.0).clamp(0, 255), a.1 + off.1, a.2 + off.2);
+            let vote = |(turn, x, y), weight| Vote(Vote::at(turn, x, y).0 | weight << Vote::WEIGHT);
+            let (one, other) = (vote(a, weights.0), vote(b, weights.1));
+            let near = (a.0 - b.0).abs() <= VOTE_TURN && off.1.abs() <= reach && off.2.abs() <= reach;
+            prop_assert_eq!((one.agrees(other), other.agrees(one)), (near, near));
+            prop_assert_eq!((one.place(), one.weight()), ([a.0, a.1, a.2], weights.0));
+        }
+    }
 
     fn vote(turn: i32, x: i32, y: i32) -> Vote {
         let at = Vote::at(turn + Vote::NO_TURN, x + Vote::NO_MOVE, y + Vote::NO_MOVE);
