@@ -88,11 +88,11 @@ fn scores() -> [u64; 2] {
 }
 
 /// Fingers of the gallery: enough for every stage of a search.
-const FINGERS: u32 = 1800;
+const FINGERS: u32 = 4100;
 /// Minutiae of each.
-const MINUTIAE: u32 = 30;
+const MINUTIAE: u32 = 20;
 /// A digest of who was found on x86-64, and with what score.
-const FOUND: u64 = 0x70cc_bd85_d716_fa20;
+const FOUND: u64 = 0xdcc7_e3ef_ac20_bf0a;
 
 /// Minutiae drawn by chance. Of another press a few are lost, and the others moved a little.
 fn drawn(finger: u32, press: u32) -> Template {
@@ -114,13 +114,14 @@ fn found() -> u64 {
     let mut gallery = Gallery::new();
     gallery.extend((0..FINGERS).map(|finger| (finger, Finger::new(&[drawn(finger, 0)]))));
     gallery.build(1);
-    let probes: Vec<Prepared> = [3, 700, 1799].map(|finger| Prepared::new(&drawn(finger, 1))).into();
+    let probes: Vec<Prepared> = [3, 700, 4099].map(|finger| Prepared::new(&drawn(finger, 1))).into();
+    #[expect(clippy::disallowed_methods, reason = "the matcher knows no clock; whoever runs it may")]
     let began = Instant::now();
     let candidates = gallery.search_each(&probes.iter().collect::<Vec<_>>(), 3);
     let each = began.elapsed() / probes.len() as u32;
     println!("search among {FINGERS} by {:?}: {:.1} ms", Kernel::chosen(), each.as_secs_f64() * 1000.0);
     let firsts: Vec<u32> = candidates.iter().filter_map(|found| Some(found.first()?.key)).collect();
-    assert_eq!(firsts, [3, 700, 1799]);
+    assert_eq!(firsts, [3, 700, 4099]);
     let told = candidates.iter().flatten();
     let bytes = told.flat_map(|c| [u64::from(c.key), c.score.get().to_bits(), c.standing.to_bits()]);
     digest(&bytes.flat_map(u64::to_le_bytes).collect::<Vec<_>>())

@@ -205,6 +205,8 @@ pub const ALIGNED: (usize, usize) = (3_000, 8);
 pub const ALIGNED_TURN: u8 = 12;
 /// ... within this along each axis, steps of a sketch.
 pub const ALIGNED_REACH: u8 = 6;
+/// Search: of so many impressions the whole sketches of all are looked at: in an office nobody is left out by votes.
+pub const WEIGHED: usize = 4_000;
 /// Search: impressions whose whole sketches are looked at in the first pass, and of how many one more.
 pub const FIRST_SHORTLIST: (usize, usize) = (500, 250);
 /// The same in the second pass.

@@ -52,8 +52,8 @@ pub(super) fn all(bench: &Bench, table: &mut Table) -> Result<Option<Claimed>, F
         machine.wait_for("the same as on x86-64", PATIENCE)
     });
     table.figure(
-        "a search among 1800 by NEON, as it is emulated",
-        machine.console.after("search among 1800 by Neon:").unwrap_or_default(),
+        "a search among 4100 by NEON, as it is emulated",
+        machine.console.after("search among 4100 by Neon:").unwrap_or_default(),
     );
     let claimed = table.check("claimed by its code; a station enrols; a finger is enrolled", || {
         claim(&device, &mut machine)?;

@@ -111,3 +111,50 @@ pub(crate) fn near_with(sketch: &Sketch, angle: u8, x: i8, y: i8) -> u32 {
     }
     near
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::sketch::Cut;
+
+    /// A print of twenty cylinders, turned and then moved.
+    fn print(turned: u8, moved: (i8, i8)) -> Sketch {
+        let (sine, cosine) = turn(turned);
+        Sketch::of((0..20_u64).map(|n| {
+            let hash = |of: u64| (n * 64 + of + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+            let words: [u64; 4] = std::array::from_fn(|word| hash(word as u64) & hash(word as u64 + 8));
+            let (x, y) = (f32::from(hash(20) as i8 / 3), f32::from(hash(21) as i8 / 3));
+            Cut {
+                words,
+                ones: words.iter().map(|word| word.count_ones()).sum::<u32>() as u8,
+                angle: (hash(22) as u8).wrapping_add(turned),
+                x: libm::roundf(cosine * x - sine * y) as i8 + moved.0,
+                y: libm::roundf(sine * x + cosine * y) as i8 + moved.1,
+            }
+        }))
+    }
+
+    fn alike(probe: Sketch, sketch: &Sketch, tally: Tally) -> u16 {
+        let laid = Laid::new(probe);
+        let near = lay_with(&laid, tally, |angle, x, y| near_with(sketch, angle, x, y));
+        alike_with(&laid, sketch, &near)
+    }
+
+    #[test]
+    fn a_print_that_is_laid_as_it_lies_is_alike_and_otherwise_is_not() {
+        let reference = print(0, (0, 0));
+        for (turned, moved) in [(0, (0, 0)), (20, (12, -30)), (230, (-25, 8))] {
+            // The probe turned back and moved lies on the reference.
+            let probe = print(turned, (0, 0));
+            let moved_reference = print(0, moved);
+            let turn = turned as i8;
+            let tally = Tally { votes: 1, turn, x: i16::from(-moved.0), y: i16::from(-moved.1) };
+            assert_eq!(alike(probe, &moved_reference, tally), 20 * UNIT as u16, "{turned} {moved:?}");
+            for off in [Tally { x: tally.x + 20, ..tally }, Tally { turn: turn.wrapping_add(40), ..tally }] {
+                assert!(alike(probe, &moved_reference, off) < 6 * UNIT as u16, "{off:?}");
+            }
+        }
+        assert_eq!(alike(reference, &Sketch::default(), Tally::default()), 0);
+        assert_eq!(alike(Sketch::default(), &reference, Tally::default()), 0);
+    }
+}

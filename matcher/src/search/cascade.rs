@@ -22,7 +22,7 @@ use crate::{
     compare::Prepared,
     params::{
         ALIGNED, EARLY_SCORE, EVERYBODY, FIRST_FINALISTS, FIRST_SHORTLIST, SECOND_FINALISTS,
-        SECOND_SHORTLIST, STANDING_OVER,
+        SECOND_SHORTLIST, STANDING_OVER, WEIGHED,
     },
     score::Score,
     simd::{aligned, nearest, support},
@@ -38,6 +38,8 @@ const SHARE: usize = 64;
 pub(super) struct Reach {
     /// Of so many all are compared in full.
     pub(super) everybody: usize,
+    /// Of so many the likeness of all is looked at.
+    pub(super) weighed: usize,
     /// Laid on the probe: a least number, and of how many one more.
     pub(super) aligned: (usize, usize),
     /// On the shortlist of the first pass, and of the second, the same.
@@ -51,6 +53,7 @@ pub(super) struct Reach {
 impl Reach {
     pub(super) const USUAL: Self = Self {
         everybody: EVERYBODY,
+        weighed: WEIGHED,
         aligned: ALIGNED,
         shortlist: [FIRST_SHORTLIST, SECOND_SHORTLIST],
         finalists: [FIRST_FINALISTS, SECOND_FINALISTS],
@@ -107,7 +110,7 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         if all <= reach.everybody {
             let everybody = self.everybody(0);
             self.compare(&everybody, told);
-        } else if parts <= second_shortlist {
+        } else if parts <= reach.weighed.max(second_shortlist) {
             let everybody = self.everybody(0);
             self.weigh(everybody, told);
             self.finals(finalists, told);

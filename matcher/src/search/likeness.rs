@@ -62,6 +62,9 @@ pub(crate) struct Probe {
     /// Angles in the highest byte, where differences wrap as angles do; in the same order.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for kernels of eight lanes"))]
     pub(crate) angles: [i32; ROWS],
+    /// Numbers of cylinders, to be loaded: that takes nothing of what counts bits.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for kernels of eight lanes"))]
+    pub(crate) numbers: [i32; SKETCH_CYLINDERS],
     pub(crate) sketch: Sketch,
     /// Where the rows are, pixels.
     pub(crate) x: [f32; ROWS],
@@ -80,6 +83,7 @@ impl Probe {
         Self {
             ones: std::array::from_fn(|lane| f32::from(sketch.ones[row(lane)])),
             angles: std::array::from_fn(|lane| i32::from(sketch.angle[row(lane)]) << 24),
+            numbers: std::array::from_fn(|at| at as i32),
             words: std::array::from_fn(|word| std::array::from_fn(|row| sketch.words[row][word])),
             x: sketch.x.map(place),
             y: sketch.y.map(place),

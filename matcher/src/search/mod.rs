@@ -11,6 +11,7 @@ mod finger;
 mod hash;
 mod index;
 pub(crate) mod likeness;
+mod occupancy;
 mod parallel;
 mod segment;
 pub(crate) mod sketch;
@@ -33,6 +34,7 @@ use crate::{
 pub use self::{
     finger::Finger,
     index::{Batch, Built},
+    occupancy::occupancy,
     standing::Standing,
 };
 

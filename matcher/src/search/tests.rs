@@ -307,6 +307,7 @@ const GONE: [u32; 4] = [7, 307, 507, 512];
 fn narrow(early: f64) -> Reach {
     Reach {
         everybody: 8,
+        weighed: 0,
         aligned: (100, 1000),
         shortlist: [(20, 1000), (60, 1000)],
         finalists: [(3, 1000), (8, 1000)],
@@ -389,4 +390,17 @@ fn who_is_there_stands_before_most_after_each_stage_and_who_is_not_stands_nowher
     for key in [GONE[0], 505, 513, 9999] {
         assert_eq!(gallery.standing(&pressed(3), &key, 1), None);
     }
+}
+
+#[test]
+fn a_list_of_the_index_is_as_full_as_there_are_prints_alike() {
+    let alone = occupancy(&[probe(1)]);
+    assert_eq!(alone, [Some(0.0)]);
+    // Whatever one cylinder is in a list with, it is there with that of each copy.
+    let (twice, thrice) = (occupancy(&[probe(1), probe(1)]), occupancy(&[probe(1), probe(1), probe(1)]));
+    let (one, two) = (twice[0].unwrap(), thrice[0].unwrap());
+    assert!(one >= 1.0 && (two - 2.0 * one).abs() < 1e-9, "{one} {two}");
+    let strangers = occupancy(&[probe(1), probe(2)])[0].unwrap();
+    assert!(strangers < 0.5, "{strangers}");
+    assert_eq!(occupancy(&[Prepared::new(&Template::new((SIDE, SIDE), Vec::new()))]), [None]);
 }

@@ -290,10 +290,10 @@ mod tests {
     proptest! {
         #[test]
         fn votes_agree_that_differ_by_no_more_than_the_reach_in_any_of_the_three(
-            a in (0..=2 * Vote::NO_TURN, 20..=173, 20..=173), off in (-20..=20, -5..=5, -5..=5), weights in (0u32..32, 0u32..32),
+            a in (0..=2 * Vote::NO_TURN, 20i32..=173, 20i32..=173), off in (-20i32..=20, -5i32..=5, -5i32..=5), weights in (0u32..32, 0u32..32),
         ) {
             let reach = (VOTE_REACH / (Posting::PLACE_STEP as f32 * PLACE_STEP)) as i32;
-            let b = ((a.0 + off.0).clamp(0, 255), a.1 + off.1, a.2 + off.2);
+            let b: (i32, i32, i32) = ((a.0 + off.0).clamp(0, 255), a.1 + off.1, a.2 + off.2);
             let vote = |(turn, x, y), weight| Vote(Vote::at(turn, x, y).0 | weight << Vote::WEIGHT);
             let (one, other) = (vote(a, weights.0), vote(b, weights.1));
             let near = (a.0 - b.0).abs() <= VOTE_TURN && off.1.abs() <= reach && off.2.abs() <= reach;

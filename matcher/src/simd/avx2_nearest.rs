@@ -142,22 +142,25 @@ macro_rules! rows {
         for from in (0..ROWS).step_by(EIGHT) {
             let set = eight_of(&probe.ones, from);
             let turned = _mm256_add_epi32(numbers(&probe.angles, from), _mm256_set1_epi32(lowest));
-            let (mut number, one) = (_mm256_setzero_si256(), _mm256_set1_epi32(1));
             let mut least = _mm256_set1_epi32(NONE_ALIKE as i32);
+            // What differs, of how much, which one it is and where it is too far: looked at a round later, since the division has
+            // to wait for all that is counted, and the next count not for it.
+            let (mut differ, mut of) = (_mm256_set1_ps(1.0), _mm256_set1_ps(1.0));
+            let (mut number, mut far) = (_mm256_setzero_si256(), _mm256_set1_epi32(-1));
             for at in 0..SKETCH_CYLINDERS {
-                let far = _mm256_cmpgt_epi32(_mm256_sub_epi32(turned, _mm256_set1_epi32(angles[at])), limit);
-                let this = number;
-                number = _mm256_add_epi32(number, one);
+                let beyond = _mm256_cmpgt_epi32(_mm256_sub_epi32(turned, _mm256_set1_epi32(angles[at])), limit);
                 // Rows are in the order of their angles: often it is all eight.
-                if _mm256_movemask_ps(_mm256_castsi256_ps(far)) == 0xff {
+                if _mm256_movemask_ps(_mm256_castsi256_ps(beyond)) == 0xff {
                     continue;
                 }
-                let differ = _mm256_cvtepi32_ps($differing(&probe.words, from, &sketch.words[at]));
-                let differ = _mm256_div_ps(differ, _mm256_add_ps(set, _mm256_set1_ps(ones[at])));
-                let key = _mm256_and_si256(_mm256_castps_si256(differ), share);
-                let key = _mm256_or_si256(_mm256_or_si256(key, this), far);
-                least = _mm256_min_epu32(least, key);
+                let key = _mm256_and_si256(_mm256_castps_si256(_mm256_div_ps(differ, of)), share);
+                least = _mm256_min_epu32(least, _mm256_or_si256(_mm256_or_si256(key, number), far));
+                differ = _mm256_cvtepi32_ps($differing(&probe.words, from, &sketch.words[at]));
+                of = _mm256_add_ps(set, _mm256_set1_ps(ones[at]));
+                (number, far) = (_mm256_set1_epi32(probe.numbers[at]), beyond);
             }
+            let key = _mm256_and_si256(_mm256_castps_si256(_mm256_div_ps(differ, of)), share);
+            least = _mm256_min_epu32(least, _mm256_or_si256(_mm256_or_si256(key, number), far));
             put(&mut all, from, _mm256_permute4x64_epi64::<0b11_01_10_00>(least));
         }
         Nearest::of(&all)
@@ -186,13 +189,21 @@ fn four(rows: &[[u64; ROWS]; WORDS], from: usize, others: &[u64; WORDS]) -> __m2
     let counts = _mm256_setr_epi8(
         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
     );
-    // One after the other by name: iterators are compiled without these instructions, and called.
-    let one = |word: usize| {
-        let bits = _mm256_xor_si256(words4(&rows[word], from), _mm256_set1_epi64x(others[word] as i64));
+    // By name, not by an iterator: those are compiled without these instructions, and called.
+    let differing =
+        |word: usize| _mm256_xor_si256(words4(&rows[word], from), _mm256_set1_epi64x(others[word] as i64));
+    let counted = |counts: __m256i, bits: __m256i| {
         let (few, many) = (_mm256_and_si256(bits, low), _mm256_and_si256(_mm256_srli_epi16::<4>(bits), low));
         _mm256_add_epi8(_mm256_shuffle_epi8(counts, few), _mm256_shuffle_epi8(counts, many))
     };
-    let sum = _mm256_add_epi8(_mm256_add_epi8(one(0), one(1)), _mm256_add_epi8(one(2), one(3)));
+    // Three words are added up bit by bit, so that three are counted instead of four: what is in one or all, and twice what is in
+    // two or all.
+    let (a, b, c) = (differing(0), differing(1), differing(2));
+    let either = _mm256_xor_si256(a, b);
+    let odd = _mm256_xor_si256(either, c);
+    let twice = _mm256_or_si256(_mm256_and_si256(a, b), _mm256_and_si256(either, c));
+    let sum = _mm256_add_epi8(counted(counts, odd), counted(counts, differing(3)));
+    let sum = _mm256_add_epi8(sum, counted(_mm256_add_epi8(counts, counts), twice));
     _mm256_sad_epu8(sum, _mm256_setzero_si256())
 }
 

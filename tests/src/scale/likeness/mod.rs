@@ -10,7 +10,7 @@ pub(crate) use chance::chance_ratios;
 pub(crate) use traits::TRAITS;
 pub(crate) use two_sample::{TwoSample, two_sample};
 
-use authenteon_matcher::Template;
+use authenteon_matcher::{Prepared, Template, search::occupancy};
 use serde::Serialize;
 
 /// A test fails when two samples of one distribution would be so far apart less often than this.
@@ -36,15 +36,26 @@ pub struct Compared {
 /// Compares real with synthetic impressions, one of each finger: fingers are the units.
 #[must_use]
 pub(crate) fn compare_traits(real: &[&Template], synthetic: &[&Template]) -> Vec<Compared> {
-    let compared = TRAITS.iter().filter_map(|t| {
+    let traits = TRAITS.iter().filter_map(|t| {
         let values =
             |templates: &[&Template]| templates.iter().filter_map(|x| (t.of)(x)).collect::<Vec<f64>>();
-        let (a, b) = (values(real), values(synthetic));
-        let TwoSample { distance, p } = two_sample(&a, &b)?;
-        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-        Some(Compared { name: t.name, real: mean(&a), synthetic: mean(&b), distance, p, passed: p >= LEVEL })
+        compare_values(t.name, &values(real), &values(synthetic))
     });
-    compared.collect()
+    // As many in an index as there are real ones: the more, the fuller it is.
+    let occupancies = |templates: &[&Template]| -> Vec<f64> {
+        let groups = templates.chunks_exact(real.len().max(1));
+        let prepared = groups.map(|group| group.iter().copied().map(Prepared::new).collect::<Vec<_>>());
+        prepared.flat_map(|group| occupancy(&group)).flatten().collect()
+    };
+    let occupied =
+        compare_values("others in a list of the index, mean", &occupancies(real), &occupancies(synthetic));
+    traits.chain(occupied).collect()
+}
+
+fn compare_values(name: &'static str, real: &[f64], synthetic: &[f64]) -> Option<Compared> {
+    let TwoSample { distance, p } = two_sample(real, synthetic)?;
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    Some(Compared { name, real: mean(real), synthetic: mean(synthetic), distance, p, passed: p >= LEVEL })
 }
 
 /// What a result may be taken for.
