@@ -13,7 +13,7 @@ use super::{
     finger::Budget,
     index::Index,
     likeness::Probe,
-    parallel::map,
+    parallel::{SHARE, map},
     segment::Entry,
     sketch::{Sketch, sketch},
     votes::{self, Ballot, Tally, Votes, least},
@@ -31,8 +31,6 @@ use crate::{
 /// An impression: of a part, or of the tail when the part is [`TAIL`].
 type Place = (u32, u32);
 const TAIL: u32 = u32::MAX;
-/// Places of a shortlist that a thread takes at a time.
-const SHARE: usize = 64;
 
 /// How far a search goes. Tests go less far, so that few fingers take every way.
 pub(super) struct Reach {

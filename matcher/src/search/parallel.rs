@@ -10,8 +10,8 @@ use std::{
     thread,
 };
 
-/// Things that a thread takes at a time.
-const SHARE: usize = 64;
+/// Things that a thread takes at a time, at most.
+pub(super) const SHARE: usize = 64;
 
 /// Does it with so many threads, each with a place to work in of its own, `share` things at a time.
 pub(super) fn map<T: Sync, R: Send, S: Default>(

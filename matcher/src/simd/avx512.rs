@@ -1,5 +1,5 @@
 //! The search's third stage with AVX-512: bits of four words counted in one instruction. Not seen to run on the machines that it
-//! was written on; where the instructions are, the property test of `nearest.rs` compares it.
+//! was written on; where the instructions are, the property test of `search.rs` compares it.
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_add_epi64, _mm256_add_ps, _mm256_and_si256, _mm256_castps_si256,
@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_si256, _mm256_sub_epi32, _mm256_xor_si256,
 };
 
-use super::avx2_nearest::{EIGHT, FOUR, eight_of, numbers, put, rows, together, words4};
+use super::avx2_search::{EIGHT, FOUR, eight_of, numbers, put, rows, together, words4};
 use crate::{
     params::{CYLINDER_TURN, SKETCH_CYLINDERS},
     search::{

@@ -4,20 +4,20 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
-mod avx2_nearest;
+mod avx2_search;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod fetch;
 mod kernel;
-mod nearest;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod search;
 
 pub mod roof;
 
 pub(crate) use fetch::fetch;
 pub use kernel::{Kernel, NotForced};
-pub(crate) use nearest::{aligned, nearest, support};
+pub(crate) use search::{aligned, nearest, support};
 
 use crate::{
     compare::{

@@ -5,7 +5,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::kernel::Kernel;
-use super::nearest::nearest;
+use super::search::nearest;
 use crate::{
     params::SKETCH_CYLINDERS,
     search::{
@@ -96,12 +96,12 @@ fn ones_avx2(words: &[u64]) -> u64 {
     let counts = _mm256_setr_epi8(
         0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
     );
-    let (vectors, rest) = words.as_chunks::<{ super::avx2_nearest::FOUR }>();
+    let (vectors, rest) = words.as_chunks::<{ super::avx2_search::FOUR }>();
     let mut sum = _mm256_setzero_si256();
     for eight in vectors.chunks(8) {
         let mut bytes = _mm256_setzero_si256();
         for vector in eight {
-            let bits = super::avx2_nearest::words4(vector, 0);
+            let bits = super::avx2_search::words4(vector, 0);
             let (few, many) =
                 (_mm256_and_si256(bits, low), _mm256_and_si256(_mm256_srli_epi16::<4>(bits), low));
             bytes = _mm256_add_epi8(bytes, _mm256_shuffle_epi8(counts, few));

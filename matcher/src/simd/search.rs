@@ -44,7 +44,7 @@ pub(crate) fn aligned_by(kernel: Kernel, probe: &Laid, these: &[(&Sketch, Tally)
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: a kernel is chosen or forced only where `Kernel::is_here` found its instructions; where AVX-512 is,
                 // AVX2 is too.
-                Kernel::Avx2 | Kernel::Avx512 => unsafe { super::avx2_nearest::lay(probe, sketch, *tally) },
+                Kernel::Avx2 | Kernel::Avx512 => unsafe { super::avx2_search::lay(probe, sketch, *tally) },
                 _ => lay_with(probe, *tally, |angle, x, y| near_with(sketch, angle, x, y)),
             };
             let mut any = near.iter().fold(0, |any, row| any | row);
@@ -56,7 +56,7 @@ pub(crate) fn aligned_by(kernel: Kernel, probe: &Laid, these: &[(&Sketch, Tally)
         alike.extend(batch.iter().zip(&near).map(|((sketch, _), near)| match kernel {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Kernel::Avx2 | Kernel::Avx512 => unsafe { super::avx2_nearest::alike(probe, sketch, near) },
+            Kernel::Avx2 | Kernel::Avx512 => unsafe { super::avx2_search::alike(probe, sketch, near) },
             _ => alike_with(probe, sketch, near),
         }));
     }
@@ -71,7 +71,7 @@ pub(crate) fn nearest_by(kernel: Kernel, probe: &Probe, sketch: &Sketch) -> Near
     match kernel {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Kernel::Avx2 => unsafe { super::avx2_nearest::nearest(probe, sketch) },
+        Kernel::Avx2 => unsafe { super::avx2_search::nearest(probe, sketch) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the same.
         Kernel::Avx512 => unsafe { super::avx512::nearest(probe, sketch) },
@@ -90,7 +90,7 @@ pub(crate) fn support_by(kernel: Kernel, probe: &Probe, sketch: &Sketch, nearest
     match kernel {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Kernel::Avx2 | Kernel::Avx512 => unsafe { super::avx2_nearest::support(probe, sketch, nearest) },
+        Kernel::Avx2 | Kernel::Avx512 => unsafe { super::avx2_search::support(probe, sketch, nearest) },
         _ => support_with(probe, sketch, nearest, eight_with),
     }
 }
