@@ -1,5 +1,6 @@
 //! A search of the whole gallery: votes choose who is laid on the probe, how alike they then are chooses a shortlist, likeness of
-//! whole sketches the finalists, and those are compared as in a verification. Two passes: the second looks farther, unless the first found somebody beyond doubt.
+//! whole sketches the finalists, and those are compared as in a verification. Two passes: the second looks farther, unless the
+//! first found somebody beyond doubt.
 //!
 //! Invariant: whoever is a candidate has the score of a full comparison with every impression of that finger; the same
 //! snapshot and probe give the same answer with any number of threads and any kernel. The end after the first pass changes no
@@ -100,16 +101,26 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
     }
 
     pub(super) fn run(mut self, reach: &Reach, told: &mut dyn FnMut(Stage)) -> Vec<Candidate<K>> {
-        let parts = self.index.parts.iter().map(|part| part.live).sum::<usize>();
-        let tail = self.index.tail.iter().map(|recent| recent.entry.1.impressions()).sum::<usize>();
+        // A filter leaves a smaller gallery, which is searched as one.
+        let filtered = self.order.filter.map(|_| self.everybody(0));
+        let (parts, tail) = filtered.as_ref().map_or_else(
+            || {
+                let tail = self.index.tail.iter().map(|recent| recent.entry.1.impressions());
+                (self.index.parts.iter().map(|part| part.live).sum::<usize>(), tail.sum())
+            },
+            |places| {
+                let parts = places.iter().filter(|(part, _)| *part != TAIL).count();
+                (parts, places.len() - parts)
+            },
+        );
         let all = parts + tail;
         let [first_shortlist, second_shortlist] = reach.shortlist.map(|of| among(of, parts));
         let [first_finalists, finalists] = reach.finalists.map(|of| among(of, all));
         if all <= reach.everybody {
-            let everybody = self.everybody(0);
+            let everybody = filtered.unwrap_or_else(|| self.everybody(0));
             self.compare(&everybody, told);
         } else if parts <= reach.weighed.max(second_shortlist) {
-            let everybody = self.everybody(0);
+            let everybody = filtered.unwrap_or_else(|| self.everybody(0));
             self.weigh(everybody, told);
             self.finals(finalists, told);
         } else {

@@ -362,6 +362,21 @@ fn any_number_of_threads_and_a_filter_give_what_one_thread_does() {
 }
 
 #[test]
+fn a_group_is_searched_as_a_gallery_of_its_size() {
+    let gallery = large();
+    let group = |key: &u32| [2, 40, 260, 301, 499, 505].contains(key);
+    let search = Search { limit: 10, threads: 2, filter: Some(&group) };
+    // A stranger: the votes of the whole gallery would leave most of the group out.
+    let (stranger, mut stages) = (pressed(2000), Vec::new());
+    let reach = narrow(f64::INFINITY);
+    let found = gallery.search_within(&reach, &stranger, &search, &mut |stage| stages.push(stage));
+    let all = gallery.exhaustive(&stranger, 1, usize::MAX).into_iter().filter(|(key, _)| group(key));
+    let found: Vec<(u32, Score)> = found.into_iter().map(|found| (found.key, found.score)).collect();
+    assert_eq!(found, all.collect::<Vec<_>>());
+    assert!(stages.iter().all(|stage| stage.name != "votes"), "{stages:?}");
+}
+
+#[test]
 fn what_is_removed_from_a_segment_leaves_the_memory_when_it_is_built_anew() {
     let mut gallery = Gallery::new();
     gallery.extend((0..40).map(|key| (key, finger(&[key]))));
