@@ -15,6 +15,7 @@ pub mod config;
 pub mod console;
 pub mod credential;
 mod demo;
+pub mod directory;
 mod enrol;
 pub mod factor;
 pub mod forward;
