@@ -5,7 +5,9 @@
 //! lies half-way gives nothing, so nothing half done is ever planned from.
 
 mod person;
+mod settings;
 mod source;
 
 pub use person::{Entry, NotAnObjectId, ObjectId, Sid, Standing};
+pub use settings::{Attributes, Kind, Method, PATIENCE, Password, Protection, Settings};
 pub use source::{Asked, Cursor, DirectoryError, Reading, Rights, Source};

@@ -20,8 +20,9 @@ pub struct Reading {
     pub entries: Vec<Entry>,
     /// Who is not there any more, or not among those that the mapping wants.
     pub gone: BTreeSet<ObjectId>,
-    /// What was there and cannot be taken, and why; without names. They are left as they are.
-    pub unusable: Vec<(ObjectId, String)>,
+    /// What was there and cannot be taken, and why; without names. They are left as they are. `None`: what was there does not
+    /// even say who it is; then nobody is known to be gone, and the reading is never whole.
+    pub unusable: Vec<(Option<ObjectId>, String)>,
     /// Where to go on.
     pub cursor: Cursor,
 }
