@@ -7,6 +7,7 @@ mod announce;
 mod audit;
 mod claim;
 mod clock;
+mod directory;
 mod load;
 mod metrics;
 mod panel;
@@ -26,6 +27,7 @@ pub use announce::Announce;
 pub use audit::{Audit, Forward};
 pub use claim::ClaimSection;
 pub use clock::ClockSection;
+pub use directory::{AttributeNames, DirectorySection};
 pub use load::{Loaded, load};
 pub use metrics::Metrics;
 pub use panel::{FrontPanel, PanelPart};
@@ -111,6 +113,9 @@ pub struct Config {
     pub clock: Option<ClockSection>,
     /// Where metrics are asked for, if anybody does.
     pub metrics: Option<Metrics>,
+    /// Directories that are followed.
+    #[serde(default)]
+    pub directory: Vec<DirectorySection>,
     /// What is fed while the daemon does not hang.
     #[serde(default)]
     pub watchdog: Watchdog,
@@ -301,11 +306,16 @@ impl Loaded {
         }
         self.serial_readers()?;
         self.destinations()?;
+        self.directories()?;
         self.panel_lines()?;
         if let Some(Err(why)) = c.claim.as_ref().map(ClaimSection::check) {
             return error("claim", "names", why);
         }
-        let mut warnings = Vec::new();
+        let doubtful = self.doubtful_directories().into_iter().map(|(index, key, why)| Warning {
+            place: self.place_in("directory", index, key),
+            why: why.to_owned(),
+        });
+        let mut warnings: Vec<Warning> = doubtful.collect();
         let mut warn = |doubtful: bool, section: &str, key: &str, why: &str| {
             if doubtful {
                 warnings.push(Warning { place: self.place(section, key), why: why.to_owned() });

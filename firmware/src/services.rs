@@ -49,6 +49,7 @@ mod audit;
 mod backup;
 mod clients;
 mod decoy;
+mod directory;
 mod factors;
 mod grace;
 pub(crate) mod lockout;
@@ -74,7 +75,11 @@ pub use self::{
     audit::{
         AuditError, AuditPage, AuditSettings, Batch, Check, CheckState, Cursor, Finding, Verdict, Wanted,
     },
-    factors::SubjectChange,
+    directory::{
+        Confirmed, Counts as DirectoryCounts, DirectoryStatus, FollowError, Held, NoSuchPassword,
+        NotCertified, Outcome, Progress as DirectoryProgress,
+    },
+    factors::{ChangeError, SubjectChange},
     lockout::Failed,
     readers::ReaderError,
     restore::{RestoreOptions, RestoreReport},
@@ -154,6 +159,8 @@ pub(crate) struct Inner {
     readers: Mutex<Readers>,
     /// What was given out beside.
     access: access::Access,
+    /// How far directories were followed.
+    directories: directory::Directories,
     pub(crate) in_progress: InProgress,
     /// Whose accept, or erasure, is not durable yet.
     pub(crate) accepting: InProgress<SubjectId>,
@@ -282,6 +289,7 @@ impl Services {
             restrictions,
             graces: Graces::default(),
             readers: Mutex::new(readers),
+            directories: directory::Directories::default(),
             in_progress: InProgress::default(),
             accepting: InProgress::default(),
             ready: Mutex::new(Ready::new(PROBES_READY)),

@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
+use crate::{
+    clock::Timestamp,
+    directory::{Account, Link},
+};
 
 /// A subject's identifier: random, so that it says nothing about the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -222,6 +225,17 @@ pub struct Subject {
     pub pin: bool,
     /// Until when a recovery code that was given is good.
     pub recovery_code: Option<Timestamp>,
+    /// Which directory he is in; nothing of who was made here.
+    pub followed: Option<Followed>,
+}
+
+/// That somebody is followed in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// Which, as whom, and how he stands there.
+    pub link: Link,
+    /// His account there.
+    pub account: Account,
 }
 
 /// An enrolled finger, without its biometrics.

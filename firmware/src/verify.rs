@@ -281,7 +281,8 @@ impl Services {
             Some(bar) => Err(Evidence::Barred(bar)),
             None => self.inner.timed(Step::Extraction, || examined(samples, &mut looked_at))?,
         };
-        let circumstances = Circumstances { told: &told, of: &of, now, presented };
+        let stands = |subject| self.inner.directory_state(subject);
+        let circumstances = Circumstances { told: &told, of: &of, stands: &stands, now, presented };
         let (probes, examined) = match examined {
             Ok(probes) => (probes, None),
             Err(evidence) => (Vec::new(), Some(evidence)),

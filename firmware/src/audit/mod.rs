@@ -16,6 +16,10 @@ use uuid::Uuid;
 
 use crate::{
     clock::Timestamp,
+    directory::{
+        SourceName,
+        plan::{Changed, Harm},
+    },
     policy::{Restriction, Rules, Scope},
     reader::{Reader, Standing},
     request::{Caller, ClientId, Role},
@@ -326,6 +330,43 @@ pub enum Event {
     /// A finger's picture was taken at a reader and given out. Whose it was, nobody asked.
     FingerCaptured {
         sensor: ReaderId,
+    },
+    /// Somebody is in a directory, and is known here from now on.
+    SubjectFollowed {
+        subject: SubjectId,
+        source: SourceName,
+    },
+    /// The directory says something else of somebody: what of him has changed; his groups, if they have.
+    FollowedChanged {
+        subject: SubjectId,
+        source: SourceName,
+        changed: Vec<Changed>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        groups: Option<Vec<String>>,
+    },
+    /// What was read of a directory was done: of so many people.
+    DirectoryFollowed {
+        source: SourceName,
+        created: usize,
+        changed: usize,
+        disabled: usize,
+        gone: usize,
+        enabled: usize,
+        erased: usize,
+    },
+    /// What was read would disable or erase so many that nothing of it is done before an administrator confirms it.
+    DirectoryHeld {
+        source: SourceName,
+        harm: Harm,
+    },
+    /// He does.
+    DirectoryConfirmed {
+        source: SourceName,
+        harm: Harm,
+    },
+    /// The account that a directory is read with has another password.
+    DirectoryPasswordSet {
+        source: SourceName,
     },
     /// Somebody's failures were taken away, and with them what was still to be waited.
     LockoutCleared {

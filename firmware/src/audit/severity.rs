@@ -29,6 +29,7 @@ const OF_KINDS: &[(&str, Severity)] = &[
     ("sign-in-refused", Severity::Warning),
     ("configuration-refused", Severity::Warning),
     ("update-trial-ordered", Severity::Warning),
+    ("directory-held", Severity::Warning),
 ];
 
 /// Of what happened, as a record has it. A kind that is not known here changes something, and is a notice.

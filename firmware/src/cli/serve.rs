@@ -24,6 +24,7 @@ use crate::{
     claim::{Claim, Console, Device, StandardOutput, addresses},
     config::{self, ClaimSection, Config, Loaded, Log},
     credential::{device::device_key, first_boot},
+    directory::follow::Following,
     forward::Forwarding,
     lock::Lock,
     logging::Logging,
@@ -87,6 +88,7 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
     let policy = loaded.policy()?;
     let sources = readers(loaded)?;
     let destinations = loaded.destinations()?;
+    let directories = loaded.directories()?;
     let config = loaded.config.clone();
     let settings = Settings { shown: loaded.shown(), ..Settings::default() };
     let claim = claim(&config)?;
@@ -147,6 +149,9 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
     let opens = lock.clone();
     let forwarding = Forwarding::start(destinations, async move { opens.opened().await.ok().cloned() });
     let server = server.with_forwarding(forwarding.clone());
+    let opens = lock.clone();
+    let following = Following::start(directories, async move { opens.opened().await.ok().cloned() });
+    let server = server.with_following(following.clone());
     let restart = Arc::new(Notify::new());
     if let Some(link) = link {
         let (restart, lock) = (Arc::clone(&restart), lock.clone());
@@ -174,10 +179,11 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
     } else {
         tokio::spawn(async move { settling.reload_once_open().await });
     }
-    let reload = Arc::new(reload);
+    let (reload, renewed) = (Arc::new(reload), following.clone());
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             watchdog::reloading();
+            renewed.renew(None);
             match reloader.reload_certificate() {
                 Ok(()) => info!("certificate read again"),
                 Err(why) => error!(%why, "certificate not read; the old one stays"),
@@ -205,6 +211,7 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
         watchdog::stopping();
     };
     server.run(stop).await;
+    following.end().await;
     forwarding.end().await;
     if let Some(services) = lock.services() {
         services.end_upkeep();

@@ -145,7 +145,8 @@ fn lay_over(table: &mut Table, name: &str, value: &str) {
 }
 
 fn is_secret(key: &str) -> bool {
-    SECRET.iter().any(|word| key.split('-').any(|part| part == *word))
+    // The name of a file is none.
+    !key.ends_with("-file") && SECRET.iter().any(|word| key.split('-').any(|part| part == *word))
 }
 
 /// Every secret of a table and of those in it.

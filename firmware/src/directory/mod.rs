@@ -4,10 +4,27 @@
 //! box is planned by the services, which know no LDAP. Invariant: a reading is whole or an error. A server that is lost, slow or
 //! lies half-way gives nothing, so nothing half done is ever planned from.
 
+pub mod follow;
+mod link;
 mod person;
+pub mod plan;
 mod settings;
 mod source;
 
+use std::sync::Arc;
+
+pub use link::{Account, Identifier, Link, NotASourceName, SourceName, State};
 pub use person::{Entry, NotAnObjectId, ObjectId, Sid, Standing};
 pub use settings::{Attributes, Kind, Method, PATIENCE, Password, Protection, Settings};
 pub use source::{Asked, Cursor, DirectoryError, Reading, Rights, Source};
+
+use crate::clock::Clock;
+
+/// The source that these settings describe. Nothing is asked of a server yet.
+///
+/// # Errors
+/// [`DirectoryError::Configuration`]: what cannot be used, and why.
+pub fn source(settings: Settings, _clock: Arc<dyn Clock>) -> Result<Box<dyn Source>, DirectoryError> {
+    let why = format!("this build cannot read the directory {}", settings.name);
+    Err(DirectoryError::Configuration(why))
+}

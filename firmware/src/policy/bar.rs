@@ -4,7 +4,7 @@
 //! finger, a subject with a restriction and one who does not exist are the same.
 
 use super::{Decision, Evidence, Policy, RefuseReason, Verdict, Wait, decide};
-use crate::{clock::Timestamp, subject::SubjectId};
+use crate::{clock::Timestamp, directory::State, subject::SubjectId};
 
 /// What bars an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Bar {
     FingersRequired(u8),
     /// A PIN is needed too.
     PinRequired,
+    /// The person's directory does not let him in, and says so.
+    Closed(State),
 }
 
 /// What an attempt brings.
@@ -51,6 +53,8 @@ pub struct Circumstances<'a> {
     pub told: &'a Policy,
     /// The one that holds for a subject.
     pub of: &'a dyn Fn(SubjectId) -> Policy,
+    /// How a subject stands in the directory that he is followed in; active where he is in none.
+    pub stands: &'a dyn Fn(SubjectId) -> State,
     /// When.
     pub now: Timestamp,
     /// What is brought.
@@ -86,6 +90,7 @@ impl Bar {
             Self::GalleryTooLarge { enough, .. } => RefuseReason::GalleryTooLarge { fingers: *enough },
             Self::FingersRequired(fingers) => RefuseReason::FingersRequired { fingers: *fingers },
             Self::PinRequired => RefuseReason::PinRequired,
+            Self::Closed(_) => RefuseReason::AccountDisabled,
         }
     }
 
@@ -99,6 +104,7 @@ impl Bar {
             Self::GalleryTooLarge { .. } => "gallery too large for two fingers",
             Self::FingersRequired(_) => "more fingers are needed",
             Self::PinRequired => "a PIN is needed",
+            Self::Closed(state) => state.why().unwrap_or("the directory does not let him in"),
         }
     }
 }
@@ -108,7 +114,9 @@ impl Bar {
 pub fn judge(circumstances: &Circumstances<'_>, evidence: &Evidence) -> Verdict {
     let Circumstances { told, of, .. } = circumstances;
     let verdict = match evidence {
-        Evidence::Verification { claimed, .. } => return judged(&of(*claimed), circumstances, evidence),
+        Evidence::Verification { claimed, .. } => {
+            return judged(&of(*claimed), circumstances, evidence);
+        }
         _ => decide(told, evidence),
     };
     match verdict.decision {
@@ -132,16 +140,16 @@ pub fn judge(circumstances: &Circumstances<'_>, evidence: &Evidence) -> Verdict 
 
 fn judged(policy: &Policy, circumstances: &Circumstances<'_>, evidence: &Evidence) -> Verdict {
     let verdict = decide(policy, evidence);
-    let Circumstances { now, presented, .. } = circumstances;
-    if !matches!(verdict.decision, Decision::Accept { .. }) {
-        return verdict;
-    }
+    let Circumstances { stands, now, presented, .. } = circumstances;
+    let Decision::Accept { subject } = verdict.decision else { return verdict };
     if presented.wrong_pin {
         // As a wrong finger: who tries learns nothing of either.
         let reason = RefuseReason::NotMatched;
         return Verdict { decision: Decision::Refuse { reason }, why: "wrong PIN", ..verdict };
     }
-    match Bar::of(policy, *now, presented) {
+    let state = stands(subject);
+    let closed = (state != State::Active).then_some(Bar::Closed(state));
+    match closed.or_else(|| Bar::of(policy, *now, presented)) {
         Some(bar) => verdict.barred(&bar),
         None => verdict,
     }
@@ -173,7 +181,42 @@ mod tests {
     fn judged_as(policy: Policy, moment: &str, presented: Presented, evidence: &Evidence) -> Decision {
         let of = |_| policy.clone();
         let now = at(moment);
-        judge(&Circumstances { told: &Policy::default(), of: &of, now, presented }, evidence).decision
+        let (told, stands) = (Policy::default(), |_| State::Active);
+        judge(&Circumstances { told: &told, of: &of, stands: &stands, now, presented }, evidence).decision
+    }
+
+    #[test]
+    fn whom_the_directory_does_not_let_in_is_refused_after_a_match_by_whatever_he_brings() {
+        let ada = SubjectId::random();
+        let told = Policy::default();
+        let score = Fmr::new(1e-5).unwrap().score();
+        let judged = |state: State, presented: Presented, evidence: &Evidence| {
+            let (of, stands) = (|_| Policy::default(), |_| state);
+            let now = at(MONDAY);
+            judge(&Circumstances { told: &told, of: &of, stands: &stands, now, presented }, evidence)
+        };
+        let closed = Decision::Refuse { reason: RefuseReason::AccountDisabled };
+        for state in [State::Disabled, State::Expired, State::Gone] {
+            for evidence in [
+                evidence(ada, 1e5),
+                Evidence::Identification { impressions: 1, candidates: vec![(ada, score)] },
+                Evidence::Recovery { claimed: ada, right: true },
+                Evidence::Grace { claimed: ada, over: false },
+            ] {
+                let verdict = judged(state, ONE, &evidence);
+                assert_eq!((&verdict.decision, Some(verdict.why)), (&closed, state.why()), "{evidence:?}");
+            }
+            // It tells that the finger was right, so it counts as a failure; and to a wrong finger or PIN it is not told.
+            assert!(judged(state, ONE, &evidence(ada, 1e5)).is_failure());
+            let wrong = Decision::Refuse { reason: RefuseReason::NotMatched };
+            assert_eq!(judged(state, ONE, &evidence(ada, 10.0)).decision, wrong);
+            let typed = Presented { pin: true, wrong_pin: true, ..ONE };
+            assert_eq!(judged(state, typed, &evidence(ada, 1e5)).decision, wrong);
+        }
+        assert_eq!(
+            judged(State::Active, ONE, &evidence(ada, 1e5)).decision,
+            Decision::Accept { subject: ada }
+        );
     }
 
     #[test]
@@ -257,7 +300,9 @@ mod tests {
         let evidence = Evidence::Identification { impressions: all, candidates };
         let of = |_| group.clone();
         let told = Policy::default();
-        let circumstances = Circumstances { told: &told, of: &of, now: at(MONDAY), presented: among(all) };
+        let (stands, presented) = (|_| State::Active, among(all));
+        let circumstances =
+            Circumstances { told: &told, of: &of, stands: &stands, now: at(MONDAY), presented };
         let verdict = judge(&circumstances, &evidence);
         assert_eq!(verdict.decision, Decision::Refuse { reason: RefuseReason::NotMatched });
         assert!(verdict.is_failure() && verdict.score.is_some(), "{verdict:?}");

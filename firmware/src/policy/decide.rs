@@ -108,6 +108,8 @@ pub enum RefuseReason {
     PinRequired,
     /// The grace period is over, or there is none.
     FingerRequired,
+    /// The account in the directory is disabled, over, or gone.
+    AccountDisabled,
 }
 
 impl RefuseReason {
@@ -123,6 +125,7 @@ impl RefuseReason {
             Self::FingersRequired { .. } => "fingers-required",
             Self::PinRequired => "pin-required",
             Self::FingerRequired => "finger-required",
+            Self::AccountDisabled => "account-disabled",
         }
     }
 }
@@ -168,7 +171,8 @@ impl Verdict {
                 | RefuseReason::FingerRequired => false,
                 RefuseReason::OutsideHours
                 | RefuseReason::FingersRequired { .. }
-                | RefuseReason::PinRequired => self.score.is_some(),
+                | RefuseReason::PinRequired
+                | RefuseReason::AccountDisabled => self.score.is_some(),
                 RefuseReason::NotMatched | RefuseReason::Replay => true,
             },
         }

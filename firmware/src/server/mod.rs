@@ -60,6 +60,7 @@ use crate::{
         clients::{Clients, ClientsError},
         stations::{StationError, Stations},
     },
+    directory::follow::Following,
     forward::Forwarding,
     heartbeat::Heartbeats,
     lock::Lock,
@@ -168,6 +169,8 @@ pub(crate) struct State {
     pub(crate) clock_report: Option<PathBuf>,
     /// Where the audit is forwarded to.
     pub(crate) forwarding: Forwarding,
+    /// Directories that are followed.
+    pub(crate) following: Following,
     /// How the daemon itself runs.
     pub(crate) operation: Operation,
 }
@@ -260,6 +263,7 @@ impl Server {
             test_image: false,
             clock_report: None,
             forwarding: Forwarding::default(),
+            following: Following::default(),
         };
         Ok(Self { listener, tls, quic: None, state, metrics: None })
     }
@@ -330,6 +334,13 @@ impl Server {
     #[must_use]
     pub fn with_forwarding(mut self, forwarding: Forwarding) -> Self {
         self.state.forwarding = forwarding;
+        self
+    }
+
+    /// Says how directories are followed, and has them read when it is asked to.
+    #[must_use]
+    pub fn with_following(mut self, following: Following) -> Self {
+        self.state.following = following;
         self
     }
 

@@ -7,8 +7,9 @@ use utoipa::OpenApi;
 use super::{
     access::{Access, ROUTES, credentials},
     api::{
-        accounts, adoption, at_rest, audit, backup, claim, decisions, diagnose, factors, fingers, health,
-        invitations, lockouts, policy, rights, sensors, stations, subjects, support, system, tokens, upkeep,
+        accounts, adoption, at_rest, audit, backup, claim, decisions, diagnose, directory, factors, fingers,
+        health, invitations, lockouts, policy, rights, sensors, stations, subjects, support, system, tokens,
+        upkeep,
     },
 };
 
@@ -70,6 +71,11 @@ use super::{
         tokens::add,
         tokens::list,
         tokens::revoke,
+        directory::list,
+        directory::test,
+        directory::sync,
+        directory::diff,
+        directory::password,
         invitations::invite,
         invitations::list,
         invitations::withdraw,

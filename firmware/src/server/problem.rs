@@ -22,8 +22,8 @@ use crate::{
     sensors::CaptureError,
     server::access::{DEGRADED, FAILED},
     services::{
-        AccountError, DecideError, InvitationError, KeyError, NoPassphrase, NoPassword, OpenError,
-        StoreError, SubjectError, TokenError,
+        AccountError, ChangeError, DecideError, InvitationError, KeyError, NoPassphrase, NoPassword,
+        OpenError, StoreError, SubjectError, TokenError,
     },
 };
 
@@ -214,6 +214,18 @@ impl From<SubjectError> for Problem {
         match why {
             SubjectError::Unknown => Self::unknown_subject(),
             SubjectError::Store(why) => why.into(),
+        }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(why: ChangeError) -> Self {
+        match why {
+            ChangeError::Followed(_) => {
+                let title = "The subject is followed in a directory";
+                Self::new(StatusCode::CONFLICT, "followed", title, why.to_string())
+            }
+            ChangeError::Subject(why) => why.into(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What is kept of a person beside name and fingers: groups, PIN, fingers under duress, recovery code.
+//! What is kept of a person beside name and fingers: groups, PIN, fingers under duress, recovery code, and which directory
+//! he is followed in.
 //!
 //! It lies in one value under the person's key, and in memory for decisions, which read no store. Invariant: what is in
 //! memory is what is durable; both go with the person.
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Inner, Services, SubjectError, put_subject};
 use crate::{
     audit::Event,
+    directory::{Link, SourceName, State},
     factor::{Issued, PinHash},
     request::Caller,
     store::{Change, StoreError, Table, Value},
@@ -35,6 +37,9 @@ pub(crate) struct Factors {
     /// A code that is good once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recovery: Option<Issued>,
+    /// Which directory he is in, if he was not made here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) followed: Option<Link>,
 }
 
 /// Everybody's.
@@ -71,6 +76,15 @@ impl EverybodysFactors {
         };
     }
 
+    /// Everybody who is followed, in this directory or in any.
+    pub(super) fn followed(&self, source: Option<&SourceName>) -> Vec<(SubjectId, Link)> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let link = |factors: &Factors| {
+            factors.followed.clone().filter(|link| source.is_none_or(|source| link.source == *source))
+        };
+        all.iter().filter_map(|(id, factors)| Some((*id, link(factors)?))).collect()
+    }
+
     pub(super) fn clear(&self) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -92,23 +106,46 @@ pub struct SubjectChange {
     pub groups: Option<BTreeSet<GroupName>>,
 }
 
+/// Why a subject's name and groups were not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// He is in a directory, which says what he is called and which groups he is in.
+    #[error(
+        "this subject is followed in the directory {0}, which says name and groups: change them there, or the groups of \
+         its mapping in the configuration; fingers, PIN and codes are changed here"
+    )]
+    Followed(SourceName),
+    /// There is none, or the store failed.
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+}
+
+impl From<StoreError> for ChangeError {
+    fn from(why: StoreError) -> Self {
+        Self::Subject(why.into())
+    }
+}
+
 impl Services {
     /// Changes a subject's name or groups.
     ///
     /// # Errors
-    /// [`SubjectError`].
+    /// [`ChangeError`].
     pub fn change_subject(
         &self,
         by: &Caller,
         id: SubjectId,
         change: SubjectChange,
-    ) -> Result<Subject, SubjectError> {
+    ) -> Result<Subject, ChangeError> {
         let inner = &self.inner;
         inner.room_for_people()?;
         let _people = inner.people();
         inner.people_may_change()?;
         let mut record = inner.subject(id)?.ok_or(SubjectError::Unknown)?;
         let mut factors = Factors::clone(&inner.factors.of(id));
+        if let Some(link) = &factors.followed {
+            return Err(ChangeError::Followed(link.source.clone()));
+        }
         let mut changes = Vec::new();
         let event = Event::SubjectChanged {
             subject: id,
@@ -137,7 +174,12 @@ impl Inner {
         self.factors.of(id)
     }
 
-    /// Takes up the groups of a subject who is made.
+    /// How somebody stands in the directory that he is followed in.
+    pub(crate) fn directory_state(&self, id: SubjectId) -> State {
+        self.factors.of(id).followed.as_ref().map_or(State::Active, |link| link.state)
+    }
+
+    /// Takes up what is kept of a subject who is made or changed.
     pub(crate) fn keep_factors(&self, id: SubjectId, factors: Factors) {
         self.factors.put(id, Some(factors));
     }

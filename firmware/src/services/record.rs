@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::{Factors, damaged};
 use crate::{
     clock::Timestamp,
+    directory::Account,
     factor::Issued,
     store::{Change, StoreError, Table},
-    subject::{FingerPosition, FingerSummary, Subject, SubjectId, SubjectName},
+    subject::{FingerPosition, FingerSummary, Followed, Subject, SubjectId, SubjectName},
 };
 
 /// A subject as it is stored.
@@ -17,6 +18,9 @@ pub(crate) struct SubjectRecord {
     pub(super) name: SubjectName,
     pub(super) created: Timestamp,
     pub(crate) fingers: Vec<FingerRecord>,
+    /// In the directory that he is followed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) account: Option<Account>,
 }
 
 /// A finger's summary as it is stored with its subject.
@@ -36,6 +40,11 @@ impl From<FingerRecord> for FingerSummary {
 }
 
 impl SubjectRecord {
+    /// Somebody without fingers.
+    pub(super) fn new(name: SubjectName, created: Timestamp) -> Self {
+        Self { name, created, fingers: Vec::new(), account: None }
+    }
+
     /// As it is shown.
     pub(super) fn subject(&self, id: SubjectId, factors: &Factors) -> Subject {
         let summary = |finger: &FingerRecord| {
@@ -50,6 +59,10 @@ impl SubjectRecord {
             fingers: self.fingers.iter().map(summary).collect(),
             pin: factors.pin.is_some(),
             recovery_code: factors.recovery.as_ref().map(Issued::expires),
+            followed: factors
+                .followed
+                .clone()
+                .map(|link| Followed { link, account: self.account.clone().unwrap_or_default() }),
         }
     }
 }

@@ -234,6 +234,7 @@ impl Services {
         let event = Event::BackupRestored { store, taken, people, fingers, erasures: erased.len() as u64 };
         Inner::commit(inner, by, &last, &event)?;
         inner.use_restrictions(restrictions);
+        inner.directories.forget();
         inner.gallery.change(|gallery| *gallery = filled);
         lockout::keep_waits(inner);
         gallery::warm_up(&inner.gallery);

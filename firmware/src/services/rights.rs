@@ -99,6 +99,7 @@ impl Services {
             "subject_id": id, "name": subject.name, "created": subject.created, "fingers": fingers,
             "groups": factors.groups, "factors": kinds, "probes": inner.probes(id)?,
             "recovery-code-expires": factors.recovery.as_ref().map(Issued::expires), "failures": self.failures(id),
+            "directory": subject.followed.map(|followed| json!({"link": followed.link, "account": followed.account})),
         });
         let failed = |why: io::Error| RightsError::from(AuditError::from(why));
         let opening = json!({"subject-export": 1, "store": inner.store.id(), "at": inner.clock.now()});

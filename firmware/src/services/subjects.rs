@@ -8,7 +8,7 @@ use crate::{
     gallery::finger_key,
     request::Caller,
     services::{factors::Factors, record::parse_subject},
-    store::{Change, Table},
+    store::{Change, StoreError, Table},
     subject::{FingerPosition, NewSubject, Subject, SubjectId},
 };
 
@@ -23,7 +23,7 @@ impl Services {
         let _people = self.inner.people();
         self.inner.room_for_people()?;
         let id = SubjectId::random();
-        let record = SubjectRecord { name: new.name, created: self.inner.clock.now(), fingers: Vec::new() };
+        let record = SubjectRecord::new(new.name, self.inner.clock.now());
         let mut changes = vec![put_subject(id, &record)?];
         let factors = Factors { groups: new.groups, ..Factors::default() };
         if factors != Factors::default() {
@@ -68,22 +68,29 @@ impl Services {
         let _people = self.inner.people();
         self.inner.people_may_change()?;
         self.inner.subject(id)?.ok_or(SubjectError::Unknown)?;
+        Ok(self.inner.erase(by, id)?)
+    }
+}
+
+impl Inner {
+    /// Deletes a subject who is there, while people are held.
+    pub(super) fn erase(&self, by: &Caller, id: SubjectId) -> Result<(), StoreError> {
         let mut changes = vec![Change::Delete { table: Table::Subjects, key: id.as_bytes().to_vec() }];
         // All that there could be: nothing of the person stays because a record does not list it.
         let fingers = FingerPosition::ALL.map(|position| (id, position));
         changes.extend(fingers.iter().map(|f| Change::Delete { table: Table::Fingers, key: finger_key(f) }));
         let rest = [Table::Factors, Table::Probes];
         changes.extend(rest.map(|table| Change::Delete { table, key: id.as_bytes().to_vec() }));
-        let _turn = self.inner.accepting.begin(&id);
-        self.inner.commit_deleted(by, id, &changes)?;
-        self.inner.forget_factors(id);
-        self.inner.forget_proofs(id);
-        self.inner.gallery.change(|gallery| {
+        let _turn = self.accepting.begin(&id);
+        self.commit_deleted(by, id, &changes)?;
+        self.forget_factors(id);
+        self.forget_proofs(id);
+        self.gallery.change(|gallery| {
             for finger in &fingers {
                 gallery.remove(finger);
             }
         });
-        self.inner.count_as_stray(id);
+        self.count_as_stray(id);
         Ok(())
     }
 }

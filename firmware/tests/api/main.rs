@@ -19,6 +19,7 @@ mod commands;
 mod connections;
 mod console;
 mod demo;
+mod directories;
 mod factors;
 mod first_boot;
 mod forwarding;

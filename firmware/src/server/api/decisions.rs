@@ -98,7 +98,8 @@ pub(crate) struct DecisionBody {
     pub(crate) subject_id: Option<SubjectId>,
     /// On `refuse`: `not-matched`, `gallery-too-large` (present as many as `fingers` says, or else ask for an identity
     /// too), `replay`, `locked-out` (after too many failures), `outside-hours`, `fingers-required` (see `fingers`),
-    /// `pin-required` or `finger-required` (the grace period is over).
+    /// `pin-required`, `finger-required` (the grace period is over) or `account-disabled` (the directory that the person is
+    /// in does not let him in).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// On `fingers-required`: how many different fingers; on `gallery-too-large`: how many would do, absent when none would.

@@ -21,7 +21,7 @@ use crate::{
         access::{DEGRADED, FAILED, LOCKED, UNPROVISIONED},
         problem::Problem,
     },
-    services::{Extent, Services},
+    services::{DirectoryStatus, Extent, Services},
 };
 
 /// Certificates are renewed before so few days are left.
@@ -197,6 +197,7 @@ pub(crate) fn diagnosis(state: &State) -> DiagnosisBody {
         check_clock(clock.as_ref()),
         check_sensors(&sensors),
         check_forwarding(&state.forwarding.progress()),
+        check_directories(services.map(Services::directories).unwrap_or_default()),
         check_configuration(&state.operation.settings()),
     ];
     DiagnosisBody {
@@ -329,6 +330,38 @@ fn check_forwarding(receivers: &[Progress]) -> PartBody {
             ),
         ),
     }
+}
+
+fn check_directories(all: Vec<DirectoryStatus>) -> PartBody {
+    let name = "directories";
+    if all.is_empty() {
+        return check(name, Verdict::Good, "none is followed");
+    }
+    let of = |directory: DirectoryStatus| {
+        let DirectoryStatus { name, stale, error, held, configured, read, .. } = directory;
+        if !configured {
+            let detail = format!("{name} is not in the configuration, and people of it are left");
+            return (Verdict::Doubtful, detail);
+        }
+        let stale = if stale { ", which is too long ago for certificates" } else { "" };
+        let read = read.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        match (error, held) {
+            (Some((why, _)), _) => (
+                Verdict::Doubtful,
+                format!("{name} was read {read}{stale}: {why}; authenteonctl directory test {name}"),
+            ),
+            (None, Some(_)) => {
+                let detail = format!(
+                    "{name} was read {read}{stale} and waits: authenteonctl directory confirm {name}"
+                );
+                (Verdict::Doubtful, detail)
+            }
+            (None, None) if stale.is_empty() => (Verdict::Good, format!("{name} was read {read}")),
+            (None, None) => (Verdict::Doubtful, format!("{name} was read {read}{stale}")),
+        }
+    };
+    let (results, details): (Vec<_>, Vec<_>) = all.into_iter().map(of).unzip();
+    check(name, results.into_iter().max().unwrap_or(Verdict::Good), details.join("; "))
 }
 
 fn check_configuration(settings: &Settings) -> PartBody {

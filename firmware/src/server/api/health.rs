@@ -77,6 +77,9 @@ pub(crate) struct Ready {
     /// How the clock is; not there where the host looks after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) clock: Option<ClockBody>,
+    /// Directories that were not read for so long that no certificate rests on them; not there when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stale_directories: Vec<String>,
 }
 
 /// How far a check of the store is.
@@ -170,6 +173,11 @@ pub(crate) async fn ready(Shared(state): Shared<State>) -> Result<Json<Ready>, P
         snapshot: services.snapshot(),
         free_bytes: services.free_bytes(),
         clock: clock_of(&state),
+        stale_directories: services
+            .directories()
+            .into_iter()
+            .filter_map(|directory| (directory.configured && directory.stale).then(|| directory.name.into()))
+            .collect(),
     }))
 }
 

@@ -8,6 +8,7 @@ pub(super) mod backup;
 pub(super) mod claim;
 pub(super) mod decisions;
 pub(super) mod diagnose;
+pub(super) mod directory;
 pub(super) mod factors;
 pub(super) mod fingers;
 pub(super) mod health;
@@ -98,6 +99,7 @@ pub(super) fn router(state: State) -> Router {
         .merge(invitations::routes())
         .merge(accounts::routes())
         .merge(tokens::routes())
+        .merge(directory::routes())
         .route("/v1/sensors", get(sensors::list))
         .route("/v1/sensors/{id}/capture", post(sensors::capture))
         .route("/v1/sensors/{id}/test", post(sensors::test))

@@ -13,10 +13,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{At, fingers::FingerBody, on_core, parsed};
 use crate::{
+    directory::Account,
     request::Caller,
     server::{State, json::Body, problem::Problem},
     services::SubjectChange,
-    subject::{GroupName, NewSubject, Subject, SubjectId, SubjectName},
+    subject::{Followed, GroupName, NewSubject, Subject, SubjectId, SubjectName},
 };
 
 /// A subject to be made.
@@ -72,6 +73,58 @@ pub(crate) struct SubjectBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub(crate) recovery_code_expires: Option<String>,
+    /// The directory that the person is followed in; absent for who was made here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) directory: Option<FollowedBody>,
+}
+
+/// That a person is followed in a directory, which says name and groups.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FollowedBody {
+    /// Which.
+    pub(crate) name: String,
+    /// `active`; else the person is refused: `disabled`, `expired`, or `gone` from the directory.
+    #[schema(example = "active")]
+    pub(crate) state: String,
+    /// Since when (RFC 3339).
+    #[schema(format = DateTime)]
+    pub(crate) since: String,
+    /// Who there: it never changes.
+    #[schema(format = "uuid")]
+    pub(crate) object: String,
+    /// The name to log in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) login: Option<String>,
+    /// The user principal name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) upn: Option<String>,
+    /// The security identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sid: Option<String>,
+    /// Whether the account is privileged: it is given no certificate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) privileged: bool,
+    /// Which of `login` and `upn` somebody else holds, so that they count for nothing here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) withheld: Vec<String>,
+}
+
+impl From<Followed> for FollowedBody {
+    fn from(Followed { link, account }: Followed) -> Self {
+        let Account { login, upn, sid, privileged, withheld } = account;
+        Self {
+            name: link.source.into(),
+            state: link.state.name().to_owned(),
+            since: link.since.to_string(),
+            object: link.object.to_string(),
+            login,
+            upn,
+            sid: sid.map(|sid| sid.as_ref().to_owned()),
+            privileged,
+            withheld: withheld.into_iter().map(|which| which.name().to_owned()).collect(),
+        }
+    }
 }
 
 impl From<Subject> for SubjectBody {
@@ -84,6 +137,7 @@ impl From<Subject> for SubjectBody {
             fingers: subject.fingers.into_iter().map(FingerBody::from).collect(),
             pin: subject.pin,
             recovery_code_expires: subject.recovery_code.map(|expires| expires.to_string()),
+            directory: subject.followed.map(FollowedBody::from),
         }
     }
 }
@@ -168,7 +222,7 @@ pub(crate) async fn read(
 
 /// Changes a subject's name or groups.
 #[utoipa::path(patch, path = "/v1/subjects/{id}", operation_id = "change_subject", tag = "subjects", request_body = SubjectChangeBody, params(("id" = String, Path, description = "The subject")),
-    responses((status = 200, description = "As it is now", body = SubjectBody), (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
+    responses((status = 200, description = "As it is now", body = SubjectBody), (status = 409, description = "A directory says name and groups", body = Problem, content_type = "application/problem+json"), (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn change(
     Shared(state): Shared<State>,

@@ -116,6 +116,7 @@ fn of_what_is_stored(registry: &mut Registry, services: &Services) {
     );
     let help = "Number of the last record of the audit";
     gauge(registry, "audit_last_record_number", help, services.audit_number());
+    of_directories(registry, services);
     if let Some(free) = services.free_bytes() {
         with_unit(registry, "disk_free", "Bytes that are free for the store", Unit::Bytes, free);
     }
@@ -128,6 +129,40 @@ fn of_what_is_stored(registry: &mut Registry, services: &Services) {
         set(&parts, ("part", "index"), extent.index);
         registry.register_with_unit("store_size", "Bytes on the disk", Unit::Bytes, parts);
     }
+}
+
+/// By the name that the configuration gives each.
+fn of_directories(registry: &mut Registry, services: &Services) {
+    type Named = Family<Vec<(&'static str, String)>, Gauge>;
+    let of = |family: &Named, labels: &[(&'static str, &str)], value: u64| {
+        let labels = labels.iter().map(|(label, value)| (*label, (*value).to_owned())).collect();
+        family.get_or_create(&labels).set(signed(value));
+    };
+    let (read, stale, failing, held, people) =
+        (Named::default(), Named::default(), Named::default(), Named::default(), Named::default());
+    for directory in services.directories() {
+        let name = ("directory", directory.name.as_ref());
+        if let Some(at) = directory.read {
+            of(&read, &[name], at.millis() / 1000);
+        }
+        of(&stale, &[name], u64::from(directory.stale));
+        of(&failing, &[name], u64::from(directory.error.is_some()));
+        of(&held, &[name], u64::from(directory.held.is_some()));
+        for (state, count) in &directory.people {
+            of(&people, &[name, ("state", state.name())], number(*count));
+        }
+    }
+    let help = "When a directory was last read, since 1970";
+    registry.register_with_unit("directory_read_timestamp", help, Unit::Seconds, read);
+    let help = "1 when a directory was not read for so long that no certificate rests on it";
+    registry.register("directory_stale", help, stale);
+    registry.register("directory_failing", "1 when a directory could not be read last time", failing);
+    registry.register("directory_held", "1 when what a directory says waits for an administrator", held);
+    registry.register(
+        "directory_people",
+        "People who are followed in a directory, by how they stand",
+        people,
+    );
 }
 
 /// Under the names that every exporter gives them.

@@ -1,0 +1,406 @@
+//! The loop that follows a directory: a task for each, which reads, has it planned and done, and waits.
+//!
+//! Invariant: one cycle of a directory at a time; what is not read whole and in time changes nothing; whoever asks for a
+//! cycle is answered when it is over.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::pending,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_lc_rs::rand;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{JoinHandle, spawn_blocking},
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+use zeroize::Zeroizing;
+
+use super::{
+    DirectoryError, Reading, Rights, Source, SourceName, State,
+    plan::{Plan, Rules},
+};
+use crate::services::{Confirmed, FollowError, Outcome, Services, StoreError};
+
+/// How long to wait after a failure, at first and at most; part of it by chance, so that boxes do not come together.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// While the store is being checked or rebuilt, and nothing can be changed.
+const CHECKED: Duration = Duration::from_secs(1);
+/// How often everybody is looked for, in milliseconds: a missing right hides deletions.
+const SWEEP: u64 = 86_400_000;
+/// People of whom a sweep asks one by one; when it finds more that are not known, everybody is read.
+const ONE_BY_ONE: usize = 200;
+/// Orders that may wait.
+const ORDERS: usize = 16;
+/// What the end of the daemon waits for.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Makes a source anew: what it is made from is read again, and it is given the password of the store if there is one.
+pub type Make = dyn Fn(Option<Zeroizing<String>>) -> Result<Box<dyn Source>, DirectoryError> + Send + Sync;
+
+/// A directory that is to be followed.
+#[derive(Clone)]
+pub struct Watch {
+    /// What it is called.
+    pub name: SourceName,
+    /// What kind it is, in a word.
+    pub kind: &'static str,
+    /// Whether its password is in a file that the configuration names, and not in the store.
+    pub password_file: bool,
+    /// What may be done unasked, and how long what is kept.
+    pub rules: Rules,
+    /// How often it is read.
+    pub interval: Duration,
+    /// How long a reading may take.
+    pub patience: Duration,
+    /// After how long without one it is stale.
+    pub stale_after: Duration,
+    /// Makes its source.
+    pub make: Arc<Make>,
+}
+
+/// Why what was asked for was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SyncError {
+    /// There is no such directory.
+    #[error("no directory is called so in the configuration")]
+    Unknown,
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// What was to be done of it.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// The box stops, or its store is not open yet.
+    #[error("directories are not followed now: the box starts or stops")]
+    NotNow,
+}
+
+impl From<StoreError> for SyncError {
+    fn from(why: StoreError) -> Self {
+        Self::Follow(why.into())
+    }
+}
+
+/// What a cycle is to do.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Who confirms a plan that waits.
+    pub confirmed: Option<Confirmed>,
+}
+
+enum Order {
+    Sync(Ask, oneshot::Sender<Result<Outcome, SyncError>>),
+    /// The source is made anew, and read.
+    Renew,
+}
+
+struct Handle {
+    watch: Watch,
+    orders: mpsc::Sender<Order>,
+}
+
+/// All that are followed. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Following {
+    all: Arc<BTreeMap<SourceName, Handle>>,
+    services: Arc<tokio::sync::OnceCell<Services>>,
+    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    stop: Option<Arc<watch::Sender<bool>>>,
+}
+
+impl Following {
+    /// Follows these from now on, as soon as there are services; must be called on a runtime.
+    #[must_use]
+    pub fn start(
+        watches: Vec<Watch>,
+        services: impl Future<Output = Option<Services>> + Send + 'static,
+    ) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut all = BTreeMap::new();
+        let mut waiting = Vec::new();
+        for watch in watches {
+            let (orders, ordered) = mpsc::channel(ORDERS);
+            waiting.push((watch.clone(), ordered));
+            all.insert(watch.name.clone(), Handle { watch, orders });
+        }
+        let following = Self { all: Arc::new(all), stop: Some(Arc::new(stop)), ..Self::default() };
+        let (tasks, opened) = (Arc::clone(&following.tasks), Arc::clone(&following.services));
+        tokio::spawn(async move {
+            let Some(services) = services.await else { return };
+            services.watch_directories(waiting.iter().map(|(w, _)| (w.name.clone(), w.stale_after)));
+            // Only this task sets it.
+            let _ = opened.set(services.clone());
+            let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            for (watch, orders) in waiting {
+                let follower = Follower { watch, services: services.clone(), source: None };
+                let mut stopped = stopped.clone();
+                tasks.push(tokio::spawn(async move {
+                    tokio::select! {
+                        () = follower.run(orders) => {}
+                        // The sender lives as long as the server does.
+                        _ = stopped.wait_for(|stop| *stop) => {}
+                    }
+                }));
+            }
+        });
+        following
+    }
+
+    /// Those of the configuration.
+    pub fn watches(&self) -> impl Iterator<Item = &Watch> {
+        self.all.values().map(|handle| &handle.watch)
+    }
+
+    fn handle(&self, name: &SourceName) -> Result<&Handle, SyncError> {
+        self.all.get(name).ok_or(SyncError::Unknown)
+    }
+
+    fn services(&self) -> Result<Services, SyncError> {
+        self.services.get().cloned().ok_or(SyncError::NotNow)
+    }
+
+    /// Has one read now, and answers when what it says is done.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub async fn sync(&self, name: &SourceName, ask: Ask) -> Result<Outcome, SyncError> {
+        let handle = self.handle(name)?;
+        self.services()?;
+        let (reply, answer) = oneshot::channel();
+        handle.orders.send(Order::Sync(ask, reply)).await.map_err(|_| SyncError::NotNow)?;
+        answer.await.map_err(|_| SyncError::NotNow)?
+    }
+
+    /// What everybody in the directory, read beside the loop, is other than here.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub async fn diff(&self, name: &SourceName) -> Result<Plan, SyncError> {
+        let (watch, services) = (&self.handle(name)?.watch, self.services()?);
+        let mut source = made(watch, &services).await?;
+        let reading = in_time(watch.patience, source.read(None)).await?;
+        let (name, rules) = (name.clone(), watch.rules);
+        Ok(on_store(&services, move |services| services.plan_directory(&name, &reading, &rules)).await??)
+    }
+
+    /// Tries whether the directory can be read, and with which rights.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub async fn test(&self, name: &SourceName) -> Result<Rights, SyncError> {
+        let (watch, services) = (&self.handle(name)?.watch, self.services()?);
+        let mut source = made(watch, &services).await?;
+        Ok(in_time(watch.patience, source.test()).await?)
+    }
+
+    /// What sources are made from has changed: they are made anew, and read at once.
+    pub fn renew(&self, name: Option<&SourceName>) {
+        for handle in self.all.values().filter(|handle| name.is_none_or(|name| handle.watch.name == *name)) {
+            // Where so many orders wait, the source is made anew soon enough.
+            let _ = handle.orders.try_send(Order::Renew);
+        }
+    }
+
+    /// Ends it: what is being read is read again after the next start.
+    pub async fn end(&self) {
+        if let Some(stop) = &self.stop {
+            // Nobody may be there any more.
+            let _ = stop.send(true);
+        }
+        let tasks: Vec<_> = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+        for task in tasks {
+            if timeout(LINGER, task).await.is_err() {
+                info!(
+                    "a directory was being followed at the end: it goes on from there after the next start"
+                );
+            }
+        }
+    }
+}
+
+/// What follows one directory.
+struct Follower {
+    watch: Watch,
+    services: Services,
+    /// Kept from one cycle to the next, with its connection.
+    source: Option<Box<dyn Source>>,
+}
+
+impl Follower {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let (mut wait, mut failures) = (Duration::ZERO, 0);
+        loop {
+            let order = tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(order) => Some(order),
+                    // Nobody can ask any more; the loop goes on until it is stopped.
+                    None => { pending::<()>().await; None }
+                },
+                () = sleep(wait) => None,
+            };
+            let (ask, reply) = match order {
+                Some(Order::Sync(ask, reply)) => (ask, Some(reply)),
+                Some(Order::Renew) => {
+                    self.source = None;
+                    (Ask::default(), None)
+                }
+                None => (Ask::default(), None),
+            };
+            let outcome = self.cycle(&ask).await;
+            match &outcome {
+                Ok(_) if ask.dry_run => {}
+                Ok(_) => (wait, failures) = (self.watch.interval, 0),
+                Err(SyncError::Follow(FollowError::Store(StoreError::Degraded { .. }))) => wait = CHECKED,
+                Err(SyncError::Follow(FollowError::NotWaiting)) => {}
+                Err(why) => {
+                    self.source = None;
+                    self.failed(why);
+                    wait = pause(failures, chance());
+                    failures = failures.saturating_add(1);
+                }
+            }
+            if let Some(reply) = reply {
+                // Whoever asked may have gone.
+                let _ = reply.send(outcome);
+            }
+        }
+    }
+
+    fn failed(&self, why: &SyncError) {
+        let text = why.to_string();
+        let known = self.services.directory_failed(&self.watch.name, &text);
+        if !known {
+            warn!(directory = %self.watch.name, why = text, "the directory is not followed; it is tried again");
+        }
+    }
+
+    async fn cycle(&mut self, ask: &Ask) -> Result<Outcome, SyncError> {
+        let name = self.watch.name.clone();
+        let progress = on_store(&self.services, move |services| services.directory_progress(&name)).await??;
+        let now = self.services.now();
+        let swept = progress.swept.filter(|swept| *swept <= now);
+        let is_due = swept.is_none_or(|swept| now.since(swept).as_millis() >= SWEEP.into());
+        let patience = self.watch.patience;
+        let source = self.source().await?;
+        let reading = in_time(patience, source.read(progress.cursor.as_ref())).await?;
+        if ask.dry_run {
+            return self.planned(reading).await;
+        }
+        let whole = reading.whole;
+        let outcome = self.follow(reading, whole, ask.confirmed.clone()).await?;
+        if whole || !is_due || !outcome.done {
+            return Ok(outcome);
+        }
+        let swept = self.sweep().await?;
+        let whole = swept.whole;
+        let found = self.follow(swept, true, None).await?;
+        if whole {
+            info!(directory = %self.watch.name, "everybody was read anew");
+        }
+        // Whoever asked is told of the reading; what a sweep finds is in the status.
+        Ok(if found.done && found.plan.acts.is_empty() { outcome } else { found })
+    }
+
+    /// The source, made if there is none.
+    async fn source(&mut self) -> Result<&mut Box<dyn Source>, SyncError> {
+        let source = match self.source.take() {
+            Some(source) => source,
+            None => made(&self.watch, &self.services).await?,
+        };
+        Ok(self.source.insert(source))
+    }
+
+    async fn planned(&mut self, reading: Reading) -> Result<Outcome, SyncError> {
+        let (name, rules) = (self.watch.name.clone(), self.watch.rules);
+        let plan = on_store(&self.services, move |services| services.plan_directory(&name, &reading, &rules));
+        Ok(Outcome { plan: plan.await??, done: false })
+    }
+
+    async fn follow(
+        &mut self,
+        reading: Reading,
+        swept: bool,
+        confirmed: Option<Confirmed>,
+    ) -> Result<Outcome, SyncError> {
+        let (name, rules) = (self.watch.name.clone(), self.watch.rules);
+        let done = on_store(&self.services, move |services| {
+            services.follow_directory(&name, reading, &rules, swept, confirmed.as_ref())
+        });
+        Ok(done.await??)
+    }
+
+    /// Looks for everybody: who is not there any more is gone, and who is there and not known is read. When nobody is there
+    /// at all, or many are not known, everybody is read instead.
+    async fn sweep(&mut self) -> Result<Reading, SyncError> {
+        let name = self.watch.name.clone();
+        let patience = self.watch.patience;
+        let known = self.services.directory_people(&name);
+        let progress = on_store(&self.services, move |services| services.directory_progress(&name)).await??;
+        let source = self.source().await?;
+        let there = in_time(patience, source.everybody()).await?;
+        let nobody = there.is_empty();
+        let mut unknown = there;
+        let mut gone = BTreeSet::new();
+        for (_, link) in &known {
+            // Who is gone and there again is read as somebody new is.
+            if link.state != State::Gone && !unknown.remove(&link.object) {
+                gone.insert(link.object);
+            }
+        }
+        let cursor = progress.cursor.filter(|_| !nobody && unknown.len() <= ONE_BY_ONE);
+        let Some(cursor) = cursor else { return Ok(in_time(patience, source.read(None)).await?) };
+        let mut entries = Vec::with_capacity(unknown.len());
+        for id in unknown {
+            entries.extend(in_time(patience, source.person(id)).await?);
+        }
+        Ok(Reading { whole: false, entries, gone, unusable: Vec::new(), cursor })
+    }
+}
+
+async fn made(watch: &Watch, services: &Services) -> Result<Box<dyn Source>, SyncError> {
+    let (name, make) = (watch.name.clone(), Arc::clone(&watch.make));
+    let made = on_store(services, move |services| {
+        let password = services.directory_password(&name)?;
+        Ok::<_, SyncError>(make(password)?)
+    });
+    made.await?
+}
+
+async fn in_time<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, DirectoryError>>,
+) -> Result<T, DirectoryError> {
+    timeout(patience, asked).await.unwrap_or(Err(DirectoryError::Stalled(patience.as_secs())))
+}
+
+async fn on_store<T: Send + 'static>(
+    services: &Services,
+    work: impl FnOnce(&Services) -> T + Send + 'static,
+) -> Result<T, SyncError> {
+    let services = services.clone();
+    spawn_blocking(move || work(&services)).await.map_err(|_| SyncError::NotNow)
+}
+
+/// How long to wait after so many failures in a row: half of it and more, by chance.
+fn pause(failures: u32, chance: u8) -> Duration {
+    let most = LONGEST_WAIT.min(FIRST_WAIT * 2_u32.saturating_pow(failures.min(20)));
+    most / 2 + most * u32::from(chance) / 510
+}
+
+fn chance() -> u8 {
+    let mut one = [0];
+    // Without it boxes come together, which is all.
+    let _ = rand::fill(&mut one);
+    one[0]
+}
+
+#[cfg(test)]
+mod tests;

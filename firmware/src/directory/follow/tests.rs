@@ -1,0 +1,292 @@
+//! The loop with a directory that is a script.
+
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    clock::SystemClock,
+    directory::{Asked, Cursor, Entry, ObjectId, Standing},
+    policy::Policy,
+    request::{Caller, ClientId, Role},
+    store::MemoryStore,
+};
+
+/// What the directory does when it is asked.
+#[derive(Clone)]
+enum Scene {
+    Gives(Reading),
+    Fails(DirectoryError),
+    Stalls,
+}
+
+/// A directory that follows its script, and then says that nothing has changed.
+#[derive(Clone, Default)]
+struct Script {
+    scenes: Arc<Mutex<VecDeque<Scene>>>,
+    /// Whoever a sweep finds; everybody is as he was read.
+    there: Arc<Mutex<Vec<Entry>>>,
+    asked: Arc<Mutex<Vec<Option<Cursor>>>>,
+    made: Arc<AtomicUsize>,
+    passwords: Arc<Mutex<Vec<Option<String>>>>,
+}
+
+impl Script {
+    fn add(&self, scene: Scene) {
+        self.scenes.lock().unwrap().push_back(scene);
+    }
+
+    fn asked(&self) -> Vec<Option<Cursor>> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Source for Script {
+    fn read<'a>(&'a mut self, since: Option<&'a Cursor>) -> Asked<'a, Reading> {
+        self.asked.lock().unwrap().push(since.cloned());
+        let scene = self.scenes.lock().unwrap().pop_front();
+        Box::pin(async move {
+            match (scene, since) {
+                (Some(Scene::Gives(reading)), _) => Ok(reading),
+                (Some(Scene::Fails(why)), _) => Err(why),
+                (Some(Scene::Stalls), _) => pending().await,
+                (None, Some(cursor)) => {
+                    Ok(Reading { cursor: cursor.clone(), ..reading(false, Vec::new(), 0) })
+                }
+                (None, None) => Ok(reading(true, self.there.lock().unwrap().clone(), 99)),
+            }
+        })
+    }
+
+    fn everybody(&mut self) -> Asked<'_, BTreeSet<ObjectId>> {
+        let there = self.there.lock().unwrap().iter().map(|entry| entry.id).collect();
+        Box::pin(async move { Ok(there) })
+    }
+
+    fn person(&mut self, id: ObjectId) -> Asked<'_, Option<Entry>> {
+        let person = self.there.lock().unwrap().iter().find(|entry| entry.id == id).cloned();
+        Box::pin(async move { Ok(person) })
+    }
+
+    fn test(&mut self) -> Asked<'_, Rights> {
+        Box::pin(async move { Ok(Rights { method: "script".to_owned(), ..Rights::default() }) })
+    }
+}
+
+fn object(number: u32) -> ObjectId {
+    ObjectId::of_octets(Uuid::from_u128(number.into()).as_bytes()).unwrap()
+}
+
+fn entry(number: u32) -> Entry {
+    Entry {
+        id: object(number),
+        dn: String::new(),
+        name: Some(format!("Person {number}")),
+        login: Some(format!("p{number}")),
+        upn: None,
+        sid: None,
+        groups: BTreeSet::new(),
+        standing: Standing::Active,
+        privileged: false,
+    }
+}
+
+fn entries(numbers: std::ops::Range<u32>) -> Vec<Entry> {
+    numbers.map(entry).collect()
+}
+
+fn reading(whole: bool, entries: Vec<Entry>, cursor: u32) -> Reading {
+    Reading { whole, entries, gone: BTreeSet::new(), unusable: Vec::new(), cursor: Cursor(json!(cursor)) }
+}
+
+fn corp() -> SourceName {
+    SourceName::try_from("corp".to_owned()).unwrap()
+}
+
+fn boss() -> Caller {
+    Caller::new(ClientId::of_certificate(&[1; 32]), Role::Administrator, "boss".into())
+}
+
+/// A box that follows a script, and whose loop only turns when it is asked to after its first cycle.
+async fn followed(script: &Script, interval: Duration) -> (Following, Services) {
+    let services =
+        Services::open(Arc::new(MemoryStore::new()), Policy::default(), Arc::new(SystemClock)).unwrap();
+    let scripted = script.clone();
+    let make = move |password: Option<Zeroizing<String>>| -> Result<Box<dyn Source>, DirectoryError> {
+        scripted.made.fetch_add(1, Ordering::Relaxed);
+        scripted.passwords.lock().unwrap().push(password.map(|text| text.to_string()));
+        Ok(Box::new(scripted.clone()))
+    };
+    let watch = Watch {
+        name: corp(),
+        kind: "script",
+        password_file: false,
+        rules: Rules::default(),
+        interval,
+        patience: Duration::from_millis(200),
+        stale_after: Duration::from_secs(86_400),
+        make: Arc::new(make),
+    };
+    let opened = services.clone();
+    let following = Following::start(vec![watch], async move { Some(opened) });
+    // Whoever asks comes after the first cycle.
+    while following.services().is_err() || script.asked().is_empty() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    (following, services)
+}
+
+const RARELY: Duration = Duration::from_secs(3600);
+
+/// Has it read, once the first cycle is over.
+async fn sync(following: &Following) -> Result<Outcome, SyncError> {
+    following.sync(&corp(), Ask::default()).await
+}
+
+fn people(services: &Services) -> Vec<(ObjectId, State)> {
+    let people = services.directory_people(&corp());
+    let mut people: Vec<_> = people.into_iter().map(|(_, link)| (link.object, link.state)).collect();
+    people.sort();
+    people
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_read_at_once_and_again_from_where_it_was() {
+    let script = Script::default();
+    script.add(Scene::Gives(reading(true, entries(0..3), 1)));
+    script.add(Scene::Gives(reading(false, entries(3..4), 2)));
+    let (following, services) = followed(&script, RARELY).await;
+    sync(&following).await.unwrap();
+    assert_eq!(people(&services).len(), 4);
+    sync(&following).await.unwrap();
+    let asked: Vec<_> = script.asked().into_iter().map(|cursor| cursor.map(|cursor| cursor.0)).collect();
+    assert_eq!(asked, [None, Some(json!(1)), Some(json!(2))]);
+    assert_eq!(script.made.load(Ordering::Relaxed), 1, "its connection is kept");
+    following.end().await;
+    assert_eq!(sync(&following).await, Err(SyncError::NotNow));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_comes_round_by_itself() {
+    let script = Script::default();
+    script.add(Scene::Gives(reading(true, entries(0..1), 1)));
+    let (following, _) = followed(&script, Duration::from_millis(5)).await;
+    while script.asked().len() < 5 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    following.end().await;
+    let asked = script.asked().len();
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(script.asked().len(), asked, "and ends with the daemon");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_fails_stalls_or_lies_changes_nothing_and_is_read_again_from_where_it_was() {
+    let script = Script::default();
+    script.add(Scene::Gives(reading(true, entries(0..20), 1)));
+    let (following, services) = followed(&script, RARELY).await;
+    sync(&following).await.unwrap();
+    let before = people(&services);
+    let partial = DirectoryError::Partial("the connection ended after 10 entries".to_owned());
+    script.add(Scene::Fails(partial.clone()));
+    assert_eq!(sync(&following).await, Err(partial.into()));
+    script.add(Scene::Stalls);
+    assert_eq!(sync(&following).await, Err(DirectoryError::Stalled(0).into()));
+    // It says that nobody is there, and then that few are.
+    for some in [0..0, 0..10] {
+        script.add(Scene::Gives(reading(true, entries(some), 7)));
+        let outcome = sync(&following).await.unwrap();
+        assert!(!outcome.done && outcome.plan.held.is_some());
+    }
+    assert_eq!(people(&services), before);
+    let status = services.directories().remove(0);
+    assert!(status.held.is_some() && status.error.is_none(), "{status:?}");
+    sync(&following).await.unwrap();
+    assert_eq!(script.asked().last().unwrap().as_ref().unwrap().0, json!(1));
+    assert_eq!(services.directories()[0].held, None, "what it says now is all right");
+    assert_eq!(script.made.load(Ordering::Relaxed), 3, "after a failure it is connected to anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_would_be_done_and_a_confirmation_does_what_waits() {
+    let script = Script::default();
+    script.add(Scene::Gives(reading(true, entries(0..20), 1)));
+    let (following, services) = followed(&script, RARELY).await;
+    sync(&following).await.unwrap();
+    let poisoned = || Scene::Gives(reading(true, entries(0..10), 2));
+    script.add(poisoned());
+    let dry = following.sync(&corp(), Ask { dry_run: true, confirmed: None }).await.unwrap();
+    assert!(!dry.done && dry.plan.acts.len() == 10 && services.directories()[0].held.is_none());
+    let plan = dry.plan.held.unwrap();
+    script.add(poisoned());
+    let confirmed = Some(Confirmed { by: boss(), plan: plan.clone() });
+    let done = following.sync(&corp(), Ask { dry_run: false, confirmed: confirmed.clone() }).await.unwrap();
+    assert!(done.done);
+    assert_eq!(people(&services).iter().filter(|(_, state)| *state == State::Gone).count(), 10);
+    let again = following.sync(&corp(), Ask { dry_run: false, confirmed }).await;
+    assert_eq!(again, Err(FollowError::NotWaiting.into()), "it is good once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daily_sweep_finds_who_went_and_who_came_without_being_told() {
+    let script = Script::default();
+    // An increment that finds no cursor to be swept from: the first reading is no whole one.
+    script.add(Scene::Gives(reading(false, entries(0..10), 1)));
+    *script.there.lock().unwrap() = entries(2..12);
+    let (following, services) = followed(&script, RARELY).await;
+    sync(&following).await.unwrap();
+    let gone: Vec<_> = people(&services).into_iter().filter(|(_, state)| *state == State::Gone).collect();
+    assert_eq!(gone, [(object(0), State::Gone), (object(1), State::Gone)]);
+    assert_eq!(people(&services).len(), 12);
+    assert!(services.directories()[0].swept.is_some());
+    // Not before a day has gone.
+    *script.there.lock().unwrap() = entries(2..11);
+    sync(&following).await.unwrap();
+    assert_eq!(people(&services).iter().filter(|(_, state)| *state == State::Gone).count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_and_a_test_are_made_beside_the_loop_and_change_nothing() {
+    let script = Script::default();
+    script.add(Scene::Gives(reading(true, entries(0..3), 1)));
+    let (following, services) = followed(&script, RARELY).await;
+    sync(&following).await.unwrap();
+    *script.there.lock().unwrap() = entries(1..4);
+    let plan = following.diff(&corp()).await.unwrap();
+    assert_eq!((plan.acts.len(), plan.harm.gone), (2, 1));
+    assert_eq!(people(&services).len(), 3);
+    assert_eq!(following.test(&corp()).await.unwrap().method, "script");
+    let other = SourceName::try_from("other".to_owned()).unwrap();
+    assert_eq!(following.test(&other).await, Err(SyncError::Unknown));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_password_is_used_at_once() {
+    let script = Script::default();
+    script.add(Scene::Fails(DirectoryError::Credentials));
+    script.add(Scene::Fails(DirectoryError::Credentials));
+    let (following, services) = followed(&script, RARELY).await;
+    assert_eq!(sync(&following).await, Err(DirectoryError::Credentials.into()));
+    let password = Zeroizing::new("secret".to_owned());
+    services.set_directory_password(&boss(), &corp(), &password).unwrap();
+    following.renew(Some(&corp()));
+    sync(&following).await.unwrap();
+    let passwords = script.passwords.lock().unwrap().clone();
+    assert_eq!((passwords[0].clone(), passwords.last().unwrap().as_deref()), (None, Some("secret")));
+    assert_eq!(services.directories()[0].error, None);
+}
+
+#[test]
+fn whoever_fails_waits_longer_each_time_and_never_all_at_the_same_moment() {
+    for (failures, most) in [(0, 1), (1, 2), (5, 32), (9, 300), (4_000_000_000, 300)] {
+        let most = Duration::from_secs(most);
+        assert_eq!((pause(failures, 0), pause(failures, 255)), (most / 2, most));
+        let some = pause(failures, 100);
+        assert!(most / 2 < some && some < most);
+    }
+}
