@@ -5,6 +5,7 @@ mod at_rest;
 mod audit;
 mod backup;
 mod db;
+mod directory;
 mod finger;
 mod lockout;
 mod policy;
@@ -20,6 +21,7 @@ pub(crate) use at_rest::AtRestCommand;
 pub(crate) use audit::{AuditCommand, AuditFilter, AuditVerify};
 pub(crate) use backup::{Backup, Restore};
 pub(crate) use db::DbCommand;
+pub(crate) use directory::DirectoryCommand;
 pub(crate) use finger::FingerCommand;
 pub(crate) use lockout::LockoutCommand;
 pub(crate) use policy::PolicyCommand;
@@ -179,6 +181,9 @@ pub(crate) enum Command {
     /// Who failed too often, and has to wait
     #[command(subcommand)]
     Lockout(LockoutCommand),
+    /// Directories whose people the box follows (role administrator)
+    #[command(subcommand)]
+    Directory(DirectoryCommand),
     /// Fingerprint readers: the box's, or this machine's
     #[command(subcommand)]
     Sensor(SensorCommand),
@@ -237,11 +242,14 @@ impl Command {
     pub(crate) fn patience(&self) -> u64 {
         /// A bundle, or a piece of a backup, on its way over a slow line.
         const UPLOAD: u64 = 600;
+        /// A whole directory, read and done.
+        const READING: u64 = 900;
         match self {
             Self::Sensor(command) => command.patience(),
             Self::Verify(asked) => asked.place.patience(asked.fingers),
             Self::Identify(asked) => asked.place.patience(asked.fingers),
             Self::Finger(FingerCommand::Enrol { prints, .. }) => prints.place.patience(prints.impressions),
+            Self::Directory(_) => READING,
             Self::Update(_) | Self::Backup(_) | Self::Restore(_) => UPLOAD,
             _ => 0,
         }

@@ -89,6 +89,11 @@ const COMMANDS: &[(&str, &str)] = &[
     ("DELETE /v1/subjects/{id}/lockout", "subject unlock"),
     ("DELETE /v1/stations/{name}/lockout", "lockout clear"),
     ("DELETE /v1/sensors/{id}/lockout", "lockout clear"),
+    ("GET /v1/directory", "directory status"),
+    ("POST /v1/directory/{name}/test", "directory test"),
+    ("POST /v1/directory/{name}/sync", "directory sync"),
+    ("GET /v1/directory/{name}/diff", "directory diff"),
+    ("PUT /v1/directory/{name}/password", "directory password"),
     ("POST /v1/verify", "verify"),
     ("POST /v1/identify", "identify"),
 ];

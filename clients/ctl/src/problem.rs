@@ -66,6 +66,8 @@ impl Problem {
             (_, "failed" | "hangs") => Exit::Failure,
             // The box can be reached; it is its reader that cannot.
             (_, "sensor-absent" | "sensor-removed" | "sensor-failed") => Exit::Failure,
+            // The same of its directory.
+            (_, slug) if slug.starts_with("directory-") => Exit::Failure,
             (401 | 403, _) => Exit::NotPermitted,
             (502..=504, _) => Exit::Unreachable,
             _ => Exit::Failure,
@@ -96,6 +98,9 @@ impl Problem {
                 Some("Look at what is there with: authenteonctl sensor list.")
             }
             (_, "case-open") => Some("Close it; the box notices within a second."),
+            (_, "unknown-directory") => Some("Look what there is with: authenteonctl directory status."),
+            (_, "not-waiting") => Some("Look what waits with: authenteonctl directory status NAME."),
+            (_, "followed") => Some("Look which it is with: authenteonctl subject show ID."),
             (_, "on-trial") => Some("Wait until the update is kept: authenteonctl update status."),
             (_, "sensor-busy") => Some("Somebody else uses this reader; try again in a moment."),
             (_, "sensor-timeout") => Some("Lay a finger down sooner, or wait longer with --wait SECONDS."),

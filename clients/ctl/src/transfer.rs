@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -26,6 +27,14 @@ pub(crate) fn bar(what: &'static str, all: Option<u64>) -> ProgressBar {
         }
     };
     bar.set_message(what);
+    bar
+}
+
+/// Says that the box works, and for how long it has.
+pub(crate) fn waiting(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_style(style("{msg} {spinner} {elapsed}"));
+    bar.set_message(what);
+    bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }
 

@@ -11,6 +11,7 @@ mod convert;
 mod db;
 mod decide;
 mod diagnose;
+mod directory;
 mod finger;
 mod health;
 #[cfg(feature = "local")]
@@ -79,6 +80,7 @@ pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Res
         Command::Identify(asked) => decide::identify(&asked, connect, live).await,
         Command::Policy(command) => policy::run(command, connect).await,
         Command::Lockout(command) => lockout::run(command, connect).await,
+        Command::Directory(command) => directory::run(command, connect).await,
         Command::Sensor(command) => sensor::run(command, connect, live).await,
         Command::Unlock { passphrase_file } => at_rest::unlock(passphrase_file.as_deref(), connect).await,
         Command::AtRest(command) => at_rest::run(command, connect).await,

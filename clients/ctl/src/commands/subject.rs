@@ -26,6 +26,20 @@ struct Subject {
     groups: Vec<String>,
     #[serde(default)]
     fingers: Vec<Finger>,
+    /// Absent for who was made on the box.
+    directory: Option<Followed>,
+}
+
+/// The directory that somebody is followed in.
+#[derive(Deserialize)]
+struct Followed {
+    name: String,
+    state: String,
+    since: String,
+    login: Option<String>,
+    upn: Option<String>,
+    #[serde(default)]
+    withheld: Vec<String>,
 }
 
 /// A finger as the box describes it.
@@ -168,7 +182,9 @@ async fn list(mut client: Client) -> Result<Outcome, CtlError> {
         for answer in page.subjects {
             let subject: Subject = understand(&answer)?;
             let fingers = subject.fingers.len();
-            text.push_str(&format!("{}  {fingers:>2} fingers  {}\n", subject.subject_id, subject.name));
+            let followed = subject.directory.as_ref().map_or_else(String::new, brief);
+            let Subject { subject_id, name, .. } = &subject;
+            text.push_str(&format!("{subject_id}  {fingers:>2} fingers  {name}{followed}\n"));
             all.push(answer);
         }
         let Some(next) = page.next else { break };
@@ -191,11 +207,32 @@ fn details(subject: &Subject) -> String {
         groups => format!("groups:  {}\n", groups.join(", ")),
     };
     format!(
-        "id:      {}\nname:    {}\ncreated: {created}\n{groups}{}",
+        "id:      {}\nname:    {}\ncreated: {created}\n{groups}{}{}",
         subject.subject_id,
         subject.name,
+        subject.directory.as_ref().map_or_else(String::new, account),
         table(&subject.fingers)
     )
+}
+
+/// Whose somebody is, in a list; and how he stands, if he is not let in.
+fn brief(followed: &Followed) -> String {
+    let login = followed.login.as_deref().unwrap_or_default();
+    let state = if followed.state == "active" { String::new() } else { format!(", {}", followed.state) };
+    format!("  ({login}@{}{state})", followed.name)
+}
+
+fn account(followed: &Followed) -> String {
+    let Followed { name, state, since, login, upn, withheld } = followed;
+    let mut text = format!("follows: {name}, {state} since {since}\n");
+    for (what, value) in [("login", login), ("upn", upn)] {
+        if let Some(value) = value {
+            let held =
+                if withheld.iter().any(|one| one == what) { ", which somebody else holds" } else { "" };
+            text.push_str(&format!("{:<8} {value}{held}\n", format!("{what}:")));
+        }
+    }
+    text
 }
 
 /// Fingers, one a line.

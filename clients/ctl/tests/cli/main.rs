@@ -7,6 +7,7 @@ mod backup;
 mod box_sensors;
 mod claim;
 mod db;
+mod directories;
 #[cfg(feature = "local")]
 mod files;
 mod join;
