@@ -4,12 +4,19 @@
 //! box is planned by the services, which know no LDAP. Invariant: a reading is whole or an error. A server that is lost, slow or
 //! lies half-way gives nothing, so nothing half done is ever planned from.
 
+mod active_directory;
+mod filter;
 pub mod follow;
+mod ldap;
 mod link;
+mod pending;
 mod person;
 pub mod plan;
+mod roles;
+mod servers;
 mod settings;
 mod source;
+mod wire;
 
 use std::sync::Arc;
 
@@ -24,7 +31,9 @@ use crate::clock::Clock;
 ///
 /// # Errors
 /// [`DirectoryError::Configuration`]: what cannot be used, and why.
-pub fn source(settings: Settings, _clock: Arc<dyn Clock>) -> Result<Box<dyn Source>, DirectoryError> {
-    let why = format!("this build cannot read the directory {}", settings.name);
-    Err(DirectoryError::Configuration(why))
+pub fn source(settings: Settings, clock: Arc<dyn Clock>) -> Result<Box<dyn Source>, DirectoryError> {
+    match settings.kind {
+        Kind::ActiveDirectory => Ok(Box::new(active_directory::ActiveDirectory::new(settings, clock)?)),
+        Kind::Edirectory | Kind::Ldap => Ok(Box::new(ldap::Ldap::new(settings, clock)?)),
+    }
 }

@@ -140,6 +140,28 @@ pub struct Entry {
     pub privileged: bool,
 }
 
+/// Octets of a value that is read of a person: far more than a name has.
+pub(super) const LONGEST_VALUE: usize = 16 << 10;
+
+/// What an entry of a directory is for the box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// A person, and when its account ends, in seconds since 1970.
+    Person(Entry, Option<i64>),
+    /// Somebody who is not in the group that is required.
+    Unwanted(ObjectId),
+    /// Cannot be taken, and why.
+    Unusable(Option<ObjectId>, String),
+}
+
+impl Taken {
+    /// A value is too long to be what it is taken for.
+    pub(super) fn too_long(id: ObjectId, attribute: &str, length: usize) -> Self {
+        let why = format!("its {attribute} has {length} octets, of which {LONGEST_VALUE} at most are taken");
+        Self::Unusable(Some(id), why)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,187 @@
+//! An entry of eDirectory or of another LDAP directory as a person.
+//!
+//! Invariant: a person is given only with its identifier. Who cannot log in says so in one of several attributes, as servers
+//! differ; one that says so is enough.
+
+use time::{PrimitiveDateTime, macros::format_description};
+
+use crate::directory::{
+    Entry, Kind, ObjectId, Settings, Standing,
+    filter::{self, same_dn},
+    person::{LONGEST_VALUE, Taken},
+    roles::Roles,
+    wire::Found,
+};
+
+pub(super) const PEOPLE: &str = "(objectClass=person)";
+/// TRUE: eDirectory, 389 Directory Server and FreeIPA.
+const DISABLED: [&str; 2] = ["loginDisabled", "nsAccountLock"];
+/// When an administrator locked it for ever (`ppolicy`); another moment is a lockout that ends.
+const LOCKED: &str = "pwdAccountLockedTime";
+const FOR_EVER: &str = "000001010000Z";
+/// eDirectory: a moment; `shadowAccount`: days since 1970.
+const ENDS: &str = "loginExpirationTime";
+const ENDS_DAY: &str = "shadowExpire";
+const IN_GROUPS: &str = "groupMembership";
+
+/// Which attributes are read.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    edirectory: bool,
+    login: String,
+    name: String,
+    upn: Option<String>,
+}
+
+impl Names {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let edirectory = settings.kind == Kind::Edirectory;
+        let (login, name) = if edirectory { ("cn", "fullName") } else { ("uid", "cn") };
+        let attributes = &settings.attributes;
+        let or =
+            |configured: &Option<String>, own: &str| configured.clone().unwrap_or_else(|| own.to_owned());
+        Self {
+            edirectory,
+            login: or(&attributes.login, login),
+            name: or(&attributes.name, name),
+            upn: attributes.upn.clone(),
+        }
+    }
+
+    /// What identifies an object.
+    pub(super) fn id(&self) -> &'static str {
+        if self.edirectory { "GUID" } else { "entryUUID" }
+    }
+
+    pub(super) fn all(&self) -> Vec<&str> {
+        let mut names = vec![self.id(), &self.login, &self.name, LOCKED, ENDS, ENDS_DAY];
+        names.extend(DISABLED);
+        names.extend(self.upn.as_deref());
+        names.extend(self.edirectory.then_some(IN_GROUPS));
+        names
+    }
+
+    /// Who an entry is.
+    pub(super) fn identify(&self, found: &Found) -> Option<ObjectId> {
+        if self.edirectory {
+            ObjectId::of_octets(found.octets(self.id())?).ok()
+        } else {
+            found.text(self.id())?.to_ascii_lowercase().parse().ok()
+        }
+    }
+
+    /// An identifier as a value in a filter.
+    pub(super) fn escaped(&self, id: ObjectId) -> String {
+        if self.edirectory { filter::octets(&id.to_octets()) } else { id.to_string() }
+    }
+}
+
+/// The groups in which an entry says that it is: where they lie, in one spelling.
+pub(super) fn says_it_is_in(found: &Found) -> Vec<String> {
+    let texts = found.all(IN_GROUPS).iter().filter_map(|value| std::str::from_utf8(value).ok());
+    texts.map(same_dn).collect()
+}
+
+/// When the account ends, in seconds since 1970.
+fn end(found: &Found) -> Option<i64> {
+    let moment = found.text(ENDS).and_then(seconds);
+    let day = found.number(ENDS_DAY).filter(|day| *day > 0).map(|day| day.saturating_mul(86_400));
+    moment.into_iter().chain(day).min()
+}
+
+/// Generalized time in UTC (`20261129213000Z`, with or without a fraction) in seconds since 1970.
+pub(super) fn seconds(text: &str) -> Option<i64> {
+    let text = text.strip_suffix('Z')?;
+    let whole = text.split(['.', ',']).next()?;
+    let format = format_description!("[year][month][day][hour][minute][second]");
+    Some(PrimitiveDateTime::parse(whole, &format).ok()?.assume_utc().unix_timestamp())
+}
+
+/// The person that an entry is.
+pub(super) fn person(
+    found: &Found,
+    names: &Names,
+    roles: &Roles,
+    is_in: impl Fn(&str) -> bool,
+    now: i64,
+) -> Taken {
+    let Some(id) = names.identify(found) else {
+        return Taken::Unusable(None, format!("its {} is missing or malformed", names.id()));
+    };
+    if let Some((attribute, length)) = found.longest().filter(|(_, length)| *length > LONGEST_VALUE) {
+        return Taken::too_long(id, attribute, length);
+    }
+    let judged = roles.judge(is_in);
+    if !judged.wanted {
+        return Taken::Unwanted(id);
+    }
+    let end = end(found);
+    let locked =
+        DISABLED.iter().any(|attribute| found.is_true(attribute)) || found.text(LOCKED) == Some(FOR_EVER);
+    let standing = match end {
+        _ if locked => Standing::Disabled,
+        Some(end) if end <= now => Standing::Expired,
+        _ => Standing::Active,
+    };
+    let text = |attribute: &str| found.text(attribute).map(str::to_owned);
+    Taken::Person(
+        Entry {
+            id,
+            dn: found.dn.clone(),
+            name: text(&names.name),
+            login: text(&names.login),
+            upn: names.upn.as_deref().and_then(text),
+            sid: None,
+            groups: judged.groups,
+            standing,
+            privileged: judged.privileged,
+        },
+        end,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(edirectory: bool) -> Names {
+        Names { edirectory, login: "uid".into(), name: "cn".into(), upn: None }
+    }
+
+    const UUID: &[u8] = b"123e4567-e89b-42d3-a456-426614174000";
+
+    fn standing(attribute: &str, value: &str) -> Standing {
+        let found = Found::of("cn=ann", &[("entryUUID", &[UUID]), (attribute, &[value.as_bytes()])]);
+        match person(&found, &names(false), &Roles::default(), |_| false, 1_800_000_000) {
+            Taken::Person(entry, _) => entry.standing,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_server_says_in_its_own_way_that_somebody_may_not_log_in() {
+        assert_eq!(standing("loginDisabled", "FALSE"), Standing::Active);
+        for (attribute, value) in [("loginDisabled", "TRUE"), ("nsAccountLock", "true"), (LOCKED, FOR_EVER)] {
+            assert_eq!(standing(attribute, value), Standing::Disabled, "{attribute}");
+        }
+        assert_eq!(standing(LOCKED, "20270101000000Z"), Standing::Active);
+        assert_eq!(standing(ENDS, "20260101000000Z"), Standing::Expired);
+        assert_eq!(standing(ENDS, "20400101000000Z"), Standing::Active);
+        assert_eq!(standing(ENDS_DAY, "1"), Standing::Expired);
+        assert_eq!(standing(ENDS_DAY, "-1"), Standing::Active);
+        assert_eq!(standing(ENDS, "nonsense"), Standing::Active);
+    }
+
+    #[test]
+    fn an_identifier_is_read_as_each_kind_has_it() {
+        let found = Found::of("cn=ann", &[("entryUUID", &[UUID]), ("GUID", &[&[7; 16]])]);
+        let id = names(false).identify(&found).unwrap();
+        assert_eq!(names(false).escaped(id).as_bytes(), UUID);
+        let id = names(true).identify(&found).unwrap();
+        assert_eq!(names(true).escaped(id), "\\07".repeat(16));
+        for malformed in [Found::of("cn=ann", &[("GUID", &[b"short"])]), Found::default()] {
+            let taken = person(&malformed, &names(true), &Roles::default(), |_| false, 0);
+            assert!(matches!(taken, Taken::Unusable(None, _)), "{taken:?}");
+        }
+    }
+}

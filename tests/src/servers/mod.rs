@@ -1,0 +1,106 @@
+//! Real directory servers for tests: Samba as an Active Directory domain controller, and OpenLDAP, each in a network namespace
+//! of its own, so that they can have the ports and addresses that they want, several at a time.
+//!
+//! They come from Debian's packages and are started as root. Where that is not to be had, [`ready`] says why, and a test prints
+//! `skipped: WHY`. Invariant: what is started here ends with the value that stands for it, and its namespace with it.
+
+pub mod authority;
+pub mod namespace;
+pub mod samba;
+pub mod scripted;
+pub mod slapd;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A program failed; what it said.
+    #[error("{0}: {1}")]
+    Failed(String, String),
+    /// A file, or the system.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A certificate cannot be made.
+    #[error("no certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// It does not answer.
+    #[error("{0} does not answer")]
+    Deaf(&'static str),
+}
+
+/// Programs, and the Debian packages that have them.
+const SAMBA: [(&str, &str); 5] = [
+    ("samba", "samba samba-ad-dc samba-ad-provision samba-dsdb-modules samba-vfs-modules"),
+    ("samba-tool", "samba"),
+    ("ldbadd", "ldb-tools"),
+    ("ldapmodify", "ldap-utils"),
+    ("python3", "python3-samba"),
+];
+const SLAPD: [(&str, &str); 3] = [("slapd", "slapd"), ("slapadd", "slapd"), ("ldapmodify", "ldap-utils")];
+
+/// Which server is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Samba.
+    Samba,
+    /// OpenLDAP.
+    Slapd,
+}
+
+/// Whether it can be started here.
+///
+/// # Errors
+/// Why not, to be printed behind `skipped: `.
+pub fn ready(wanted: Wanted) -> Result<(), String> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("network namespaces and directory servers need root".into());
+    }
+    let programs: &[(&str, &str)] = if wanted == Wanted::Samba { &SAMBA } else { &SLAPD };
+    for (program, package) in [("ip", "iproute2"), ("unshare", "util-linux")].iter().chain(programs) {
+        if find(program).is_none() {
+            return Err(format!("{program} is not installed (apt-get install {package})"));
+        }
+    }
+    let data = Path::new("/usr/share/samba/setup/ad-schema");
+    if wanted == Wanted::Samba && !data.exists() {
+        return Err("the schema of Active Directory is not there (apt-get install samba-ad-provision)".into());
+    }
+    namespace::possible()
+}
+
+/// Where a program lies, with the folders that only root has in its path.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folders = path.split(':').chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"]).map(PathBuf::from);
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// How many people the directories of tests have: with `AUTHENTEON_LONG=yes` as many as a large office.
+#[must_use]
+pub fn people() -> usize {
+    if std::env::var("AUTHENTEON_LONG").is_ok_and(|long| long == "yes") { 10_000 } else { 500 }
+}
+
+/// What a program says, which has to succeed.
+fn run(mut command: Command, input: &str) -> Result<String, ServerError> {
+    use std::{io::Write as _, process::Stdio};
+    let name = format!("{command:?}");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let stdin = child.stdin.take();
+    let input = input.to_owned();
+    // A program that ends early does not read all; its status says what was.
+    let writer = std::thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
+    let output = child.wait_with_output()?;
+    let _ = writer.join();
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        let said = [output.stdout, output.stderr].concat();
+        Err(ServerError::Failed(name, String::from_utf8_lossy(&said).into_owned()))
+    }
+}

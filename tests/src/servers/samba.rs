@@ -1,0 +1,370 @@
+//! Samba as a domain controller of `CORP.EXAMPLE`.
+//!
+//! A domain is made once, with its people, and kept packed in the target folder; each test unpacks a copy, in a second.
+//! Invariant: a packed domain is whole: it is put where it is looked for only when it is finished, and never changed.
+
+use std::{
+    fs,
+    io::Read as _,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+
+use super::{
+    ServerError,
+    authority::{Authority, Identity},
+    namespace::Namespace,
+    run,
+};
+
+/// Where the controller is, in its namespace.
+pub const ADDRESS: &str = "10.99.0.1";
+/// Its name.
+pub const HOST: &str = "dc1.corp.example";
+/// DN of the domain.
+pub const DOMAIN: &str = "DC=corp,DC=example";
+/// The administrator's password, and everybody's.
+pub const PASSWORD: &str = "Passw0rd!2026";
+/// Raised when what [`make`] does changes: then domains are made anew.
+const EDITION: u32 = 3;
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Accounts that read: a plain one, one that may replicate and list deleted objects, one that is disabled, one whose password
+/// has to be changed, and one to be locked out.
+pub const ACCOUNTS: [&str; 5] = ["reader", "replicator", "disabled", "changer", "locked"];
+
+/// A domain controller.
+pub struct Samba {
+    child: Option<Child>,
+    folder: TempDir,
+    /// Its network.
+    pub namespace: Namespace,
+    /// Who signed its certificate.
+    pub authority: Authority,
+}
+
+impl Samba {
+    /// A copy of the domain with so many people, running.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn start(people: usize) -> Result<Self, ServerError> {
+        let packed = packed(people)?;
+        let folder = tempfile::tempdir()?;
+        run(tar(&["-xf", path(&packed), "-C", path(folder.path())]), "")?;
+        let authority = Authority::new(folder.path(), "authority")?;
+        let identity = authority.server(&[HOST, ADDRESS], false)?;
+        let namespace = Namespace::new(&[ADDRESS])?;
+        namespace.etc("hosts", &format!("127.0.0.1 localhost\n{ADDRESS} {HOST} dc1\n"))?;
+        namespace.etc("resolv.conf", &format!("search corp.example\nnameserver {ADDRESS}\n"))?;
+        let mut started = Self { child: None, folder, namespace, authority };
+        started.start_with(&identity)?;
+        Ok(started)
+    }
+
+    /// Starts it, with this certificate.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn start_with(&mut self, identity: &Identity) -> Result<(), ServerError> {
+        self.stop();
+        let configuration = configure(self.folder.path(), Some((&self.authority, identity)))?;
+        // Its sockets outside the folder are its own, too.
+        let start = format!(
+            "mount -t tmpfs none /run && mkdir -p /run/samba && hostname dc1 && exec samba -i -M single -s {}",
+            configuration.display()
+        );
+        let log = fs::File::create(self.folder.path().join("log/out"))?;
+        let mut command = self.namespace.command("unshare");
+        command.args(["--uts", "--mount", "sh", "-c", &start]);
+        // It ends when its input does, so also when a test is killed.
+        let child = command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        self.child = Some(child);
+        self.wait()
+    }
+
+    /// Starts it again, with the certificate that it had first.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn restart(&mut self) -> Result<(), ServerError> {
+        let file = |name: &str| self.folder.path().join(name);
+        let identity = Identity { certificate: file("server.pem"), key: file("server.key") };
+        self.start_with(&identity)
+    }
+
+    fn wait(&self) -> Result<(), ServerError> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let arguments = ["-x", "-LLL", "-H", "ldap://10.99.0.1", "-b", "", "-s", "base", "dsServiceName"];
+            if self.namespace.run("ldapsearch", &arguments, "").is_ok_and(|said| said.contains("NTDS"))
+                && self.namespace.within(|| TcpStream::connect((ADDRESS, 636)).is_ok())?
+            {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        let mut said = String::new();
+        fs::File::open(self.folder.path().join("log/out"))?.read_to_string(&mut said)?;
+        Err(ServerError::Failed("samba".into(), said))
+    }
+
+    /// The number of its process.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Ends it at once, as a machine that loses power.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Ends it as its administrator does.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.stdin.take());
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_secs(10)
+                && child.try_wait().is_ok_and(|ended| ended.is_none())
+            {
+                thread::sleep(Duration::from_millis(20));
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Makes changes, written as LDIF, as the administrator.
+    ///
+    /// # Errors
+    /// [`ServerError::Failed`].
+    pub fn change(&self, ldif: &str) -> Result<(), ServerError> {
+        let mut command = self.namespace.command("ldapmodify");
+        // This way in is not what is tested.
+        command.env("LDAPTLS_REQCERT", "never");
+        command.args(["-x", "-H", "ldaps://10.99.0.1", "-D", "administrator@corp.example", "-w", PASSWORD]);
+        run(command, ldif).map(drop)
+    }
+
+    /// Runs `samba-tool` on its files.
+    ///
+    /// # Errors
+    /// [`ServerError::Failed`].
+    pub fn tool(&self, arguments: &[&str]) -> Result<String, ServerError> {
+        tool(self.folder.path(), arguments)
+    }
+
+    /// Runs a Python program with `samdb` and `domain_sid`, on its files.
+    ///
+    /// # Errors
+    /// [`ServerError::Failed`].
+    pub fn python(&self, program: &str) -> Result<String, ServerError> {
+        python(self.folder.path(), program)
+    }
+
+    /// Copies its files, as a backup does. It is to be stopped.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn backup(&self) -> Result<PathBuf, ServerError> {
+        let file = self.folder.path().join("backup.tar");
+        run(tar(&["-cf", path(&file), "-C", path(self.folder.path()), "private", "state"]), "")?;
+        Ok(file)
+    }
+
+    /// Puts its files back. It is to be stopped.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn restore(&self, backup: &Path) -> Result<(), ServerError> {
+        fs::remove_dir_all(self.folder.path().join("private"))?;
+        run(tar(&["-xf", path(backup), "-C", path(self.folder.path())]), "").map(drop)
+    }
+}
+
+impl Drop for Samba {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+fn tar(arguments: &[&str]) -> Command {
+    let mut command = Command::new("tar");
+    command.args(arguments);
+    command
+}
+
+/// Where the domain with so many people is kept packed; it is made if it is not there.
+fn packed(people: usize) -> Result<PathBuf, ServerError> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+    let folder = target.join("directory-servers");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(format!("samba-{people}-{EDITION}.tar.gz"));
+    // Tests run at a time, and one makes it.
+    let lock = fs::File::create(folder.join(format!("samba-{people}.lock")))?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(std::io::Error::from)?;
+    if !file.exists() {
+        let scratch = tempfile::tempdir_in(&folder)?;
+        let domain = scratch.path().join("domain");
+        make(&domain, people)?;
+        let unfinished = scratch.path().join("packed");
+        run(tar(&["-I", "gzip -1", "-cf", path(&unfinished), "-C", path(&domain), "private", "state"]), "")?;
+        fs::rename(unfinished, &file)?;
+    }
+    Ok(file)
+}
+
+/// Writes the configuration of the files in a folder.
+fn configure(folder: &Path, tls: Option<(&Authority, &Identity)>) -> Result<PathBuf, ServerError> {
+    for part in ["log", "run", "cache", "bind-dns", "ncalrpc"] {
+        fs::create_dir_all(folder.join(part))?;
+    }
+    let at = folder.display();
+    let tls = tls.map_or_else(
+        || "tls enabled = no".to_owned(),
+        |(authority, identity)| {
+            format!(
+                "tls enabled = yes\ntls keyfile = {}\ntls certfile = {}\ntls cafile = {}",
+                identity.key.display(),
+                identity.certificate.display(),
+                authority.file.display()
+            )
+        },
+    );
+    let text = format!(
+        "[global]\nnetbios name = DC1\nrealm = CORP.EXAMPLE\nworkgroup = CORP\nserver role = active directory domain \
+         controller\nserver services = ldap, cldap, dns, rpc\ninterfaces = lo {ADDRESS}\nbind interfaces only = yes\nlock \
+         directory = {at}\nstate directory = {at}/state\nprivate dir = {at}/private\ncache directory = {at}/cache\nbinddns \
+         dir = {at}/bind-dns\npid directory = {at}/run\nncalrpc dir = {at}/ncalrpc\nlog file = {at}/log/log.%m\nlogging = \
+         file\nlog level = 1\n{tls}\n"
+    );
+    let file = folder.join("smb.conf");
+    fs::write(&file, text)?;
+    Ok(file)
+}
+
+fn tool(folder: &Path, arguments: &[&str]) -> Result<String, ServerError> {
+    let configuration = folder.join("smb.conf");
+    let mut command = Command::new("samba-tool");
+    command.args(arguments).args(["-s", path(&configuration)]);
+    run(command, "")
+}
+
+fn python(folder: &Path, program: &str) -> Result<String, ServerError> {
+    let prelude = format!(
+        "import ldb\nfrom samba.samdb import SamDB\nfrom samba.param import LoadParm\nfrom samba.auth import \
+         system_session\nfrom samba.ndr import ndr_unpack, ndr_pack\nfrom samba.dcerpc import security\nlp = \
+         LoadParm()\nlp.load({:?})\nsamdb = SamDB(url={:?}, session_info=system_session(), lp=lp)\ndomain_sid = \
+         security.dom_sid(samdb.get_domain_sid())\n",
+        path(&folder.join("smb.conf")),
+        path(&folder.join("private/sam.ldb")),
+    );
+    let mut command = Command::new("python3");
+    command.arg("-");
+    run(command, &(prelude + program))
+}
+
+/// Makes a domain with its people in a folder.
+fn make(folder: &Path, people: usize) -> Result<(), ServerError> {
+    fs::create_dir_all(folder)?;
+    let namespace = Namespace::new(&[ADDRESS])?;
+    let provision = format!(
+        "mount -t tmpfs none /run && mkdir -p /run/samba && hostname dc1 && exec samba-tool domain provision \
+         --use-rfc2307 --realm=CORP.EXAMPLE --domain=CORP --server-role=dc --dns-backend=SAMBA_INTERNAL \
+         --adminpass='{PASSWORD}' --host-name=dc1 --host-ip={ADDRESS} --targetdir={} --option='interfaces=lo {ADDRESS}' \
+         --option='bind interfaces only=yes' --option='vfs objects=dfs_samba4' --function-level=2008_R2",
+        folder.display()
+    );
+    namespace.run("unshare", &["--uts", "--mount", "sh", "-c", &provision], "")?;
+    configure(folder, None)?;
+    let ldif = folder.join("people.ldif");
+    fs::write(&ldif, self::ldif(people))?;
+    let mut add = Command::new("ldbadd");
+    add.args(["-H", path(&folder.join("private/sam.ldb")), path(&ldif)]);
+    run(add, "")?;
+    for account in ACCOUNTS {
+        tool(folder, &["user", "create", account, PASSWORD])?;
+    }
+    tool(folder, &["user", "disable", "disabled"])?;
+    tool(folder, &["domain", "passwordsettings", "set", "--account-lockout-threshold=3"])?;
+    tool(
+        folder,
+        &[
+            "user",
+            "setpassword",
+            "changer",
+            &format!("--newpassword={PASSWORD}"),
+            "--must-change-at-next-login",
+        ],
+    )?;
+    python(folder, GRANT)?;
+    Ok(())
+}
+
+/// What docs/directory/servers.md says of Samba: one account may replicate, and list deleted objects.
+const GRANT: &str = r#"
+found = samdb.search(expression="(sAMAccountName=replicator)", attrs=["objectSid"])
+sid = ndr_unpack(security.dom_sid, found[0]["objectSid"][0])
+def grant(dn, ace, controls):
+    found = samdb.search(dn, scope=ldb.SCOPE_BASE, attrs=["nTSecurityDescriptor"], controls=controls)
+    text = ndr_unpack(security.descriptor, found[0]["nTSecurityDescriptor"][0]).as_sddl(domain_sid)
+    at = text.index("(", text.index("D:"))
+    changed = security.descriptor.from_sddl(text[:at] + ace + text[at:], domain_sid)
+    message = ldb.Message(ldb.Dn(samdb, dn))
+    message["nTSecurityDescriptor"] = ldb.MessageElement(ndr_pack(changed), ldb.FLAG_MOD_REPLACE, "nTSecurityDescriptor")
+    samdb.modify(message, controls=controls)
+domain = str(samdb.domain_dn())
+grant(domain, f"(OA;;CR;1131f6aa-9c07-11d1-f79f-00c04fc2dcd2;;{sid})", ["sd_flags:1:4"])
+grant("CN=Deleted Objects," + domain, f"(A;CI;LCRPLORC;;;{sid})", ["show_deleted:1", "sd_flags:1:4"])
+"#;
+
+/// People below `OU=People`, two groups of which one is in the other, and a place to move to.
+fn ldif(people: usize) -> String {
+    let mut text = String::new();
+    for unit in ["People", "Former", "Groups"] {
+        text += &format!("dn: OU={unit},{DOMAIN}\nobjectClass: organizationalUnit\nou: {unit}\n\n");
+    }
+    for number in 1..=people {
+        text += &person(number);
+    }
+    let group = |name: &str, members: &[String]| {
+        let members: String = members.iter().map(|member| format!("member: {member}\n")).collect();
+        format!("dn: CN={name},OU=Groups,{DOMAIN}\nobjectClass: group\nsAMAccountName: {name}\n{members}\n")
+    };
+    text += &group("team", &[dn(2), dn(3)]);
+    text += &group("staff", &[dn(1), format!("CN=team,OU=Groups,{DOMAIN}")]);
+    text += &group("vault", &[dn(4)]);
+    text
+}
+
+/// Where a person lies.
+#[must_use]
+pub fn dn(number: usize) -> String {
+    format!("CN=Person {number:05},OU=People,{DOMAIN}")
+}
+
+/// A person, as LDIF that adds it.
+#[must_use]
+pub fn person(number: usize) -> String {
+    format!(
+        "dn: {}\nobjectClass: user\nsAMAccountName: p{number:05}\nuserPrincipalName: \
+         p{number:05}@corp.example\ndisplayName: Person {number:05}\nuserAccountControl: 512\n\n",
+        dn(number)
+    )
+}
