@@ -226,7 +226,7 @@ mod tests {
         let flags = ber::integer(inside.expect(tag::INTEGER).unwrap()).unwrap();
         assert_eq!(flags as u32, 0x8000_0001);
         let flags = control(true, b"").val.unwrap();
-        assert_eq!(flags[..8], [0x30, 11, 2, 4, 0x80, 0, 0, 0]);
+        assert_eq!(flags[..8], [0x30, 13, 2, 4, 0x80, 0, 0, 0]);
     }
 
     #[test]
