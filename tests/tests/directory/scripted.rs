@@ -110,7 +110,7 @@ async fn directory_what_is_no_ldap_is_an_error_and_ends_nothing_else() {
         |number| {
             element(
                 0x30,
-                &[element(2, number), success(number, 0x65)[12..].to_vec(), element(0xa0, b"\x01")].concat(),
+                &[element(2, number), success(number, 0x65)[13..].to_vec(), element(0xa0, b"\x01")].concat(),
             )
         },
         |number| {

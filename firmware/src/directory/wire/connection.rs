@@ -189,19 +189,18 @@ fn outcome(message: &[u8]) -> Result<i64, ber::Malformed> {
 /// Carries requests out and answers in, until either side ends.
 async fn carry(server: TlsStream<TcpStream>, here: UnixStream, fate: Fate) {
     let (from_server, mut to_server) = tokio::io::split(server);
-    let (mut from_here, to_here) = here.into_split();
+    let (mut from_here, mut to_here) = here.into_split();
     tokio::select! {
-        end = inward(from_server, to_here) => {
-            // Set before the sockets close, so that whoever waits finds it.
-            let _ = fate.set(end);
-        }
+        // The fate is known before the socket closes, so that whoever waits at it finds it.
+        end = inward(from_server, &mut to_here) => drop(fate.set(end)),
         _ = tokio::io::copy(&mut from_here, &mut to_server) => {}
     }
-    // The server learns of the end; it may be gone already.
-    let _ = to_server.shutdown().await;
+    drop((from_here, to_here));
+    // The server learns of the end; it may be gone already, or not listen.
+    let _ = timeout(TO_CONNECT, to_server.shutdown()).await;
 }
 
-async fn inward(mut server: ReadHalf<TlsStream<TcpStream>>, mut here: OwnedWriteHalf) -> DirectoryError {
+async fn inward(mut server: ReadHalf<TlsStream<TcpStream>>, here: &mut OwnedWriteHalf) -> DirectoryError {
     let mut guard = Guard::default();
     let mut buffer = BytesMut::with_capacity(64 << 10);
     loop {
