@@ -120,6 +120,13 @@ fn only_the_sled_store_names_sled() {
 }
 
 #[test]
+fn only_the_sources_of_directories_know_ldap() {
+    let named = naming("firmware/src", &["ldap3::", "use ldap3"]);
+    let outside: Vec<_> = named.iter().filter(|n| !n.starts_with("firmware/src/directory/")).collect();
+    assert!(outside.is_empty(), "{outside:?}");
+}
+
+#[test]
 fn the_server_never_reaches_the_store_nor_the_store_the_server() {
     assert_eq!(naming("firmware/src/server", &["crate::store", "store::"]), [""; 0]);
     assert_eq!(naming("firmware/src/store", &["crate::server", "server::", "axum", "hyper"]), [""; 0]);

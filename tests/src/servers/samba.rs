@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Accounts that read: a plain one, one that may replicate and list deleted objects, one that is disabled, one whose password
 /// has to be changed, and one to be locked out.
-pub const ACCOUNTS: [&str; 5] = ["reader", "replicator", "disabled", "changer", "locked"];
+pub const ACCOUNTS: [&str; 5] = ["reader", "follower", "disabled", "changer", "locked"];
 
 /// A domain controller.
 pub struct Samba {
@@ -275,7 +275,8 @@ fn python(folder: &Path, program: &str) -> Result<String, ServerError> {
         path(&folder.join("smb.conf")),
         path(&folder.join("private/sam.ldb")),
     );
-    let mut command = Command::new("python3");
+    // Debian's own, which has the modules; another may come first in the path.
+    let mut command = Command::new("/usr/bin/python3");
     command.arg("-");
     run(command, &(prelude + program))
 }
@@ -319,7 +320,7 @@ fn make(folder: &Path, people: usize) -> Result<(), ServerError> {
 
 /// What docs/directory/servers.md says of Samba: one account may replicate, and list deleted objects.
 const GRANT: &str = r#"
-found = samdb.search(expression="(sAMAccountName=replicator)", attrs=["objectSid"])
+found = samdb.search(expression="(sAMAccountName=follower)", attrs=["objectSid"])
 sid = ndr_unpack(security.dom_sid, found[0]["objectSid"][0])
 def grant(dn, ace, controls):
     found = samdb.search(dn, scope=ldb.SCOPE_BASE, attrs=["nTSecurityDescriptor"], controls=controls)
@@ -359,12 +360,12 @@ pub fn dn(number: usize) -> String {
     format!("CN=Person {number:05},OU=People,{DOMAIN}")
 }
 
-/// A person, as LDIF that adds it.
+/// A person, as LDIF that adds it: an account that needs no password, so that anybody can be enabled and disabled.
 #[must_use]
 pub fn person(number: usize) -> String {
     format!(
         "dn: {}\nobjectClass: user\nsAMAccountName: p{number:05}\nuserPrincipalName: \
-         p{number:05}@corp.example\ndisplayName: Person {number:05}\nuserAccountControl: 512\n\n",
+         p{number:05}@corp.example\ndisplayName: Person {number:05}\nuserAccountControl: 544\n\n",
         dn(number)
     )
 }

@@ -161,6 +161,8 @@ impl Slapd {
         let folder = self.folder.path();
         let (at, options) = (folder.display(), &self.options);
         fs::write(folder.join("nds.schema"), include_str!("nds.schema"))?;
+        // Five hundred entries are all that it gives otherwise, in all pages together.
+        let limit = if options.more.contains("limit") { "" } else { "sizelimit unlimited\n" };
         let hidden = if options.timestamps_only { "access to attrs=entryCSN by * none\n" } else { "" };
         let overlay = if options.syncprov { "overlay syncprov\nsyncprov-sessionlog 10000\n" } else { "" };
         let module = if options.syncprov { "moduleload syncprov\n" } else { "" };
@@ -170,7 +172,7 @@ impl Slapd {
              back_mdb\n{module}pidfile {at}/pid\nargsfile {at}/args\nTLSCACertificateFile {}\nTLSCertificateFile \
              {}\nTLSCertificateKeyFile {}\ndatabase mdb\nsuffix \"{SUFFIX}\"\nrootdn \"{ADMINISTRATOR}\"\nrootpw \
              {PASSWORD}\nmaxsize 1073741824\ndirectory {at}/db\nindex objectClass,entryUUID,entryCSN,GUID eq\nindex uid,cn \
-             eq\n{hidden}access to attrs=userPassword by anonymous auth by * none\n{}\naccess to * by \
+             eq\n{limit}{hidden}access to attrs=userPassword by anonymous auth by * none\n{}\naccess to * by \
              dn.exact=\"{READER}\" read by * none\n{overlay}",
             self.authority.file.display(),
             identity.certificate.display(),

@@ -64,9 +64,9 @@ fn directory_each_reason_not_to_let_the_account_in_has_its_message() {
         assert!(why(refusal(office(&samba, "locked")).await).contains("locked"));
         // One who is refused is not tried at another controller: it would be locked out in one cycle.
         let servers = vec![samba::ADDRESS.to_owned(); 5];
-        let wrong = Settings { password: password("wrong"), servers, ..office(&samba, "replicator") };
+        let wrong = Settings { password: password("wrong"), servers, ..office(&samba, "follower") };
         assert_eq!(refusal(wrong).await, DirectoryError::Credentials);
-        assert_eq!(made(office(&samba, "replicator")).everybody().await.unwrap().len(), people());
+        assert_eq!(made(office(&samba, "follower")).everybody().await.unwrap().len(), people());
     });
 }
 
@@ -88,7 +88,7 @@ fn directory_each_right_that_is_missing_is_named_with_the_command_that_gives_it(
             rights.advice
         );
 
-        let rights = Settings { replication_right: true, ..office(&samba, "replicator") };
+        let rights = Settings { replication_right: true, ..office(&samba, "follower") };
         let rights = made(rights).test().await.unwrap();
         assert_eq!((rights.method.as_str(), rights.deletions), ("dirsync", true));
         assert_eq!(rights.advice, [""; 0]);

@@ -71,8 +71,8 @@ pub(super) async fn by_dirsync(
     settings: &Settings,
     cookie: Option<&str>,
 ) -> Result<(Changed, Followed), DirectoryError> {
-    if let Some(cookie) = cookie {
-        match rounds(connection, root, settings, decoded(cookie)).await? {
+    if let Some(cookie) = cookie.map(decoded).filter(|cookie| !cookie.is_empty()) {
+        match rounds(connection, root, settings, cookie).await? {
             Ok((changed, followed)) => return Ok((Changed::These(changed), followed)),
             // Whatever it has against the cookie: without one it has to be content.
             Err(_) => {

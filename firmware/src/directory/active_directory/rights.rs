@@ -61,7 +61,8 @@ async fn deleted_are_seen(session: &mut Session) -> Result<bool, DirectoryError>
         doing: "list deleted objects",
     };
     match session.connection.entry(&question).await {
-        Ok(found) => Ok(found.is_some()),
+        // Samba shows that it is there to those who may not look into it, but not what it is.
+        Ok(found) => Ok(found.is_some_and(|found| found.octets("objectClass").is_some())),
         Err(DirectoryError::Right(_)) => Ok(false),
         Err(why) => Err(why),
     }

@@ -69,15 +69,17 @@ pub(super) async fn refresh(
     if let Some(refusal) = answer.result.refusal(&question) {
         return Err(refusal);
     }
-    let read =
-        read(&answer).map_err(|_| DirectoryError::Protocol("its synchronisation is malformed".into()))?;
-    match read {
-        Some(refresh) => Ok(Refreshed::Since(refresh)),
-        None => Err(DirectoryError::Protocol("its synchronisation gives no cookie".into())),
+    let unreadable = |_| DirectoryError::Protocol("its synchronisation is malformed".into());
+    let mut refresh = read(&answer).map_err(unreadable)?;
+    if refresh.cookie.is_empty() {
+        // Where nothing changed, the last cookie is still the one.
+        let none = || DirectoryError::Protocol("its synchronisation gives no cookie".into());
+        refresh.cookie = cookie.ok_or_else(none)?.to_vec();
     }
+    Ok(Refreshed::Since(refresh))
 }
 
-fn read(answer: &Answer) -> Result<Option<Refresh>, Malformed> {
+fn read(answer: &Answer) -> Result<Refresh, Malformed> {
     let (mut refresh, mut present) = (Refresh::default(), BTreeSet::new());
     for found in &answer.found {
         let state = found.controls.iter().find(|control| control.ctype == STATE);
@@ -94,14 +96,14 @@ fn read(answer: &Answer) -> Result<Option<Refresh>, Malformed> {
     for value in &answer.said {
         said(value, &mut refresh, &mut present)?;
     }
-    let Some(value) = answer.result.control(DONE) else { return Ok(None) };
+    let value = answer.result.control(DONE).ok_or(Malformed)?;
     let mut inside = Reader::new(Reader::new(value).expect(tag::SEQUENCE)?);
     if let Some(cookie) = inside.optional(tag::OCTETS)? {
         refresh.cookie = cookie.to_vec();
     }
     let deletes = inside.optional(tag::BOOLEAN)?.is_some_and(|value| value != [0]);
     refresh.present = (!deletes).then_some(present);
-    Ok((!refresh.cookie.is_empty()).then_some(refresh))
+    Ok(refresh)
 }
 
 /// A message between entries: identifiers of what was deleted, or is still there.
@@ -172,13 +174,11 @@ mod tests {
 
     #[test]
     fn what_was_deleted_is_said_or_what_is_still_there() {
-        let refresh =
-            read(&answer(vec![entry(2, 1), entry(3, 2)], vec![set(true, 3)], true)).unwrap().unwrap();
+        let refresh = read(&answer(vec![entry(2, 1), entry(3, 2)], vec![set(true, 3)], true)).unwrap();
         assert_eq!(refresh.changed, BTreeSet::from([id(1)]));
         assert_eq!(refresh.deleted, BTreeSet::from([id(2), id(3)]));
         assert_eq!((refresh.present, refresh.cookie), (None, b"rid=1,csn=2".to_vec()));
-        let refresh =
-            read(&answer(vec![entry(0, 1), entry(1, 2)], vec![set(false, 3)], false)).unwrap().unwrap();
+        let refresh = read(&answer(vec![entry(0, 1), entry(1, 2)], vec![set(false, 3)], false)).unwrap();
         assert_eq!(refresh.present, Some(BTreeSet::from([id(1), id(3)])));
     }
 
@@ -187,6 +187,6 @@ mod tests {
         assert_eq!(read(&answer(vec![Found::of("uid=x", &[])], Vec::new(), true)), Err(Malformed));
         assert_eq!(read(&answer(Vec::new(), vec![vec![0xa3, 2, 4, 0]], true)), Err(Malformed));
         assert_eq!(read(&answer(Vec::new(), vec![vec![0x30, 0]], true)), Err(Malformed));
-        assert_eq!(read(&Answer::default()), Ok(None));
+        assert_eq!(read(&Answer::default()), Err(Malformed));
     }
 }
