@@ -200,7 +200,7 @@ pub const VOTE_TURN: i32 = 16;
 pub const VOTE_REACH: f32 = 48.0;
 /// Search: impressions that are laid on the probe as the votes say: a least number, and of how many one more. This and the following
 /// sizes were chosen by `scale --sweep`, see docs/matching/scale.md.
-pub const ALIGNED: (usize, usize) = (3_000, 8);
+pub const ALIGNED: (usize, usize) = (2_000, 10);
 /// Search: cylinders lie near each other then within this angle, 1/256 turns, and ... By trials as above: 16 and 8 leave out as
 /// many, and count twice as much.
 pub const ALIGNED_TURN: u8 = 12;

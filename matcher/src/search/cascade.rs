@@ -9,7 +9,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Candidate, Finger, Search, Stage,
+    Candidate, Finger, Search, Stage, Told,
     alignment::{self, Laid},
     finger::Budget,
     index::Index,
@@ -100,7 +100,7 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         }
     }
 
-    pub(super) fn run(mut self, reach: &Reach, told: &mut dyn FnMut(Stage)) -> Vec<Candidate<K>> {
+    pub(super) fn run(mut self, reach: &Reach, told: Told<'_>) -> Vec<Candidate<K>> {
         // A filter leaves a smaller gallery, which is searched as one.
         let filtered = self.order.filter.map(|_| self.everybody(0));
         let (parts, tail) = filtered.as_ref().map_or_else(
@@ -156,8 +156,8 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
     /// What each impression of each part gets, and how many impressions of it get how much.
     fn vote(&self) -> Vec<(Vec<Tally>, Vec<u32>)> {
         let ballot = Ballot::new(self.sketch.sketch.cuts());
-        map(self.order.threads, 1, &self.index.parts, |votes: &mut Votes, part| {
-            let mut tallies = votes.of(&ballot, &part.segment);
+        map(self.order.threads, 1, &self.index.parts, |part| {
+            let mut tallies = Votes::with(|votes| votes.of(&ballot, &part.segment));
             if !part.dead.is_empty() || self.order.filter.is_some() {
                 for (tally, finger) in tallies.iter_mut().zip(&part.segment.finger_of) {
                     let finger = usize::from(*finger);
@@ -182,7 +182,7 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         let least = least(&with, most);
         let laid = Laid::new(self.sketch.sketch);
         let parts: Vec<_> = self.index.parts.iter().zip(tallies).collect();
-        self.aligned = map(self.order.threads, 1, &parts, |(): &mut (), (part, (tallies, _))| {
+        self.aligned = map(self.order.threads, 1, &parts, |(part, (tallies, _))| {
             let all = tallies.iter().zip(part.segment.sketches()).enumerate();
             let chosen = all.filter(|(_, (tally, _))| tally.votes >= least);
             let (which, these): (Vec<u16>, Vec<(&Sketch, Tally)>) =
@@ -265,11 +265,11 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
     }
 
     /// How alike those of a shortlist are.
-    fn weigh(&mut self, shortlist: Vec<Place>, told: &mut dyn FnMut(Stage)) {
+    fn weigh(&mut self, shortlist: Vec<Place>, told: Told<'_>) {
         told(Stage { name: "shortlist", kept: shortlist.len() });
         let (probe, this) = (&self.sketch, &*self);
         let shares: Vec<&[Place]> = shortlist.chunks(SHARE).collect();
-        let likely = map(self.order.threads, 1, &shares, |(): &mut (), places| {
+        let likely = map(self.order.threads, 1, &shares, |places| {
             let sketches: Vec<Option<&Sketch>> = places.iter().map(|place| this.sketch(*place)).collect();
             let likeness = (0..places.len()).map(|at| {
                 // The next one comes from memory meanwhile.
@@ -285,7 +285,7 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
     }
 
     /// Compares the likeliest fully, as many as are to be compared in all.
-    fn finals(&mut self, finalists: usize, told: &mut dyn FnMut(Stage)) {
+    fn finals(&mut self, finalists: usize, told: Told<'_>) {
         let order = |a: &(f32, Place), b: &(f32, Place)| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1));
         let finalists = finalists.min(self.likely.len());
         if finalists > 0 && finalists < self.likely.len() {
@@ -297,9 +297,9 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         self.compare(&places, told);
     }
 
-    fn compare(&mut self, places: &[Place], told: &mut dyn FnMut(Stage)) {
+    fn compare(&mut self, places: &[Place], told: Told<'_>) {
         let this = &*self;
-        let scores = map(self.order.threads, 1, places, |(): &mut (), place| {
+        let scores = map(self.order.threads, 1, places, |place| {
             this.at(*place)
                 .map_or(Score::ZERO, |((_, finger), view)| finger.compare_view(this.budget, this.probe, view))
         });
@@ -321,14 +321,14 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         let waiting = self.index.unsketched.iter();
         let unsketched: Vec<&Entry<K>> =
             waiting.filter(|(key, finger)| finger.impressions() > 0 && self.allows(key)).collect();
-        let scores = map(self.order.threads, 1, &unsketched, |(): &mut (), (_, finger)| {
+        let scores = map(self.order.threads, 1, &unsketched, |(_, finger)| {
             finger.compare_kept(self.budget, self.probe)
         });
         ranked.extend(unsketched.into_iter().zip(scores));
         rank(&mut ranked);
         // The other impressions of the best, which no shortlist had: a finger's score is that of all.
         let limit = self.order.limit.min(ranked.len());
-        let whole = map(self.order.threads, 1, &ranked[..limit], |(): &mut (), ((_, finger), score)| {
+        let whole = map(self.order.threads, 1, &ranked[..limit], |((_, finger), score)| {
             if finger.impressions() > 1 { finger.compare_kept(self.budget, self.probe) } else { *score }
         });
         for ((_, score), whole) in ranked.iter_mut().zip(whole) {

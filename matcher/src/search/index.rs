@@ -112,7 +112,7 @@ impl<K: Clone + Ord + Send + Sync> Batch<K> {
     /// when it was not to.
     pub fn sketch(&mut self, threads: usize, go_on: impl Fn() -> bool + Sync) -> bool {
         let budget = &self.budget;
-        let made = map(threads, 16, &self.fingers, |(): &mut (), ((_, finger), views)| {
+        let made = map(threads, 16, &self.fingers, |((_, finger), views)| {
             let wanted = views.is_none() && go_on();
             wanted.then(|| finger.sketches(budget))
         });

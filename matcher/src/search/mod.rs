@@ -76,6 +76,9 @@ pub struct Stage {
     pub kept: usize,
 }
 
+/// Who is told of stages, on whichever thread the search is.
+pub type Told<'a> = &'a mut (dyn FnMut(Stage) + Send);
+
 /// What a gallery takes in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bytes {
@@ -272,12 +275,7 @@ impl<K: Clone + Ord + Send + Sync> Gallery<K> {
 
     /// The same as it is asked, telling of each stage.
     #[must_use]
-    pub fn search_with(
-        &self,
-        probe: &Prepared,
-        search: &Search<'_, K>,
-        told: &mut dyn FnMut(Stage),
-    ) -> Vec<Candidate<K>> {
+    pub fn search_with(&self, probe: &Prepared, search: &Search<'_, K>, told: Told<'_>) -> Vec<Candidate<K>> {
         self.search_within(&Reach::USUAL, probe, search, told)
     }
 
@@ -286,16 +284,18 @@ impl<K: Clone + Ord + Send + Sync> Gallery<K> {
         reach: &Reach,
         probe: &Prepared,
         search: &Search<'_, K>,
-        told: &mut dyn FnMut(Stage),
+        told: Told<'_>,
     ) -> Vec<Candidate<K>> {
-        Cascade::new(&self.index, &self.budget, probe, search).run(reach, told)
+        parallel::on_the_crew(search.threads, || {
+            Cascade::new(&self.index, &self.budget, probe, search).run(reach, told)
+        })
     }
 
     /// The best `limit` fingers by comparing with every impression: what a search is measured against.
     #[must_use]
     pub fn exhaustive(&self, probe: &Prepared, threads: usize, limit: usize) -> Vec<(K, Score)> {
         let all: Vec<&Entry<K>> = self.entries().filter(|(_, finger)| finger.impressions() > 0).collect();
-        let scores = parallel::map(threads, 16, &all, |(): &mut (), (_, finger)| {
+        let scores = parallel::map(threads, 16, &all, |(_, finger)| {
             finger.prepared(&self.budget, |views| compare_views(probe, views))
         });
         let mut ranked: Vec<_> = all.into_iter().map(|(key, _)| key.clone()).zip(scores).collect();

@@ -10,7 +10,7 @@ use super::{
     hash::keys,
     sketch::{Cut, Sketch},
 };
-use crate::params::HASH_TABLES;
+use crate::{params::HASH_TABLES, simd::fetch};
 
 /// Impressions of a segment at most: as many as a posting can tell apart, and few enough that what a search counts of them
 /// stays in the cache of a core.
@@ -103,6 +103,11 @@ impl<K> Segment<K> {
 
     pub(crate) fn postings(&self, table: usize, key: u32) -> &[Posting] {
         self.index.of(table, key)
+    }
+
+    /// Has the place of a list come from memory, which is soon asked for.
+    pub(crate) fn fetch_place(&self, table: usize, key: u32) {
+        fetch(self.index.starts.get(list(table, key)..).unwrap_or_default());
     }
 
     /// Bytes of the sketches, and of the index.

@@ -37,10 +37,10 @@ impl<K: Clone + Ord + Send + Sync> Gallery<K> {
     pub fn standing(&self, probe: &Prepared, key: &K, threads: usize) -> Option<Standing> {
         let sketch = sketch(probe);
         let (ballot, laid, probe) = (Ballot::new(sketch.cuts()), Laid::new(sketch), Probe::new(sketch));
-        let parts = map(threads, 1, &self.index.parts, |votes: &mut Votes, part| {
+        let parts = map(threads, 1, &self.index.parts, |part| {
             let finger = part.segment.entries.binary_search_by(|(k, _)| k.cmp(key)).ok();
             let finger = finger.filter(|finger| !part.is_dead(*finger));
-            let values = values(votes, &part.segment, &ballot, &laid, &probe);
+            let values = values(&part.segment, &ballot, &laid, &probe);
             let mut best: Option<Values> = None;
             for (values, of) in values.iter().zip(&part.segment.finger_of) {
                 if finger == Some(usize::from(*of)) {
@@ -65,14 +65,8 @@ impl<K: Clone + Ord + Send + Sync> Gallery<K> {
     }
 }
 
-fn values<K>(
-    votes: &mut Votes,
-    segment: &Segment<K>,
-    ballot: &Ballot,
-    laid: &Laid,
-    probe: &Probe,
-) -> Vec<Values> {
-    let tallies = votes.of(ballot, segment);
+fn values<K>(segment: &Segment<K>, ballot: &Ballot, laid: &Laid, probe: &Probe) -> Vec<Values> {
+    let tallies = Votes::with(|votes| votes.of(ballot, segment));
     let these: Vec<(&Sketch, Tally)> = segment.sketches().iter().zip(tallies).collect();
     let mut alike = Vec::with_capacity(these.len());
     aligned(laid, &these, &mut alike);

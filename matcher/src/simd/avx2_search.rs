@@ -10,7 +10,7 @@ use std::arch::x86_64::{
     _mm256_or_si256, _mm256_permute4x64_epi64, _mm256_sad_epu8, _mm256_set1_epi8, _mm256_set1_epi32,
     _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setr_epi8, _mm256_setzero_ps, _mm256_setzero_si256,
     _mm256_shuffle_epi8, _mm256_shuffle_ps, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256,
-    _mm256_sub_epi8, _mm256_sub_epi32, _mm256_sub_ps, _mm256_subs_epi8, _mm256_subs_epu8, _mm256_xor_si256,
+    _mm256_sub_epi8, _mm256_sub_ps, _mm256_subs_epi8, _mm256_subs_epu8, _mm256_xor_si256,
 };
 
 use crate::{
@@ -130,25 +130,26 @@ macro_rules! rows {
     ($probe:ident, $sketch:ident, $differing:ident) => {{
         let (probe, sketch): (&Probe, &Sketch) = ($probe, $sketch);
         let (mut ones, mut angles) = ([0.0f32; SKETCH_CYLINDERS], [0i32; SKETCH_CYLINDERS]);
-        for at in 0..SKETCH_CYLINDERS {
-            // In the highest byte differences of angles wrap as angles do.
-            (ones[at], angles[at]) = (f32::from(sketch.ones[at]), i32::from(sketch.angle[at]) << 24);
-        }
         // Half of all that there is below the angle: what is too far is above the limit then, on either side.
         let lowest = i32::MIN.wrapping_add(i32::from(CYLINDER_TURN) << 24);
+        for at in 0..SKETCH_CYLINDERS {
+            // In the highest byte differences of angles wrap as angles do. Taken away here, once for all rows.
+            let angle = i32::from(sketch.angle[at]) << 24;
+            (ones[at], angles[at]) = (f32::from(sketch.ones[at]), lowest.wrapping_sub(angle));
+        }
         let limit = _mm256_set1_epi32(i32::MIN.wrapping_add(i32::from(CYLINDER_TURN) << 25));
         let share = _mm256_set1_epi32(SHARE as i32);
         let mut all = [NONE_ALIKE; ROWS];
         for from in (0..ROWS).step_by(EIGHT) {
             let set = eight_of(&probe.ones, from);
-            let turned = _mm256_add_epi32(numbers(&probe.angles, from), _mm256_set1_epi32(lowest));
+            let turned = numbers(&probe.angles, from);
             let mut least = _mm256_set1_epi32(NONE_ALIKE as i32);
             // What differs, of how much, which one it is and where it is too far: looked at a round later, since the division has
             // to wait for all that is counted, and the next count not for it.
             let (mut differ, mut of) = (_mm256_set1_ps(1.0), _mm256_set1_ps(1.0));
             let (mut number, mut far) = (_mm256_setzero_si256(), _mm256_set1_epi32(-1));
             for at in 0..SKETCH_CYLINDERS {
-                let beyond = _mm256_cmpgt_epi32(_mm256_sub_epi32(turned, _mm256_set1_epi32(angles[at])), limit);
+                let beyond = _mm256_cmpgt_epi32(_mm256_add_epi32(turned, _mm256_set1_epi32(angles[at])), limit);
                 // Rows are in the order of their angles: often it is all eight.
                 if _mm256_movemask_ps(_mm256_castsi256_ps(beyond)) == 0xff {
                     continue;

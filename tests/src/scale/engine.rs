@@ -17,7 +17,7 @@ pub(super) fn search(
     gallery: &Gallery<Key>,
     probe: &Prepared,
     threads: usize,
-    told: &mut dyn FnMut(&'static str, usize),
+    told: &mut (dyn FnMut(&'static str, usize) + Send),
 ) -> Vec<Candidate<Key>> {
     let asked = Search { limit: LIMIT, threads, ..Search::default() };
     gallery.search_with(probe, &asked, &mut |stage| told(stage.name, stage.kept))
