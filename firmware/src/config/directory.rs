@@ -165,9 +165,16 @@ impl Loaded {
     pub fn directories(&self) -> Result<Vec<Watch>, ConfigError> {
         let mut names = BTreeSet::new();
         let each = |(index, section): (usize, &DirectorySection)| {
-            let bad = |(key, why): Bad| ConfigError::Value {
-                place: self.place_in("directory", index, key),
-                why: why.to_owned(),
+            let bad = |(key, why): Bad| {
+                let place = self.place_in("directory", index, key);
+                // What is missing is nowhere: then it is said of whom.
+                let missing = place.starts_with("directory.");
+                let place = if missing {
+                    format!("{} ({key} is missing)", self.place_in("directory", index, "name"))
+                } else {
+                    place
+                };
+                ConfigError::Value { place, why: why.to_owned() }
             };
             let watch = section.watch().map_err(bad)?;
             if names.insert(watch.name.clone()) {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Client, Daemon, authenteond, configure, known, text};
 
 /// Nobody listens at port 1 of this machine.
-const NOBODY: &str = "[[directory]]\nname = \"corp\"\nkind = \"ldap\"\nservers = [\"127.0.0.1\"]\nport = 1\n\
+pub(crate) const NOBODY: &str = "[[directory]]\nname = \"corp\"\nkind = \"ldap\"\nservers = [\"127.0.0.1\"]\nport = 1\n\
                       ca = \"/nowhere/ca.pem\"\naccount = \"cn=reader\"\nbase = \"o=corp\"\n";
 
 async fn put(client: &Client, path: &str, body: &Value) -> (u16, String) {

@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::Value;
 
+use crate::directories::NOBODY;
 use crate::support::{
     Client, Daemon, Exposition, authenteond, configure, enrolled, fixture, identification, known, labels,
     sample, text, verification,
@@ -42,7 +43,7 @@ async fn listener(daemon: &Daemon) -> SocketAddr {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_are_exact_prometheus_text_in_which_decisions_are_counted_by_their_public_reason() {
-    let daemon = Daemon::with("metrics.listen = \"127.0.0.1:0\"\n");
+    let daemon = Daemon::with(&format!("metrics.listen = \"127.0.0.1:0\"\n{NOBODY}"));
     let address = listener(&daemon).await;
     let boss = known(&daemon, "frau-direktor", "administrator").await;
     let (officer, station) = (Client::named(&daemon, "officer"), Client::named(&daemon, "station"));
@@ -115,10 +116,13 @@ async fn metrics_are_exact_prometheus_text_in_which_decisions_are_counted_by_the
         "part",
         "certificate",
         "version",
+        "directory",
     ];
     for (label, _) in after.series().flat_map(labels) {
         assert!(allowed.contains(&label.as_str()), "{label} is a label of\n{body}");
     }
+    let corp = |name: &str| value(&format!("authenteon_directory_{name}{{directory=\"corp\"}}"));
+    assert_eq!((corp("read_timestamp_seconds"), corp("stale"), corp("held")), (0.0, 1.0, 0.0));
     documented(&after);
     lint(&body);
 }

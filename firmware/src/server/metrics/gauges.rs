@@ -11,6 +11,7 @@ use prometheus_client::{
 use super::{Label, PREFIX};
 use crate::{
     credential::ends::certificate_ends,
+    directory::State as Standing,
     server::{
         State,
         access::{DEGRADED, FAILED, LOCKED, OPERATIONAL, UNPROVISIONED},
@@ -142,14 +143,14 @@ fn of_directories(registry: &mut Registry, services: &Services) {
         (Named::default(), Named::default(), Named::default(), Named::default(), Named::default());
     for directory in services.directories() {
         let name = ("directory", directory.name.as_ref());
-        if let Some(at) = directory.read {
-            of(&read, &[name], at.millis() / 1000);
-        }
+        // Long ago, if it never was.
+        of(&read, &[name], directory.read.map_or(0, |at| at.millis() / 1000));
         of(&stale, &[name], u64::from(directory.stale));
         of(&failing, &[name], u64::from(directory.error.is_some()));
         of(&held, &[name], u64::from(directory.held.is_some()));
-        for (state, count) in &directory.people {
-            of(&people, &[name, ("state", state.name())], number(*count));
+        for state in [Standing::Active, Standing::Disabled, Standing::Expired, Standing::Gone] {
+            let count = directory.people.get(&state).copied().unwrap_or_default();
+            of(&people, &[name, ("state", state.name())], number(count));
         }
     }
     let help = "When a directory was last read, since 1970";

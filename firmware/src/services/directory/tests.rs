@@ -14,11 +14,15 @@ use crate::{
         Entry, Reading, Standing,
         plan::{Act, Rules},
     },
-    policy::Policy,
-    request::{Caller, ClientId, Role},
+    enrol::Enrolment,
+    identify::IdentifyRequest,
+    policy::{Decision, Policy, RefuseReason},
+    request::{Caller, ClientId, Nonce, RequestId, Role},
+    sample::Sample,
     services::{ChangeError, SubjectChange},
     store::{DiskStore, MemoryStore, Store},
-    subject::{GroupName, NewSubject, SubjectName},
+    subject::{FingerPosition, GroupName, NewSubject, SubjectName},
+    verify::VerifyRequest,
 };
 
 /// A clock that stands where it is put.
@@ -240,6 +244,56 @@ fn who_is_gone_is_erased_after_the_grace_with_a_proof_of_it() {
     assert_eq!(services.directory_people(&corp()).len(), 1);
     let last = events(&services);
     assert!(last.iter().any(|event| *event == json!({"event": "subject-deleted", "subject": one})));
+}
+
+/// What is presented: a finger of the fixtures.
+fn print(finger: u32, impression: u32) -> Sample {
+    let path = format!("fixtures/prints/{finger}_{impression}.png");
+    let bytes = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    Sample::Encoded { bytes, dpi: authenteon_hal::Dpi::STANDARD }
+}
+
+#[test]
+fn whose_account_is_disabled_is_refused_with_the_right_finger_until_it_is_enabled_with_the_same_fingers() {
+    let (services, _) = in_memory();
+    follow(&services, reading(true, active(0..8), 1));
+    let (ada, bob, kim) = (who(&services, 0), who(&services, 1), who(&services, 2));
+    for (subject, finger) in [(ada, 125), (bob, 126), (kim, 127)] {
+        let samples = (1..=3).map(|n| print(finger, n)).collect();
+        services
+            .enrol(&boss(), Enrolment { subject, position: FingerPosition::RightIndex, samples })
+            .unwrap();
+    }
+    let token = || Uuid::new_v4().simple().to_string();
+    let verified = |subject, sample: Sample| {
+        let (request_id, nonce) = (RequestId::try_from(token()).unwrap(), Nonce::try_from(token()).unwrap());
+        let request =
+            VerifyRequest { request_id, nonce, subject, proof: sample.into(), pin: None, sensor: None };
+        services.verify(&boss(), request).unwrap()
+    };
+    let identified = |sample| {
+        let (request_id, nonce) = (RequestId::try_from(token()).unwrap(), Nonce::try_from(token()).unwrap());
+        let request = IdentifyRequest { request_id, nonce, sample, second: None, pin: None, sensor: None };
+        services.identify(&boss(), request).unwrap()
+    };
+    let refused = |reason| Decision::Refuse { reason };
+    let shut = vec![entry(0, Standing::Disabled), entry(1, Standing::Expired), entry(2, Standing::Disabled)];
+    follow(&services, reading(false, shut, 2));
+    assert_eq!(verified(ada, print(125, 4)), refused(RefuseReason::AccountDisabled));
+    assert_eq!(
+        verified(ada, print(128, 1)),
+        refused(RefuseReason::NotMatched),
+        "a wrong finger learns nothing"
+    );
+    assert_eq!(identified(print(126, 4)), refused(RefuseReason::AccountDisabled));
+    follow(&services, Reading { gone: BTreeSet::from([object(0)]), ..reading(false, vec![], 3) });
+    assert_eq!(services.subject(ada).unwrap().fingers.len(), 1, "they are kept for the grace");
+    follow(&services, reading(false, active(0..3), 4));
+    assert_eq!(verified(kim, print(127, 4)), Decision::Accept { subject: kim });
+    assert_eq!(services.subject(ada).unwrap().followed.unwrap().link.state, State::Active);
+    let decided = |events: Vec<Value>, why: &str| events.iter().filter(|event| event["why"] == why).count();
+    assert_eq!(decided(events(&services), "disabled in the directory"), 1);
+    assert_eq!(decided(events(&services), "the account in the directory is over"), 1);
 }
 
 #[test]
