@@ -8,6 +8,7 @@ pub mod daemon;
 mod figures;
 mod finger;
 mod run;
+pub mod served;
 mod soak;
 
 use std::{num::NonZeroU32, path::PathBuf};

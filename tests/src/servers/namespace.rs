@@ -78,12 +78,32 @@ impl Namespace {
         run(command, input)
     }
 
+    /// The way in.
+    #[must_use]
+    pub fn entrance(&self) -> Entrance {
+        Entrance(self.name.clone())
+    }
+
     /// Does something on a thread that is in here, and whose threads are.
     ///
     /// # Errors
     /// As of the system.
     pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
-        let file = File::open(Path::new("/run/netns").join(&self.name))?;
+        self.entrance().within(work)
+    }
+}
+
+/// The way into a namespace, which somebody else keeps.
+#[derive(Clone, Debug)]
+pub struct Entrance(String);
+
+impl Entrance {
+    /// Does something on a thread that is in here, and whose threads are.
+    ///
+    /// # Errors
+    /// As of the system.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+        let file = File::open(Path::new("/run/netns").join(&self.0))?;
         let inside = thread::scope(|scope| {
             scope
                 .spawn(|| {

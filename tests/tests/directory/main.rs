@@ -8,6 +8,7 @@ mod ldap;
 mod office;
 mod refused;
 mod scripted;
+mod whole;
 
 /// Ends a test with the reason why the server that it needs cannot be had here.
 macro_rules! needs {

@@ -76,7 +76,7 @@ pub(super) async fn by_dirsync(
             Ok((changed, followed)) => return Ok((Changed::These(changed), followed)),
             // Whatever it has against the cookie: without one it has to be content.
             Err(_) => {
-                tracing::warn!(directory = %settings.name, "the cookie was refused: everybody is read anew")
+                tracing::warn!(directory = %settings.name, "the cookie was refused: everybody is read anew");
             }
         }
     }

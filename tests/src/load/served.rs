@@ -1,0 +1,106 @@
+//! A box in an office's network, and whoever asks it: for tests that want all of the box, and no load.
+//!
+//! Invariant: the daemon runs in the network namespace that it is given, and is gone with the value.
+
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use hyper::Method;
+use serde_json::Value;
+
+use super::{
+    Http, LoadError, Sample,
+    client::Client,
+    daemon::{self, Daemon},
+    finger, run,
+};
+use crate::{accuracy::TerminalBar, servers::namespace::Entrance};
+
+/// A daemon, with a client of each role.
+pub struct Served {
+    daemon: Daemon,
+    network: Entrance,
+}
+
+/// A finger: what is enrolled of it, and impressions to present, as the API takes them.
+pub struct Hand {
+    /// Three impressions.
+    pub enrol: Vec<Value>,
+    /// Others, no two alike.
+    pub probes: Vec<Value>,
+}
+
+/// A finger with so many impressions to present, 25 at most.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn hand(probes: usize) -> Result<Hand, LoadError> {
+    let mut made = finger::people(probes.min(25), Sample::Image, &TerminalBar::new(false))?;
+    let person = made.pop().ok_or_else(|| LoadError::Enrol("no finger was made".into()))?;
+    Ok(Hand { enrol: person.enrol, probes: person.probes })
+}
+
+/// The daemon beside this test if it is newer than its sources; else it is built.
+fn program() -> Result<PathBuf, LoadError> {
+    let ours = std::env::current_exe().unwrap_or_default();
+    let beside = ours.parent().and_then(Path::parent).map(|folder| folder.join("authenteond"));
+    let made = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
+    let sources = newest(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../firmware/src")));
+    match beside {
+        Some(beside) if made(&beside).is_some_and(|made| Some(made) > sources) => Ok(beside),
+        _ => Ok(daemon::build()?),
+    }
+}
+
+/// When the newest file below a folder was changed.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let times = entries.map(|entry| match entry.path() {
+        path if path.is_dir() => newest(&path),
+        path => path.metadata().and_then(|data| data.modified()).ok(),
+    });
+    times.max().flatten()
+}
+
+impl Served {
+    /// A box in this network with these lines in its configuration.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn start(network: Entrance, configuration: &str) -> Result<Self, LoadError> {
+        let program = program()?;
+        let started = network.within(|| Daemon::start(&program, configuration));
+        let daemon = started.map_err(|why| LoadError::System { what: "its network", why })??;
+        Ok(Self { daemon, network })
+    }
+
+    /// Asks as the client of a role: the status, and the answer, null where it is no JSON.
+    ///
+    /// # Errors
+    /// [`LoadError`]: no answer.
+    pub fn ask(
+        &self,
+        role: &str,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value), LoadError> {
+        let asked = self.network.within(|| {
+            let client = Client::new(self.daemon.address(), &self.daemon.pki(), role, Http::One)?;
+            run::runtime()?.block_on(async {
+                let mut connection = client.connect().await?;
+                let (status, body) = client.ask(&mut connection, method, path, body.map(run::bytes)).await?;
+                Ok((status.as_u16(), serde_json::from_slice(&body).unwrap_or_default()))
+            })
+        });
+        asked.map_err(|why| LoadError::System { what: "its network", why })?
+    }
+
+    /// The end of its log.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.daemon.said()
+    }
+}
