@@ -6,11 +6,11 @@ use std::arch::x86_64::{
     __m256, __m256i, _CMP_LE_OQ, _CMP_NEQ_OQ, _mm256_abs_epi8, _mm256_add_epi8, _mm256_add_epi32,
     _mm256_add_ps, _mm256_and_ps, _mm256_and_si256, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
     _mm256_cmpeq_epi8, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps, _mm256_div_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_min_epu32, _mm256_movemask_epi8, _mm256_movemask_ps, _mm256_mul_ps,
-    _mm256_or_si256, _mm256_permute4x64_epi64, _mm256_sad_epu8, _mm256_set1_epi8, _mm256_set1_epi32,
-    _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setr_epi8, _mm256_setzero_ps, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_shuffle_ps, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256,
-    _mm256_sub_epi8, _mm256_sub_ps, _mm256_subs_epi8, _mm256_subs_epu8, _mm256_xor_si256,
+    _mm256_loadu_si256, _mm256_min_epu32, _mm256_movemask_epi8, _mm256_mul_ps, _mm256_or_si256,
+    _mm256_permute4x64_epi64, _mm256_sad_epu8, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_set1_epi64x,
+    _mm256_set1_ps, _mm256_setr_epi8, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    _mm256_shuffle_ps, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8,
+    _mm256_sub_ps, _mm256_subs_epi8, _mm256_subs_epu8, _mm256_xor_si256,
 };
 
 use crate::{
@@ -29,6 +29,8 @@ use crate::{
 pub(super) const EIGHT: usize = 8;
 /// Of these, as many as four words are.
 pub(super) const FOUR: usize = 4;
+/// Bytes of a vector.
+pub(super) const LANES_OF_BYTES: usize = 32;
 
 /// See `search::likeness::eight_with`: eight rows against one other after the other.
 #[target_feature(enable = "avx2")]
@@ -94,7 +96,7 @@ pub(super) fn alike(probe: &Laid, sketch: &Sketch, near: &Near) -> u16 {
 #[target_feature(enable = "avx2")]
 pub(super) fn lay(probe: &Laid, sketch: &Sketch, tally: Tally) -> Near {
     let (angles, xs, ys) =
-        (all(&sketch.angle), all(&sketch.x.map(|x| x as u8)), all(&sketch.y.map(|y| y as u8)));
+        (bytes(&sketch.angle), bytes(&sketch.x.map(|x| x as u8)), bytes(&sketch.y.map(|y| y as u8)));
     let (turn, reach) = (_mm256_set1_epi8(ALIGNED_TURN as i8), _mm256_set1_epi8(ALIGNED_REACH as i8));
     let near = |angle: u8, x: i8, y: i8| {
         // What is farther than a byte says stays farther than the reach; half a turn is 128 without a sign.
@@ -113,15 +115,27 @@ pub(super) fn lay(probe: &Laid, sketch: &Sketch, tally: Tally) -> Near {
     lay_with(probe, tally, near)
 }
 
+/// Which cylinders of a sketch are within reach of any of eight rows of the probe, a bit for each: rows are in the order of their
+/// angles, so they lie on an arc. Of those in a gap of it, and of the highest bits, it says so too.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn within_arc(probe: &Probe, from: usize, angles: __m256i) -> u32 {
+    let first = probe.sketch.angle[from];
+    let arc = probe.sketch.angle[from + EIGHT - 1].wrapping_sub(first).saturating_add(2 * CYLINDER_TURN);
+    let off = _mm256_sub_epi8(angles, _mm256_set1_epi8(first.wrapping_sub(CYLINDER_TURN) as i8));
+    let beyond = _mm256_subs_epu8(off, _mm256_set1_epi8(arc as i8));
+    _mm256_movemask_epi8(_mm256_cmpeq_epi8(beyond, _mm256_setzero_si256())) as u32
+}
+
 /// A byte of each cylinder.
 #[inline]
 #[target_feature(enable = "avx2")]
 #[expect(unsafe_code, reason = "a load of as many bytes as are there")]
-fn all(of: &[u8; SKETCH_CYLINDERS]) -> __m256i {
-    let mut bytes = [0u8; 32];
-    bytes[..SKETCH_CYLINDERS].copy_from_slice(of);
+pub(super) fn bytes(of: &[u8; SKETCH_CYLINDERS]) -> __m256i {
+    let mut all = [0u8; LANES_OF_BYTES];
+    all[..SKETCH_CYLINDERS].copy_from_slice(of);
     // SAFETY: the array is of 32 readable bytes, and the load needs no alignment.
-    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+    unsafe { _mm256_loadu_si256(all.as_ptr().cast()) }
 }
 
 /// The nearest of each row, by whatever counts the bits that differ. Not a function of a function: what is compiled for more
@@ -139,6 +153,7 @@ macro_rules! rows {
         }
         let limit = _mm256_set1_epi32(i32::MIN.wrapping_add(i32::from(CYLINDER_TURN) << 25));
         let share = _mm256_set1_epi32(SHARE as i32);
+        let sketch_angles = bytes(&sketch.angle);
         let mut all = [NONE_ALIKE; ROWS];
         for from in (0..ROWS).step_by(EIGHT) {
             let set = eight_of(&probe.ones, from);
@@ -148,12 +163,14 @@ macro_rules! rows {
             // to wait for all that is counted, and the next count not for it.
             let (mut differ, mut of) = (_mm256_set1_ps(1.0), _mm256_set1_ps(1.0));
             let (mut number, mut far) = (_mm256_setzero_si256(), _mm256_set1_epi32(-1));
-            for at in 0..SKETCH_CYLINDERS {
-                let beyond = _mm256_cmpgt_epi32(_mm256_add_epi32(turned, _mm256_set1_epi32(angles[at])), limit);
-                // Rows are in the order of their angles: often it is all eight.
-                if _mm256_movemask_ps(_mm256_castsi256_ps(beyond)) == 0xff {
-                    continue;
+            let mut within = within_arc(probe, from, sketch_angles);
+            while within != 0 {
+                let at = within.trailing_zeros() as usize % LANES_OF_BYTES;
+                within &= within - 1;
+                if at >= SKETCH_CYLINDERS {
+                    break;
                 }
+                let beyond = _mm256_cmpgt_epi32(_mm256_add_epi32(turned, _mm256_set1_epi32(angles[at])), limit);
                 let key = _mm256_and_si256(_mm256_castps_si256(_mm256_div_ps(differ, of)), share);
                 least = _mm256_min_epu32(least, _mm256_or_si256(_mm256_or_si256(key, number), far));
                 differ = _mm256_cvtepi32_ps($differing(&probe.words, from, &sketch.words[at]));

@@ -3,12 +3,14 @@
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_add_epi64, _mm256_add_ps, _mm256_and_si256, _mm256_castps_si256,
-    _mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps, _mm256_div_ps, _mm256_min_epu32,
-    _mm256_movemask_ps, _mm256_or_si256, _mm256_permute4x64_epi64, _mm256_popcnt_epi64, _mm256_set1_epi32,
-    _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_si256, _mm256_xor_si256,
+    _mm256_cmpgt_epi32, _mm256_cvtepi32_ps, _mm256_div_ps, _mm256_min_epu32, _mm256_or_si256,
+    _mm256_permute4x64_epi64, _mm256_popcnt_epi64, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps,
+    _mm256_setzero_si256, _mm256_xor_si256,
 };
 
-use super::avx2_search::{EIGHT, FOUR, eight_of, numbers, put, rows, together, words4};
+use super::avx2_search::{
+    EIGHT, FOUR, LANES_OF_BYTES, bytes, eight_of, numbers, put, rows, together, within_arc, words4,
+};
 use crate::{
     params::{CYLINDER_TURN, SKETCH_CYLINDERS},
     search::{
