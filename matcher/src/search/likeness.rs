@@ -62,6 +62,9 @@ pub(crate) struct Probe {
     /// Angles in the highest byte, where differences wrap as angles do; in the same order.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for kernels of eight lanes"))]
     pub(crate) angles: [i32; ROWS],
+    /// The arc of angles on which eight rows lie, the first and how far it goes: short where rows are in the order of their angles.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for kernels of eight lanes"))]
+    pub(crate) arcs: [(u8, u8); ROWS / LANES.len()],
     /// Numbers of cylinders, to be loaded: that takes nothing of what counts bits.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for kernels of eight lanes"))]
     pub(crate) numbers: [i32; SKETCH_CYLINDERS],
@@ -80,9 +83,15 @@ impl Probe {
     pub(crate) fn new(sketch: Sketch) -> Self {
         let place = |at: i8| f32::from(at) * PLACE_STEP;
         let row = |lane: usize| lane / 8 * 8 + LANES[lane % 8];
+        let arc = |eight: usize| {
+            let first = sketch.angle[eight * LANES.len()];
+            let there = (eight * LANES.len()..(eight + 1) * LANES.len()).filter(|row| sketch.ones[*row] > 0);
+            (first, there.map(|row| sketch.angle[row].wrapping_sub(first)).max().unwrap_or(0))
+        };
         Self {
             ones: std::array::from_fn(|lane| f32::from(sketch.ones[row(lane)])),
             angles: std::array::from_fn(|lane| i32::from(sketch.angle[row(lane)]) << 24),
+            arcs: std::array::from_fn(arc),
             numbers: std::array::from_fn(|at| at as i32),
             words: std::array::from_fn(|word| std::array::from_fn(|row| sketch.words[row][word])),
             x: sketch.x.map(place),

@@ -115,13 +115,13 @@ pub(super) fn lay(probe: &Laid, sketch: &Sketch, tally: Tally) -> Near {
     lay_with(probe, tally, near)
 }
 
-/// Which cylinders of a sketch are within reach of any of eight rows of the probe, a bit for each: rows are in the order of their
-/// angles, so they lie on an arc. Of those in a gap of it, and of the highest bits, it says so too.
+/// Which cylinders of a sketch are within reach of the arc of eight rows, a bit for each: all that one of the rows reaches, and
+/// those in a gap between two. Of bits above the last cylinder it says nothing.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn within_arc(probe: &Probe, from: usize, angles: __m256i) -> u32 {
-    let first = probe.sketch.angle[from];
-    let arc = probe.sketch.angle[from + EIGHT - 1].wrapping_sub(first).saturating_add(2 * CYLINDER_TURN);
+    let (first, arc) = probe.arcs[from / EIGHT];
+    let arc = arc.saturating_add(2 * CYLINDER_TURN);
     let off = _mm256_sub_epi8(angles, _mm256_set1_epi8(first.wrapping_sub(CYLINDER_TURN) as i8));
     let beyond = _mm256_subs_epu8(off, _mm256_set1_epi8(arc as i8));
     _mm256_movemask_epi8(_mm256_cmpeq_epi8(beyond, _mm256_setzero_si256())) as u32
