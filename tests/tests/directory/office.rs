@@ -20,6 +20,8 @@ use zeroize::Zeroizing;
 
 /// An empty cycle takes no longer.
 const EMPTY: Duration = Duration::from_millis(500);
+/// A build that is not optimised may take so many times as long.
+pub(crate) const SLACK: u32 = if cfg!(debug_assertions) { 4 } else { 1 };
 
 /// Something is done on a runtime of one thread, in the network of a server.
 pub(crate) fn within<T: Send>(namespace: &Namespace, work: impl AsyncFnOnce() -> T + Send) -> T {
@@ -154,7 +156,7 @@ impl Follower {
         assert_eq!((reading.entries.len(), reading.unusable.len()), (0, 0), "nothing happened");
         assert_eq!(self.people.len(), before);
         println!("    empty cycle: {} ms", best.as_millis());
-        assert!(best <= EMPTY, "{best:?}");
+        assert!(best <= EMPTY * SLACK, "{best:?}");
     }
 }
 
