@@ -97,11 +97,11 @@ async fn directory_answers_without_bounds_are_errors() {
 }
 
 /// What a server says to a request.
-type Answer = fn(&[u8]) -> Vec<u8>;
+type Plain = fn(&[u8]) -> Vec<u8>;
 
 #[tokio::test]
 async fn directory_what_is_no_ldap_is_an_error_and_ends_nothing_else() {
-    let answers: Vec<Answer> = vec![
+    let answers: Vec<Plain> = vec![
         |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
         |_| element(0x30, b""),
         |number| message(number, 0x64, b"\x04"),
