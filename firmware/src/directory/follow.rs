@@ -28,6 +28,8 @@ use crate::services::{Confirmed, FollowError, Outcome, Services, StoreError};
 /// How long to wait after a failure, at first and at most; part of it by chance, so that boxes do not come together.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// After a password that is refused: sooner would have the account locked for everybody who uses it.
+const REFUSED: Duration = Duration::from_secs(1800);
 /// While the store is being checked or rebuilt, and nothing can be changed.
 const CHECKED: Duration = Duration::from_secs(1);
 /// How often everybody is looked for, in milliseconds: a missing right hides deletions.
@@ -263,7 +265,7 @@ impl Follower {
                 Err(why) => {
                     self.source = None;
                     self.failed(why);
-                    wait = pause(failures, chance());
+                    wait = wait_after(why, failures, chance());
                     failures = failures.saturating_add(1);
                 }
             }
@@ -387,6 +389,14 @@ async fn on_store<T: Send + 'static>(
 ) -> Result<T, SyncError> {
     let services = services.clone();
     spawn_blocking(move || work(&services)).await.map_err(|_| SyncError::NotNow)
+}
+
+/// How long to wait after a failure that so many came before. Who gives another password does not wait.
+fn wait_after(why: &SyncError, failures: u32, chance: u8) -> Duration {
+    match why {
+        SyncError::Directory(DirectoryError::Credentials) => REFUSED,
+        _ => pause(failures, chance),
+    }
 }
 
 /// How long to wait after so many failures in a row: half of it and more, by chance.

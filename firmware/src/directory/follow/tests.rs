@@ -289,4 +289,9 @@ fn whoever_fails_waits_longer_each_time_and_never_all_at_the_same_moment() {
         let some = pause(failures, 100);
         assert!(most / 2 < some && some < most);
     }
+    // Five wrong passwords within half an hour lock an account in many directories.
+    let wrong = SyncError::from(DirectoryError::Credentials);
+    assert!(wait_after(&wrong, 0, 0) >= Duration::from_secs(1800));
+    let down = SyncError::from(DirectoryError::Unreachable("dc1".to_owned()));
+    assert_eq!(wait_after(&down, 0, 255), FIRST_WAIT);
 }
