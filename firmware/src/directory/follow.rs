@@ -35,7 +35,7 @@ const CHECKED: Duration = Duration::from_secs(1);
 /// How often everybody is looked for, in milliseconds: a missing right hides deletions.
 const SWEEP: u64 = 86_400_000;
 /// People of whom a sweep asks one by one; when it finds more that are not known, everybody is read.
-const ONE_BY_ONE: usize = 200;
+const ONE_BY_ONE: usize = 20;
 /// Orders that may wait.
 const ORDERS: usize = 16;
 /// What the end of the daemon waits for.
@@ -359,11 +359,16 @@ impl Follower {
         }
         let cursor = progress.cursor.filter(|_| !nobody && unknown.len() <= ONE_BY_ONE);
         let Some(cursor) = cursor else { return Ok(in_time(patience, source.read(None)).await?) };
-        let mut entries = Vec::with_capacity(unknown.len());
+        let (mut entries, mut unusable) = (Vec::with_capacity(unknown.len()), Vec::new());
         for id in unknown {
-            entries.extend(in_time(patience, source.person(id)).await?);
+            match in_time(patience, source.person(id)).await {
+                Ok(found) => entries.extend(found),
+                // One who cannot be taken ends no sweep.
+                Err(DirectoryError::Protocol(why)) => unusable.push((Some(id), why)),
+                Err(why) => return Err(why.into()),
+            }
         }
-        Ok(Reading { whole: false, entries, gone, unusable: Vec::new(), cursor })
+        Ok(Reading { whole: false, entries, gone, unusable, cursor })
     }
 }
 

@@ -70,7 +70,14 @@ impl Source for Script {
 
     fn person(&mut self, id: ObjectId) -> Asked<'_, Option<Entry>> {
         let person = self.there.lock().unwrap().iter().find(|entry| entry.id == id).cloned();
-        Box::pin(async move { Ok(person) })
+        Box::pin(async move {
+            match person {
+                Some(person) if person.dn == "unusable" => {
+                    Err(DirectoryError::Protocol("its identifier is longer than any".to_owned()))
+                }
+                person => Ok(person),
+            }
+        })
     }
 
     fn test(&mut self) -> Asked<'_, Rights> {
@@ -237,17 +244,23 @@ async fn a_daily_sweep_finds_who_went_and_who_came_without_being_told() {
     let script = Script::default();
     // An increment that finds no cursor to be swept from: the first reading is no whole one.
     script.add(Scene::Gives(reading(false, entries(0..10), 1)));
-    *script.there.lock().unwrap() = entries(2..12);
+    let unusable = Entry { dn: "unusable".to_owned(), ..entry(50) };
+    *script.there.lock().unwrap() = entries(2..12).into_iter().chain([unusable]).collect();
     let (following, services) = followed(&script, RARELY).await;
     sync(&following).await.unwrap();
     let gone: Vec<_> = people(&services).into_iter().filter(|(_, state)| *state == State::Gone).collect();
     assert_eq!(gone, [(object(0), State::Gone), (object(1), State::Gone)]);
     assert_eq!(people(&services).len(), 12);
-    assert!(services.directories()[0].swept.is_some());
+    let status = services.directories().remove(0);
+    assert!(status.swept.is_some() && status.error.is_none(), "{status:?}");
+    assert_eq!(status.unusable[0].0, Some(object(50)), "who cannot be taken ends no sweep");
     // Not before a day has gone.
     *script.there.lock().unwrap() = entries(2..11);
     sync(&following).await.unwrap();
     assert_eq!(people(&services).iter().filter(|(_, state)| *state == State::Gone).count(), 2);
+    script.add(Scene::Gives(reading(false, entries(13..14), 3)));
+    sync(&following).await.unwrap();
+    assert_eq!(services.directories()[0].unusable.len(), 1, "an increment without him says nothing of him");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use tracing::{info, warn};
 
-use super::{Held, Progress, Services};
+use super::{Held, Progress, Services, Watched};
 use crate::{
     audit::Event,
     clock::Timestamp,
@@ -24,6 +24,8 @@ use crate::{
 
 /// People who are changed in one turn: others who change people wait for so many.
 const TURN: usize = 256;
+/// People who cannot be taken that are remembered.
+const REMEMBERED: usize = 1000;
 /// How far a directory was followed is kept so often when nobody in it has changed, in milliseconds: who goes on from an
 /// earlier place reads the same again.
 const KEPT: u64 = 600_000;
@@ -163,7 +165,7 @@ impl Services {
             Some(plan) => {
                 inner.directories.tell(source, |watched| {
                     watched.collisions.clone_from(&plan.collisions);
-                    watched.unusable.clone_from(&plan.unusable);
+                    watched.note_unusable(&reading, &plan);
                 });
                 plan
             }
@@ -196,6 +198,19 @@ impl Services {
             }
         });
         Ok(Outcome { plan, done: true })
+    }
+}
+
+impl Watched {
+    /// Remembers who cannot be taken: those of before too, of whom a reading that is not whole says nothing.
+    fn note_unusable(&mut self, reading: &Reading, plan: &Plan) {
+        let said: BTreeSet<ObjectId> =
+            reading.entries.iter().map(|entry| entry.id).chain(reading.gone.iter().copied()).collect();
+        self.unusable.retain(|(id, _)| !reading.whole && id.is_none_or(|id| !said.contains(&id)));
+        self.unusable.extend(plan.unusable.iter().cloned());
+        self.unusable.sort();
+        self.unusable.dedup();
+        self.unusable.truncate(REMEMBERED);
     }
 }
 
