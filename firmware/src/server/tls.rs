@@ -65,7 +65,7 @@ impl Tls {
         for certificate in clients_of(pki)? {
             roots.add(certificate)?;
         }
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(of_tls13());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .allow_unauthenticated()
             .build()?;
@@ -94,6 +94,13 @@ impl Tls {
     pub(super) fn certificate(&self) -> &ServerCertificate {
         &self.certificate
     }
+}
+
+/// Cryptography of TLS 1.3 alone: there is more for directories, which are older, and nothing of it is for who comes in.
+fn of_tls13() -> CryptoProvider {
+    let all = aws_lc_rs::default_provider();
+    let cipher_suites = all.cipher_suites.iter().filter(|suite| suite.tls13().is_some()).copied().collect();
+    CryptoProvider { cipher_suites, ..all }
 }
 
 /// The time by which certificates of clients are valid. A box that woke up in 1970 must let in whom it
