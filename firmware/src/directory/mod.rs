@@ -7,6 +7,7 @@
 mod active_directory;
 mod filter;
 pub mod follow;
+mod gather;
 mod ldap;
 mod link;
 mod pending;

@@ -25,6 +25,13 @@ impl Pending {
         self.0.iter().filter(|(_, end)| **end <= now).map(|(who, _)| *who).collect()
     }
 
+    /// What was known of others stays known.
+    pub(super) fn fill(&mut self, before: Self) {
+        before.0.into_iter().for_each(|(who, end)| {
+            self.0.entry(who).or_insert(end);
+        });
+    }
+
     /// Somebody is not there any more.
     pub(super) fn forget(&mut self, who: ObjectId) {
         self.0.remove(&who);

@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::DirectoryError;
 use crate::subject::GroupName;
 
 /// What a directory calls an object for ever: `objectGUID` (Active Directory), `GUID` (eDirectory), `entryUUID` (RFC 4530).
@@ -117,6 +118,17 @@ pub enum Standing {
     Expired,
 }
 
+impl Standing {
+    /// Of an account that is disabled or not, and that may have an end, in seconds since 1970.
+    pub(super) fn of(disabled: bool, end: Option<i64>, now: i64) -> Self {
+        match end {
+            _ if disabled => Self::Disabled,
+            Some(end) if end <= now => Self::Expired,
+            _ => Self::Active,
+        }
+    }
+}
+
 /// A person as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -155,6 +167,24 @@ pub(super) enum Taken {
 }
 
 impl Taken {
+    /// Who it is, if it says so.
+    pub(super) fn id(&self) -> Option<ObjectId> {
+        match self {
+            Self::Person(entry, _) => Some(entry.id),
+            Self::Unwanted(id) => Some(*id),
+            Self::Unusable(id, _) => *id,
+        }
+    }
+
+    /// The person, if it is wanted.
+    pub(super) fn wanted(self) -> Result<Option<Entry>, DirectoryError> {
+        match self {
+            Self::Person(entry, _) => Ok(Some(entry)),
+            Self::Unwanted(_) => Ok(None),
+            Self::Unusable(_, why) => Err(DirectoryError::Protocol(why)),
+        }
+    }
+
     /// A value is too long to be what it is taken for.
     pub(super) fn too_long(id: ObjectId, attribute: &str, length: usize) -> Self {
         let why = format!("its {attribute} has {length} octets, of which {LONGEST_VALUE} at most are taken");

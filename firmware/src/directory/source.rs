@@ -27,16 +27,6 @@ pub struct Reading {
     pub cursor: Cursor,
 }
 
-impl Reading {
-    /// When somebody cannot be told who they are, they might be anybody: then nobody is known to be gone.
-    pub(super) fn settle(&mut self) {
-        if self.unusable.iter().any(|(id, _)| id.is_none()) {
-            self.whole = false;
-            self.gone.clear();
-        }
-    }
-}
-
 /// What an account may do in the directory, as a test of it found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -187,10 +187,10 @@ fn control(all: bool, cookie: &[u8]) -> RawControl {
 }
 
 fn response(value: &[u8]) -> Result<(bool, Vec<u8>), Malformed> {
-    let mut inside = Reader::new(Reader::new(value).expect(tag::SEQUENCE)?);
-    let more = ber::integer(inside.expect(tag::INTEGER)?)?;
-    inside.expect(tag::INTEGER)?;
-    Ok((more != 0, inside.expect(tag::OCTETS)?.to_vec()))
+    let mut inside = Reader::new(Reader::new(value).required(tag::SEQUENCE)?);
+    let more = ber::integer(inside.required(tag::INTEGER)?)?;
+    inside.required(tag::INTEGER)?;
+    Ok((more != 0, inside.required(tag::OCTETS)?.to_vec()))
 }
 
 /// What has a higher number than the controller had.
@@ -222,8 +222,8 @@ mod tests {
     #[test]
     fn the_control_is_as_the_specification_has_it() {
         let value = control(false, b"cookie").val.unwrap();
-        let mut inside = Reader::new(Reader::new(&value).expect(tag::SEQUENCE).unwrap());
-        let flags = ber::integer(inside.expect(tag::INTEGER).unwrap()).unwrap();
+        let mut inside = Reader::new(Reader::new(&value).required(tag::SEQUENCE).unwrap());
+        let flags = ber::integer(inside.required(tag::INTEGER).unwrap()).unwrap();
         assert_eq!(flags as u32, 0x8000_0001);
         let flags = control(true, b"").val.unwrap();
         assert_eq!(flags[..8], [0x30, 13, 2, 4, 0x80, 0, 0, 0]);

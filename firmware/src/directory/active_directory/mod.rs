@@ -23,6 +23,7 @@ use self::{
 };
 use super::{
     Asked, Cursor, DirectoryError, Entry, Method, ObjectId, Reading, Rights, Settings, Source, filter,
+    gather::gathered,
     pending::Pending,
     person::Taken,
     roles::{self, Roles},
@@ -117,36 +118,10 @@ impl ActiveDirectory {
         let changed = changed.filter(|objects| objects.len() <= MANY);
         let found = match &changed {
             Some(objects) => self.these(&mut session, objects).await?,
-            None => {
-                pending = Pending::default();
-                self.everyone(&mut session, &self.names.all()).await?
-            }
+            None => self.everyone(&mut session, &self.names.all()).await?,
         };
-        let mut reading = Reading {
-            whole: changed.is_none(),
-            entries: Vec::with_capacity(found.len()),
-            gone: changed.unwrap_or_default(),
-            unusable: Vec::new(),
-            cursor: Cursor(serde_json::Value::Null),
-        };
-        for found in &found {
-            match self.taken(found, &groups, now) {
-                Taken::Person(entry, end) => {
-                    reading.gone.remove(&entry.id);
-                    pending.put(entry.id, end, now);
-                    reading.entries.push(entry);
-                }
-                Taken::Unwanted(_) => {}
-                Taken::Unusable(id, why) => {
-                    if let Some(id) = id {
-                        reading.gone.remove(&id);
-                    }
-                    reading.unusable.push((id, why));
-                }
-            }
-        }
-        reading.gone.iter().for_each(|who| pending.forget(*who));
-        reading.settle();
+        let taken = found.iter().map(|found| self.taken(found, &groups, now));
+        let mut reading = gathered(changed, taken, &mut pending, now);
         let position = Position {
             mapping: self.mapping.clone(),
             followed,
@@ -293,11 +268,7 @@ impl ActiveDirectory {
         let found = self.these(&mut session, &BTreeSet::from([id])).await?;
         let Some(found) = found.first() else { return Ok(None) };
         let groups = self.read_groups(&mut session).await?;
-        match self.taken(found, &groups, self.now()) {
-            Taken::Person(entry, _) => Ok(Some(entry)),
-            Taken::Unwanted(_) => Ok(None),
-            Taken::Unusable(_, why) => Err(DirectoryError::Protocol(why)),
-        }
+        self.taken(found, &groups, self.now()).wanted()
     }
 }
 

@@ -90,11 +90,6 @@ pub(super) fn person(
         return Taken::Unusable(Some(id), why.into());
     };
     let end = end(found);
-    let standing = match end {
-        _ if control & DISABLED != 0 => Standing::Disabled,
-        Some(end) if end <= now => Standing::Expired,
-        _ => Standing::Active,
-    };
     let text = |attribute: &str| found.text(attribute).map(str::to_owned);
     Taken::Person(
         Entry {
@@ -105,7 +100,7 @@ pub(super) fn person(
             upn: text(&names.upn),
             sid: found.octets("objectSid").and_then(Sid::of_octets),
             groups: judged.groups,
-            standing,
+            standing: Standing::of(control & DISABLED != 0, end, now),
             privileged: judged.privileged || found.number("adminCount").is_some_and(|count| count > 0),
         },
         end,

@@ -22,6 +22,7 @@ use self::{groups::Groups, marks::Marks, person::Names, syncrepl::Refreshed};
 use super::{
     Asked, Cursor, DirectoryError, Entry, Kind, Method, ObjectId, Reading, Rights, Settings, Source,
     filter::{self, same_dn},
+    gather::gathered,
     pending::Pending,
     person::Taken,
     roles::{self, Roles},
@@ -166,50 +167,12 @@ impl Ldap {
                 found.extend(self.at(&mut session, &places).await?);
                 found
             }
-            None => {
-                pending = Pending::default();
-                self.everyone(&mut session, &self.names.all()).await?
-            }
+            None => self.everyone(&mut session, &self.names.all()).await?,
         };
-        let mut reading = Reading {
-            whole: changed.is_none(),
-            entries: Vec::with_capacity(found.len()),
-            gone: changed.unwrap_or_default(),
-            unusable: Vec::new(),
-            cursor: Cursor(serde_json::Value::Null),
-        };
-        let (mut told, mut known) = (BTreeSet::new(), changes.known);
-        for found in &found {
-            let id = self.names.identify(found);
-            // Somebody who changed and whose groups did is found twice.
-            if id.is_some_and(|id| !told.insert(id)) {
-                continue;
-            }
-            match self.taken(found, &groups, now) {
-                Taken::Person(entry, end) => {
-                    reading.gone.remove(&entry.id);
-                    known.insert(entry.id);
-                    pending.put(entry.id, end, now);
-                    reading.entries.push(entry);
-                }
-                Taken::Unwanted(id) => {
-                    known.insert(id);
-                    reading.gone.insert(id);
-                }
-                Taken::Unusable(id, why) => {
-                    if let Some(id) = id {
-                        known.insert(id);
-                        reading.gone.remove(&id);
-                    }
-                    reading.unusable.push((id, why));
-                }
-            }
-        }
-        if reading.whole {
-            reading.gone.clear();
-        }
-        reading.gone.iter().for_each(|who| pending.forget(*who));
-        reading.settle();
+        let mut known = changes.known;
+        known.extend(found.iter().filter_map(|found| self.names.identify(found)));
+        let taken = found.iter().map(|found| self.taken(found, &groups, now));
+        let mut reading = gathered(changed, taken, &mut pending, now);
         let followed = Some(changes.followed.clone());
         let position = Position {
             mapping: self.mapping.clone(),
@@ -460,11 +423,7 @@ impl Ldap {
         let found = self.these(&mut session, &BTreeSet::from([id])).await?;
         let Some(found) = found.first() else { return Ok(None) };
         let groups = self.groups(&mut session).await?;
-        match self.taken(found, &groups, self.now()) {
-            Taken::Person(entry, _) => Ok(Some(entry)),
-            Taken::Unwanted(_) => Ok(None),
-            Taken::Unusable(_, why) => Err(DirectoryError::Protocol(why)),
-        }
+        self.taken(found, &groups, self.now()).wanted()
     }
 }
 

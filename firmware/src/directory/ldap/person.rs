@@ -118,11 +118,6 @@ pub(super) fn person(
     let end = end(found);
     let locked =
         DISABLED.iter().any(|attribute| found.is_true(attribute)) || found.text(LOCKED) == Some(FOR_EVER);
-    let standing = match end {
-        _ if locked => Standing::Disabled,
-        Some(end) if end <= now => Standing::Expired,
-        _ => Standing::Active,
-    };
     let text = |attribute: &str| found.text(attribute).map(str::to_owned);
     Taken::Person(
         Entry {
@@ -133,7 +128,7 @@ pub(super) fn person(
             upn: names.upn.as_deref().and_then(text),
             sid: None,
             groups: judged.groups,
-            standing,
+            standing: Standing::of(locked, end, now),
             privileged: judged.privileged,
         },
         end,

@@ -84,9 +84,9 @@ fn read(answer: &Answer) -> Result<Refresh, Malformed> {
     for found in &answer.found {
         let state = found.controls.iter().find(|control| control.ctype == STATE);
         let value = state.and_then(|control| control.val.as_deref()).ok_or(Malformed)?;
-        let mut inside = Reader::new(Reader::new(value).expect(tag::SEQUENCE)?);
-        let state = ber::integer(inside.expect(tag::ENUMERATED)?)?;
-        let id = identifier(inside.expect(tag::OCTETS)?)?;
+        let mut inside = Reader::new(Reader::new(value).required(tag::SEQUENCE)?);
+        let state = ber::integer(inside.required(tag::ENUMERATED)?)?;
+        let id = identifier(inside.required(tag::OCTETS)?)?;
         match state {
             PRESENT => present.insert(id),
             DELETED => refresh.deleted.insert(id),
@@ -97,7 +97,7 @@ fn read(answer: &Answer) -> Result<Refresh, Malformed> {
         said(value, &mut refresh, &mut present)?;
     }
     let value = answer.result.control(DONE).ok_or(Malformed)?;
-    let mut inside = Reader::new(Reader::new(value).expect(tag::SEQUENCE)?);
+    let mut inside = Reader::new(Reader::new(value).required(tag::SEQUENCE)?);
     if let Some(cookie) = inside.optional(tag::OCTETS)? {
         refresh.cookie = cookie.to_vec();
     }
@@ -118,9 +118,9 @@ fn said(value: &[u8], refresh: &mut Refresh, present: &mut BTreeSet<ObjectId>) -
             }
             let flag = inside.optional(tag::BOOLEAN)?.is_some_and(|value| value != [0]);
             if kind == 0xa3 {
-                let mut identifiers = Reader::new(inside.expect(tag::SET)?);
+                let mut identifiers = Reader::new(inside.required(tag::SET)?);
                 while !identifiers.is_empty() {
-                    let id = identifier(identifiers.expect(tag::OCTETS)?)?;
+                    let id = identifier(identifiers.required(tag::OCTETS)?)?;
                     if flag {
                         refresh.deleted.insert(id)
                     } else {

@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The content of the next element, which has this tag.
-    pub(in crate::directory) fn expect(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
+    pub(in crate::directory) fn required(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
         match self.any()? {
             (found, content) if found == tag => Ok(content),
             _ => Err(Malformed),
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
 
     /// The content of the next element if it has this tag; else it stays.
     pub(in crate::directory) fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>, Malformed> {
-        if self.0.first() == Some(&tag) { self.expect(tag).map(Some) } else { Ok(None) }
+        if self.0.first() == Some(&tag) { self.required(tag).map(Some) } else { Ok(None) }
     }
 
     /// Nothing follows.
@@ -131,7 +131,7 @@ mod tests {
         fn a_number_is_read_as_it_was_written(number: i64) {
             let bytes = of_integer(number);
             let mut reader = Reader::new(&bytes);
-            prop_assert_eq!(reader.expect(tag::INTEGER).and_then(integer), Ok(number));
+            prop_assert_eq!(reader.required(tag::INTEGER).and_then(integer), Ok(number));
             prop_assert_eq!(reader.end(), Ok(()));
         }
 

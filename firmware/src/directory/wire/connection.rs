@@ -180,10 +180,10 @@ async fn start_tls(stream: &mut TcpStream, host: &str) -> Result<(), DirectoryEr
 }
 
 fn outcome(message: &[u8]) -> Result<i64, ber::Malformed> {
-    let mut inside = Reader::new(Reader::new(message).expect(tag::SEQUENCE)?);
-    inside.expect(tag::INTEGER)?;
-    let mut answer = Reader::new(inside.expect(0x78)?);
-    ber::integer(answer.expect(tag::ENUMERATED)?)
+    let mut inside = Reader::new(Reader::new(message).required(tag::SEQUENCE)?);
+    inside.required(tag::INTEGER)?;
+    let mut answer = Reader::new(inside.required(0x78)?);
+    ber::integer(answer.required(tag::ENUMERATED)?)
 }
 
 /// Carries requests out and answers in, until either side ends.

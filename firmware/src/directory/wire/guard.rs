@@ -84,9 +84,9 @@ impl Guard {
 /// The kind of a message and its number.
 fn well_formed(message: &[u8]) -> Result<(u8, i64), Malformed> {
     let mut outer = Reader::new(message);
-    let mut message = Reader::new(outer.expect(tag::SEQUENCE)?);
+    let mut message = Reader::new(outer.required(tag::SEQUENCE)?);
     outer.end()?;
-    let id = message.expect(tag::INTEGER)?;
+    let id = message.required(tag::INTEGER)?;
     let id = if id.len() > 4 { return Err(Malformed) } else { ber::integer(id)? };
     if id < 0 {
         return Err(Malformed);
@@ -117,18 +117,18 @@ fn text(octets: &[u8]) -> Result<(), Malformed> {
 
 fn texts(mut all: Reader<'_>) -> Result<(), Malformed> {
     while !all.is_empty() {
-        text(all.expect(tag::OCTETS)?)?;
+        text(all.required(tag::OCTETS)?)?;
     }
     Ok(())
 }
 
 fn result(mut content: Reader<'_>, more: &[u8]) -> Result<(), Malformed> {
-    let code = content.expect(tag::ENUMERATED)?;
+    let code = content.required(tag::ENUMERATED)?;
     if code.is_empty() || code.len() > 4 {
         return Err(Malformed);
     }
-    text(content.expect(tag::OCTETS)?)?;
-    text(content.expect(tag::OCTETS)?)?;
+    text(content.required(tag::OCTETS)?)?;
+    text(content.required(tag::OCTETS)?)?;
     if let Some(referral) = content.optional(REFERRAL)? {
         texts(Reader::new(referral))?;
     }
@@ -143,16 +143,16 @@ fn result(mut content: Reader<'_>, more: &[u8]) -> Result<(), Malformed> {
 }
 
 fn entry(mut content: Reader<'_>) -> Result<(), Malformed> {
-    text(content.expect(tag::OCTETS)?)?;
-    let mut attributes = Reader::new(content.expect(tag::SEQUENCE)?);
+    text(content.required(tag::OCTETS)?)?;
+    let mut attributes = Reader::new(content.required(tag::SEQUENCE)?);
     content.end()?;
     while !attributes.is_empty() {
-        let mut attribute = Reader::new(attributes.expect(tag::SEQUENCE)?);
-        text(attribute.expect(tag::OCTETS)?)?;
-        let mut values = Reader::new(attribute.expect(tag::SET)?);
+        let mut attribute = Reader::new(attributes.required(tag::SEQUENCE)?);
+        text(attribute.required(tag::OCTETS)?)?;
+        let mut values = Reader::new(attribute.required(tag::SET)?);
         attribute.end()?;
         while !values.is_empty() {
-            values.expect(tag::OCTETS)?;
+            values.required(tag::OCTETS)?;
         }
     }
     Ok(())
@@ -168,8 +168,8 @@ fn intermediate(mut content: Reader<'_>) -> Result<(), Malformed> {
 
 fn controls(mut all: Reader<'_>) -> Result<(), Malformed> {
     while !all.is_empty() {
-        let mut control = Reader::new(all.expect(tag::SEQUENCE)?);
-        text(control.expect(tag::OCTETS)?)?;
+        let mut control = Reader::new(all.required(tag::SEQUENCE)?);
+        text(control.required(tag::OCTETS)?)?;
         if let Some(critical) = control.optional(tag::BOOLEAN)?
             && critical.len() != 1
         {

@@ -276,9 +276,9 @@ fn page(size: i64, cookie: &[u8]) -> RawControl {
 
 fn next_page(value: &[u8]) -> Result<Vec<u8>, DirectoryError> {
     let read = || {
-        let mut inside = Reader::new(Reader::new(value).expect(tag::SEQUENCE)?);
-        inside.expect(tag::INTEGER)?;
-        Ok::<_, ber::Malformed>(inside.expect(tag::OCTETS)?.to_vec())
+        let mut inside = Reader::new(Reader::new(value).required(tag::SEQUENCE)?);
+        inside.required(tag::INTEGER)?;
+        Ok::<_, ber::Malformed>(inside.required(tag::OCTETS)?.to_vec())
     };
     read().map_err(|_| DirectoryError::Protocol("the control of its pages is malformed".into()))
 }
