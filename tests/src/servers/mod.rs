@@ -86,6 +86,29 @@ pub fn people() -> usize {
     if std::env::var("AUTHENTEON_LONG").is_ok_and(|long| long == "yes") { 10_000 } else { 500 }
 }
 
+/// An office as LDIF: people below `ou=people`, groups of which one is in another, and a place to move to. `person` and `class`
+/// are how a server has somebody, and a group of this name; `dn` is where somebody lies.
+fn office(
+    suffix: &str,
+    people: usize,
+    person: fn(usize) -> String,
+    dn: fn(usize) -> String,
+    class: impl Fn(&str) -> String,
+) -> String {
+    let unit =
+        |name: &str| format!("dn: ou={name},{suffix}\nobjectClass: organizationalUnit\nou: {name}\n\n");
+    let group = |name: &str, members: &[String]| {
+        let members: String = members.iter().map(|member| format!("member: {member}\n")).collect();
+        format!("dn: cn={name},ou=groups,{suffix}\n{}{members}\n", class(name))
+    };
+    let mut text: String = ["people", "former", "groups"].map(unit).concat();
+    text.extend((1..=people).map(person));
+    text += &group("team", &[dn(2), dn(3)]);
+    text += &group("staff", &[dn(1), format!("cn=team,ou=groups,{suffix}")]);
+    text += &group("vault", &[dn(4)]);
+    text
+}
+
 /// What a program says, which has to succeed.
 fn run(mut command: Command, input: &str) -> Result<String, ServerError> {
     use std::{io::Write as _, process::Stdio};

@@ -20,7 +20,7 @@ use super::{
     ServerError,
     authority::{Authority, Identity},
     namespace::Namespace,
-    run,
+    office, run,
 };
 
 /// Where the controller is, in its namespace.
@@ -32,7 +32,7 @@ pub const DOMAIN: &str = "DC=corp,DC=example";
 /// The administrator's password, and everybody's.
 pub const PASSWORD: &str = "Passw0rd!2026";
 /// Raised when what [`make`] does changes: then domains are made anew.
-const EDITION: u32 = 3;
+const EDITION: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Accounts that read: a plain one, one that may replicate and list deleted objects, one that is disabled, one whose password
@@ -295,7 +295,10 @@ fn make(folder: &Path, people: usize) -> Result<(), ServerError> {
     namespace.run("unshare", &["--uts", "--mount", "sh", "-c", &provision], "")?;
     configure(folder, None)?;
     let ldif = folder.join("people.ldif");
-    fs::write(&ldif, self::ldif(people))?;
+    fs::write(
+        &ldif,
+        office(DOMAIN, people, person, dn, |name| format!("objectClass: group\nsAMAccountName: {name}\n")),
+    )?;
     let mut add = Command::new("ldbadd");
     add.args(["-H", path(&folder.join("private/sam.ldb")), path(&ldif)]);
     run(add, "")?;
@@ -334,25 +337,6 @@ domain = str(samdb.domain_dn())
 grant(domain, f"(OA;;CR;1131f6aa-9c07-11d1-f79f-00c04fc2dcd2;;{sid})", ["sd_flags:1:4"])
 grant("CN=Deleted Objects," + domain, f"(A;CI;LCRPLORC;;;{sid})", ["show_deleted:1", "sd_flags:1:4"])
 "#;
-
-/// People below `OU=People`, two groups of which one is in the other, and a place to move to.
-fn ldif(people: usize) -> String {
-    let mut text = String::new();
-    for unit in ["People", "Former", "Groups"] {
-        text += &format!("dn: OU={unit},{DOMAIN}\nobjectClass: organizationalUnit\nou: {unit}\n\n");
-    }
-    for number in 1..=people {
-        text += &person(number);
-    }
-    let group = |name: &str, members: &[String]| {
-        let members: String = members.iter().map(|member| format!("member: {member}\n")).collect();
-        format!("dn: CN={name},OU=Groups,{DOMAIN}\nobjectClass: group\nsAMAccountName: {name}\n{members}\n")
-    };
-    text += &group("team", &[dn(2), dn(3)]);
-    text += &group("staff", &[dn(1), format!("CN=team,OU=Groups,{DOMAIN}")]);
-    text += &group("vault", &[dn(4)]);
-    text
-}
 
 /// Where a person lies.
 #[must_use]

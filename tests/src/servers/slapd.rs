@@ -18,7 +18,7 @@ use super::{
     authority::{Authority, Identity},
     find,
     namespace::Namespace,
-    run,
+    office, run,
 };
 
 /// Where it is, in its namespace.
@@ -197,27 +197,14 @@ impl Drop for Slapd {
     }
 }
 
-/// People below `ou=people`, groups of which one is in the other, a place to move to, and who reads.
+/// The office, and who reads it.
 fn ldif(people: usize) -> String {
-    let mut text = format!("dn: {SUFFIX}\nobjectClass: organization\no: acme\n\n");
-    text += &format!(
-        "dn: {READER}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: reader\nuserPassword: \
-         {PASSWORD}\n\n"
-    );
-    for unit in ["people", "former", "groups"] {
-        text += &format!("dn: ou={unit},{SUFFIX}\nobjectClass: organizationalUnit\nou: {unit}\n\n");
-    }
-    for number in 1..=people {
-        text += &person(number);
-    }
-    let group = |name: &str, members: &[String]| {
-        let members: String = members.iter().map(|member| format!("member: {member}\n")).collect();
-        format!("dn: cn={name},ou=groups,{SUFFIX}\nobjectClass: groupOfNames\ncn: {name}\n{members}\n")
-    };
-    text += &group("team", &[dn(2), dn(3)]);
-    text += &group("staff", &[dn(1), format!("cn=team,ou=groups,{SUFFIX}")]);
-    text += &group("vault", &[dn(4)]);
-    text
+    let office =
+        office(SUFFIX, people, person, dn, |name| format!("objectClass: groupOfNames\ncn: {name}\n"));
+    format!(
+        "dn: {SUFFIX}\nobjectClass: organization\no: acme\n\ndn: {READER}\nobjectClass: organizationalRole\nobjectClass: \
+         simpleSecurityObject\ncn: reader\nuserPassword: {PASSWORD}\n\n{office}"
+    )
 }
 
 /// Where a person lies.
