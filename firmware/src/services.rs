@@ -77,7 +77,7 @@ pub use self::{
     },
     directory::{
         Confirmed, Counts as DirectoryCounts, DirectoryStatus, FollowError, Held, NoSuchPassword,
-        NotCertified, Outcome, Progress as DirectoryProgress,
+        NotCertified, Outcome, Progress as DirectoryProgress, Read,
     },
     factors::{ChangeError, SubjectChange},
     lockout::Failed,

@@ -29,7 +29,7 @@ pub(super) fn text(value: &str) -> String {
     })
 }
 
-/// Everything of these.
+/// Everything of these, each a whole filter or nothing.
 pub(super) fn all(filters: &[&str]) -> String {
     let filters: Vec<&str> = filters.iter().copied().filter(|filter| !filter.is_empty()).collect();
     match filters.as_slice() {

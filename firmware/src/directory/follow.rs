@@ -14,16 +14,16 @@ use aws_lc_rs::rand;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::{JoinHandle, spawn_blocking},
-    time::{sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use super::{
-    DirectoryError, Reading, Rights, Source, SourceName, State,
+    Cursor, DirectoryError, ObjectId, Reading, Rights, Source, SourceName, State,
     plan::{Plan, Rules},
 };
-use crate::services::{Confirmed, FollowError, Outcome, Services, StoreError};
+use crate::services::{Confirmed, FollowError, Outcome, Read, Services, StoreError};
 
 /// How long to wait after a failure, at first and at most; part of it by chance, so that boxes do not come together.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -34,6 +34,8 @@ const REFUSED: Duration = Duration::from_secs(1800);
 const CHECKED: Duration = Duration::from_secs(1);
 /// How often everybody is looked for, in milliseconds: a missing right hides deletions.
 const SWEEP: u64 = 86_400_000;
+/// How long to wait after a sweep failed.
+const SWEEP_AGAIN: Duration = Duration::from_secs(600);
 /// People of whom a sweep asks one by one; when it finds more that are not known, everybody is read.
 const ONE_BY_ONE: usize = 20;
 /// Orders that may wait.
@@ -141,7 +143,7 @@ impl Following {
             let _ = opened.set(services.clone());
             let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
             for (watch, orders) in waiting {
-                let follower = Follower { watch, services: services.clone(), source: None };
+                let follower = Follower { watch, services: services.clone(), source: None, sweep_from: None };
                 let mut stopped = stopped.clone();
                 tasks.push(tokio::spawn(async move {
                     tokio::select! {
@@ -231,13 +233,16 @@ impl Following {
 struct Follower {
     watch: Watch,
     services: Services,
-    /// Kept from one cycle to the next, with its connection.
+    /// Kept from one cycle to the next, with what it remembers of the last one.
     source: Option<Box<dyn Source>>,
+    /// When everybody may be looked for again, after that failed.
+    sweep_from: Option<Instant>,
 }
 
 impl Follower {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
-        let (mut wait, mut failures) = (Duration::ZERO, 0);
+        // When it comes round by itself: an order in between does not put it off.
+        let (mut next, mut failures) = (Instant::now(), 0);
         loop {
             let order = tokio::select! {
                 biased;
@@ -246,7 +251,7 @@ impl Follower {
                     // Nobody can ask any more; the loop goes on until it is stopped.
                     None => { pending::<()>().await; None }
                 },
-                () = sleep(wait) => None,
+                () = sleep_until(next) => None,
             };
             let (ask, reply) = match order {
                 Some(Order::Sync(ask, reply)) => (ask, Some(reply)),
@@ -259,13 +264,15 @@ impl Follower {
             let outcome = self.cycle(&ask).await;
             match &outcome {
                 Ok(_) if ask.dry_run => {}
-                Ok(_) => (wait, failures) = (self.watch.interval, 0),
-                Err(SyncError::Follow(FollowError::Store(StoreError::Degraded { .. }))) => wait = CHECKED,
+                Ok(_) => (next, failures) = (Instant::now() + self.watch.interval, 0),
+                Err(SyncError::Follow(FollowError::Store(StoreError::Degraded { .. }))) => {
+                    next = Instant::now() + CHECKED;
+                }
                 Err(SyncError::Follow(FollowError::NotWaiting)) => {}
                 Err(why) => {
                     self.source = None;
                     self.failed(why);
-                    wait = wait_after(why, failures, chance());
+                    next = Instant::now() + wait_after(why, failures, chance());
                     failures = failures.saturating_add(1);
                 }
             }
@@ -292,23 +299,27 @@ impl Follower {
         let is_due = swept.is_none_or(|swept| now.since(swept).as_millis() >= SWEEP.into());
         let patience = self.watch.patience;
         let source = self.source().await?;
-        let reading = in_time(patience, source.read(progress.cursor.as_ref())).await?;
+        let mut reading = in_time(patience, source.read(progress.cursor.as_ref())).await?;
+        let mut swept = reading.whole;
+        let mut unswept = None;
+        // What somebody confirms may be what a sweep found.
+        let may_be = ask.confirmed.is_some() || self.sweep_from.is_none_or(|from| Instant::now() >= from);
+        if !swept && is_due && may_be {
+            match self.sweep(&reading).await {
+                Ok(all) => (reading, swept) = (all, true),
+                // What has changed is done all the same; who went unseen is looked for later.
+                Err(why) => unswept = Some(why),
+            }
+        }
         if ask.dry_run {
             return self.planned(reading).await;
         }
-        let whole = reading.whole;
-        let outcome = self.follow(reading, whole, ask.confirmed.clone()).await?;
-        if whole || !is_due || !outcome.done {
-            return Ok(outcome);
+        let outcome = self.follow(progress.cursor, reading, swept, ask.confirmed.clone()).await?;
+        self.sweep_from = unswept.is_some().then(|| Instant::now() + SWEEP_AGAIN);
+        if let Some(why) = unswept {
+            self.failed(&why);
         }
-        let swept = self.sweep().await?;
-        let whole = swept.whole;
-        let found = self.follow(swept, true, None).await?;
-        if whole {
-            info!(directory = %self.watch.name, "everybody was read anew");
-        }
-        // Whoever asked is told of the reading; what a sweep finds is in the status.
-        Ok(if found.done && found.plan.acts.is_empty() { outcome } else { found })
+        Ok(outcome)
     }
 
     /// The source, made if there is none.
@@ -328,47 +339,51 @@ impl Follower {
 
     async fn follow(
         &mut self,
+        since: Option<Cursor>,
         reading: Reading,
         swept: bool,
         confirmed: Option<Confirmed>,
     ) -> Result<Outcome, SyncError> {
         let (name, rules) = (self.watch.name.clone(), self.watch.rules);
         let done = on_store(&self.services, move |services| {
-            services.follow_directory(&name, reading, &rules, swept, confirmed.as_ref())
+            services.follow_directory(&name, Read { since, reading, swept }, &rules, confirmed.as_ref())
         });
         Ok(done.await??)
     }
 
-    /// Looks for everybody: who is not there any more is gone, and who is there and not known is read. When nobody is there
-    /// at all, or many are not known, everybody is read instead.
-    async fn sweep(&mut self) -> Result<Reading, SyncError> {
-        let name = self.watch.name.clone();
+    /// A reading, and everybody looked for besides: who is not there any more is gone, and who is there and not known is read.
+    /// When nobody is there at all, many are not known, or somebody does not say who he is, everybody is read instead.
+    async fn sweep(&mut self, reading: &Reading) -> Result<Reading, SyncError> {
         let patience = self.watch.patience;
-        let known = self.services.directory_people(&name);
-        let progress = on_store(&self.services, move |services| services.directory_progress(&name)).await??;
+        let known = self.services.directory_people(&self.watch.name);
         let source = self.source().await?;
-        let there = in_time(patience, source.everybody()).await?;
-        let nobody = there.is_empty();
-        let mut unknown = there;
-        let mut gone = BTreeSet::new();
+        let there = match in_time(patience, source.everybody()).await {
+            Ok(there) => there,
+            Err(DirectoryError::Protocol(_)) => BTreeSet::new(),
+            Err(why) => return Err(why.into()),
+        };
+        let mut reading = reading.clone();
+        reading.gone.retain(|who| !there.contains(who));
+        let read: BTreeSet<ObjectId> = reading.entries.iter().map(|entry| entry.id).collect();
+        let mut unknown = &there - &read;
         for (_, link) in &known {
             // Who is gone and there again is read as somebody new is.
-            if link.state != State::Gone && !unknown.remove(&link.object) {
-                gone.insert(link.object);
+            if link.state != State::Gone && !unknown.remove(&link.object) && !read.contains(&link.object) {
+                reading.gone.insert(link.object);
             }
         }
-        let cursor = progress.cursor.filter(|_| !nobody && unknown.len() <= ONE_BY_ONE);
-        let Some(cursor) = cursor else { return Ok(in_time(patience, source.read(None)).await?) };
-        let (mut entries, mut unusable) = (Vec::with_capacity(unknown.len()), Vec::new());
+        if there.is_empty() || unknown.len() > ONE_BY_ONE {
+            return Ok(in_time(patience, source.read(None)).await?);
+        }
         for id in unknown {
             match in_time(patience, source.person(id)).await {
-                Ok(found) => entries.extend(found),
+                Ok(found) => reading.entries.extend(found),
                 // One who cannot be taken ends no sweep.
-                Err(DirectoryError::Protocol(why)) => unusable.push((Some(id), why)),
+                Err(DirectoryError::Protocol(why)) => reading.unusable.push((Some(id), why)),
                 Err(why) => return Err(why.into()),
             }
         }
-        Ok(Reading { whole: false, entries, gone, unusable, cursor })
+        Ok(reading)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was found becomes a reading: who is there, who is not, and who cannot be taken.
 //!
 //! Invariants: everybody who is found is told of once, and is not gone; where somebody does not say who he is, he could be
-//! anybody, so nobody is gone and the reading is not whole.
+//! anybody, so nobody is gone but who was found and is not wanted, and the reading is not whole.
 
 use std::collections::BTreeSet;
 
@@ -20,11 +20,12 @@ pub(super) fn gathered(
         entries: Vec::new(),
         gone: changed.unwrap_or_default(),
         unusable: Vec::new(),
+        shut: BTreeSet::new(),
         cursor: Cursor(serde_json::Value::Null),
     };
     let before = if reading.whole { std::mem::take(pending) } else { Pending::default() };
     // Who changed, and whose groups did, may be found twice.
-    let mut told = BTreeSet::new();
+    let (mut told, mut unwanted) = (BTreeSet::new(), BTreeSet::new());
     for taken in found {
         if taken.id().is_some_and(|id| !told.insert(id)) {
             continue;
@@ -35,22 +36,24 @@ pub(super) fn gathered(
                 pending.put(entry.id, end, now);
                 reading.entries.push(entry);
             }
-            Taken::Unwanted(_) if reading.whole => {}
             Taken::Unwanted(id) => {
-                reading.gone.insert(id);
+                unwanted.insert(id);
             }
-            Taken::Unusable(id, why) => {
+            Taken::Unusable { id, shut, why } => {
                 if let Some(id) = id {
                     reading.gone.remove(&id);
                 }
+                reading.shut.extend(id.filter(|_| shut));
                 reading.unusable.push((id, why));
             }
         }
     }
     if reading.unusable.iter().any(|(id, _)| id.is_none()) {
         reading.whole = false;
-        reading.gone.clear();
+        reading.gone = unwanted;
         pending.fill(before);
+    } else if !reading.whole {
+        reading.gone.extend(unwanted);
     }
     reading.gone.iter().for_each(|who| pending.forget(*who));
     reading
@@ -104,13 +107,16 @@ mod tests {
 
     #[test]
     fn somebody_who_does_not_say_who_he_is_could_be_anybody() {
-        let nameless = || Taken::Unusable(None, "its GUID is malformed".into());
-        let known = Taken::Unusable(Some(id(2)), "its name is too long".into());
+        let nameless = || Taken::nobody("GUID");
+        let known = Taken::Unusable { id: Some(id(2)), shut: true, why: "its name is too long".into() };
         let changed = BTreeSet::from([id(1), id(2)]);
         let reading = gathered(Some(changed.clone()), [known], &mut Pending::default(), 0);
         assert_eq!(reading.gone, BTreeSet::from([id(1)]), "who cannot be taken is there");
+        assert_eq!(reading.shut, BTreeSet::from([id(2)]), "and is shut out if he may not log in");
         let reading = gathered(Some(changed), [nameless()], &mut Pending::default(), 0);
         assert!(reading.gone.is_empty());
+        let found = [nameless(), Taken::Unwanted(id(4))];
+        assert_eq!(gathered(None, found, &mut Pending::default(), 0).gone, BTreeSet::from([id(4)]));
         let mut pending = Pending::default();
         pending.put(id(3), Some(100), 50);
         let reading = gathered(None, [nameless()], &mut pending, 50);

@@ -162,8 +162,15 @@ pub(super) enum Taken {
     Person(Entry, Option<i64>),
     /// Somebody who is not in the group that is required.
     Unwanted(ObjectId),
-    /// Cannot be taken, and why.
-    Unusable(Option<ObjectId>, String),
+    /// Cannot be taken.
+    Unusable {
+        /// Who, if it says so.
+        id: Option<ObjectId>,
+        /// Whether it is known that it may not log in.
+        shut: bool,
+        /// Why it cannot.
+        why: String,
+    },
 }
 
 impl Taken {
@@ -172,7 +179,7 @@ impl Taken {
         match self {
             Self::Person(entry, _) => Some(entry.id),
             Self::Unwanted(id) => Some(*id),
-            Self::Unusable(id, _) => *id,
+            Self::Unusable { id, .. } => *id,
         }
     }
 
@@ -181,14 +188,25 @@ impl Taken {
         match self {
             Self::Person(entry, _) => Ok(Some(entry)),
             Self::Unwanted(_) => Ok(None),
-            Self::Unusable(_, why) => Err(DirectoryError::Protocol(why)),
+            Self::Unusable { why, .. } => Err(DirectoryError::Protocol(why)),
         }
     }
 
-    /// A value is too long to be what it is taken for.
-    pub(super) fn too_long(id: ObjectId, attribute: &str, length: usize) -> Self {
-        let why = format!("its {attribute} has {length} octets, of which {LONGEST_VALUE} at most are taken");
-        Self::Unusable(Some(id), why)
+    /// It does not say who it is.
+    pub(super) fn nobody(attribute: &str) -> Self {
+        Self::Unusable { id: None, shut: false, why: format!("its {attribute} is missing or malformed") }
+    }
+
+    /// A person, unless a value of it is too long to be what it is taken for.
+    pub(super) fn person(entry: Entry, end: Option<i64>, longest: Option<(&str, usize)>) -> Self {
+        match longest.filter(|(_, length)| *length > LONGEST_VALUE) {
+            None => Self::Person(entry, end),
+            Some((attribute, _)) => Self::Unusable {
+                id: Some(entry.id),
+                shut: entry.standing != Standing::Active,
+                why: format!("its {attribute} has more than the {LONGEST_VALUE} octets that are taken"),
+            },
+        }
     }
 }
 

@@ -4,17 +4,22 @@
 //! reading after it was done, there is nothing to do; nobody is touched who is not followed; nobody is taken for somebody
 //! else, whatever names they share; who is of no use to a decision (disabled, expired) and not known is not made.
 
+mod collisions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Account, Entry, Identifier, Link, ObjectId, Reading, SourceName, State};
+use self::collisions::{namesakes, settle};
+use super::{Account, Entry, Link, ObjectId, Reading, SourceName, State};
 use crate::{
     clock::Timestamp,
     request::hex,
     subject::{GroupName, SubjectId, SubjectName},
 };
+
+pub use self::collisions::{Claimant, Collision};
 
 /// Characters of the longest name that a subject can have.
 const NAME: usize = 128;
@@ -148,42 +153,6 @@ pub enum Act {
     },
 }
 
-/// What two people share and may not.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "shared")]
-pub enum Collision {
-    /// A login or user principal name: who had it first keeps it, and from the others it is withheld; of those who come
-    /// with it at the same time nobody has it.
-    Identifier {
-        /// Which of them.
-        which: Identifier,
-        /// What it is.
-        value: String,
-        /// Who holds it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        holder: Option<Claimant>,
-        /// From whom it is withheld.
-        withheld: Vec<Claimant>,
-    },
-    /// A name with a subject who was made here: they stay two.
-    Name {
-        /// Who was made here.
-        subject: SubjectId,
-        /// Whom the directory has.
-        person: Claimant,
-    },
-}
-
-/// Somebody of a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Claimant {
-    /// Which directory.
-    pub source: SourceName,
-    /// Who.
-    pub object: ObjectId,
-}
-
 /// Whom a plan takes something from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -226,6 +195,9 @@ pub struct Plan {
     pub held: Option<Confirmation>,
 }
 
+/// Everybody of the box and of the reading, by directory and object.
+type People<'a> = BTreeMap<(&'a SourceName, ObjectId), Next<'a>>;
+
 /// How somebody is to be, beside how he is known.
 struct Next<'a> {
     before: Option<&'a Known>,
@@ -237,7 +209,7 @@ struct Next<'a> {
 /// Plans.
 #[must_use]
 pub fn plan(source: &SourceName, roll: &Roll, reading: &Reading, rules: &Rules, now: Timestamp) -> Plan {
-    let mut people: BTreeMap<(&SourceName, ObjectId), Next<'_>> = BTreeMap::new();
+    let mut people = People::new();
     for known in &roll.followed {
         let next = Next {
             before: Some(known),
@@ -255,14 +227,20 @@ pub fn plan(source: &SourceName, roll: &Roll, reading: &Reading, rules: &Rules, 
         if !there.insert(entry.id) {
             continue;
         }
+        let state = State::from(entry.standing);
         let person = match person(entry) {
             Ok(person) => person,
             Err(why) => {
                 unusable.push((Some(entry.id), why.to_owned()));
+                // Whoever may not log in is refused, whatever else is wrong with his entry: he may have written it himself.
+                if state != State::Active
+                    && let Some(next) = people.get_mut(&(source, entry.id))
+                {
+                    next.stands(state, now);
+                }
                 continue;
             }
         };
-        let state = State::from(entry.standing);
         match people.get_mut(&(source, entry.id)) {
             Some(next) => {
                 next.stands(state, now);
@@ -273,6 +251,11 @@ pub fn plan(source: &SourceName, roll: &Roll, reading: &Reading, rules: &Rules, 
                 people.insert((source, entry.id), Next { before: None, link, person, erase: false });
             }
             None => {}
+        }
+    }
+    for id in &reading.shut {
+        if let Some(next) = people.get_mut(&(source, *id)) {
+            next.stands(State::Disabled, now);
         }
     }
     let of_source = |(of, _): &(&SourceName, ObjectId)| *of == source;
@@ -287,7 +270,10 @@ pub fn plan(source: &SourceName, roll: &Roll, reading: &Reading, rules: &Rules, 
     collisions.extend(namesakes(&people, &roll.local));
     unusable.sort();
     let harm = harm(source, &people);
-    let nobody = reading.whole && there.is_empty() && harm.all() > 0;
+    let mut left = people.values().filter(|next| next.link.source == *source && !next.erase);
+    let nobody_left = harm.of > 1 && !left.any(|next| next.link.state == State::Active);
+    let nobody = (reading.whole && there.is_empty() && harm.all() > 0)
+        || (nobody_left && harm.disabled + harm.gone > 0);
     let too_much =
         harm.all() > rules.few && harm.all() * 100 > usize::from(rules.most_percent) * harm.of || nobody;
     let held = too_much.then(|| confirmation(source, &people));
@@ -311,15 +297,6 @@ impl Next<'_> {
         if self.link.state != state {
             (self.link.state, self.link.since) = (state, now);
         }
-    }
-
-    /// Whether he may hold what others may not be called.
-    fn claims(&self) -> bool {
-        !self.erase && self.link.state != State::Gone
-    }
-
-    fn claimant(&self) -> Claimant {
-        Claimant { source: self.link.source.clone(), object: self.link.object }
     }
 
     /// What the plan takes from him, if anything.
@@ -407,64 +384,7 @@ fn identifier(text: Option<&str>) -> Result<Option<String>, &'static str> {
     }
 }
 
-/// Decides who holds what one person alone may be called by. Gives what several claim.
-fn settle(people: &mut BTreeMap<(&SourceName, ObjectId), Next<'_>>) -> Vec<Collision> {
-    let mut collisions = Vec::new();
-    for next in people.values_mut() {
-        next.person.account.withheld.clear();
-    }
-    for which in Identifier::ALL {
-        let mut claims: BTreeMap<String, Vec<(&SourceName, ObjectId)>> = BTreeMap::new();
-        for (key, next) in people.iter_mut() {
-            let Some(claim) = next.person.account.claims(which).map(str::to_lowercase) else { continue };
-            if next.claims() {
-                claims.entry(claim).or_default().push(*key);
-            } else {
-                // Whoever is gone holds nothing that somebody else may get.
-                next.person.account.withheld.insert(which);
-            }
-        }
-        for (value, claimants) in claims.into_iter().filter(|(_, claimants)| claimants.len() > 1) {
-            let held_before = |key: &&(&SourceName, ObjectId)| {
-                let before = people.get(*key).and_then(|next| next.before);
-                let held = before.and_then(|before| before.person.account.holds(which));
-                held.is_some_and(|held| held.to_lowercase() == value)
-            };
-            let mut holders = claimants.iter().filter(held_before);
-            let holder = holders.next().copied().filter(|_| holders.next().is_none());
-            let mut withheld = Vec::new();
-            for key in claimants.iter().filter(|key| Some(**key) != holder) {
-                if let Some(next) = people.get_mut(key) {
-                    next.person.account.withheld.insert(which);
-                    withheld.push(next.claimant());
-                }
-            }
-            let holder = holder.and_then(|key| people.get(&key)).map(Next::claimant);
-            collisions.push(Collision::Identifier { which, value, holder, withheld });
-        }
-    }
-    collisions
-}
-
-/// Who is called as a subject who was made here.
-fn namesakes(
-    people: &BTreeMap<(&SourceName, ObjectId), Next<'_>>,
-    local: &[(SubjectId, SubjectName)],
-) -> Vec<Collision> {
-    let mut named: BTreeMap<String, Vec<SubjectId>> = BTreeMap::new();
-    for (subject, name) in local {
-        named.entry(name.as_ref().to_lowercase()).or_default().push(*subject);
-    }
-    let mut found = Vec::new();
-    for next in people.values().filter(|next| next.claims()) {
-        for subject in named.get(&next.person.name.as_ref().to_lowercase()).into_iter().flatten() {
-            found.push(Collision::Name { subject: *subject, person: next.claimant() });
-        }
-    }
-    found
-}
-
-fn harm(source: &SourceName, people: &BTreeMap<(&SourceName, ObjectId), Next<'_>>) -> Harm {
+fn harm(source: &SourceName, people: &People<'_>) -> Harm {
     let mut harm = Harm::default();
     for next in people.values().filter(|next| next.link.source == *source) {
         harm.of += usize::from(next.before.is_some());
@@ -479,7 +399,7 @@ fn harm(source: &SourceName, people: &BTreeMap<(&SourceName, ObjectId), Next<'_>
 }
 
 /// Whom it harms and how, in sixteen digits.
-fn confirmation(source: &SourceName, people: &BTreeMap<(&SourceName, ObjectId), Next<'_>>) -> Confirmation {
+fn confirmation(source: &SourceName, people: &People<'_>) -> Confirmation {
     let mut digest = Sha256::new().chain_update(source.as_ref()).chain_update([0]);
     for next in people.values().filter(|next| next.link.source == *source) {
         if let Some(what) = next.loses() {

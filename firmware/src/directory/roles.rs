@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::{Settings, filter::same_dn};
-use crate::subject::GroupName;
+use crate::{request::hex, subject::GroupName};
 
 /// Which groups of the directory matter, and for what. Groups are known by where they lie, in one spelling.
 #[derive(Clone, Debug, Default)]
@@ -120,10 +120,6 @@ pub(super) fn mapping(settings: &Settings) -> String {
     let said =
         format!("{:?}", (kind, base, filter, required_group, nested, attributes, groups, privileged_groups));
     hex(&Sha256::digest(said))
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[cfg(test)]

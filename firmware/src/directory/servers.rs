@@ -135,7 +135,14 @@ impl Names {
             }
             _ => None,
         });
-        Ok(ordered(found.collect(), random))
+        let found: Vec<_> = found.filter(|(.., host)| lies_in(host, domain)).collect();
+        if found.is_empty() {
+            let why = format!(
+                "names no controller in {domain}, and no others are trusted by a name that DNS gave: `servers`"
+            );
+            return Err(failed(why));
+        }
+        Ok(ordered(found, random))
     }
 
     async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, DirectoryError> {
@@ -160,6 +167,13 @@ impl Names {
         };
         if found.is_empty() { Err(unknown()) } else { Ok(found) }
     }
+}
+
+/// Whether a host is one of a domain. DNS says who gets the password, and whoever answers could name any host that has a
+/// certificate of the same authority.
+fn lies_in(host: &str, domain: &str) -> bool {
+    let (host, domain) = (host.to_ascii_lowercase(), domain.to_ascii_lowercase());
+    host.strip_suffix(&domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
 /// RFC 2782: the lowest priority first, within it by chance, the heavier the sooner.
@@ -196,6 +210,14 @@ mod tests {
         [(10, 0, "c"), (0, 1, "a"), (0, 99, "b"), (20, 5, "d")]
             .map(|(priority, weight, host)| (priority, weight, host.to_owned()))
             .into()
+    }
+
+    #[test]
+    fn a_controller_is_one_of_its_domain() {
+        assert!(lies_in("DC1.corp.example", "Corp.Example") && lies_in("corp.example", "corp.example"));
+        assert!(
+            !lies_in("dc1.other.example", "corp.example") && !lies_in("evilcorp.example", "corp.example")
+        );
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Reading {
     /// What was there and cannot be taken, and why; without names. They are left as they are. `None`: what was there does not
     /// even say who it is; then nobody is known to be gone, and the reading is never whole.
     pub unusable: Vec<(Option<ObjectId>, String)>,
+    /// Of those who cannot be taken, who may not log in all the same.
+    pub shut: BTreeSet<ObjectId>,
     /// Where to go on.
     pub cursor: Cursor,
 }
@@ -45,7 +47,7 @@ pub struct Rights {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DirectoryError {
     /// No server answers.
-    #[error("no server of the directory answers ({0}): check its name, the network and port 636")]
+    #[error("no server of the directory answers ({0}): check its name, the network and its LDAP port")]
     Unreachable(String),
     /// The certificate is not of the authority that the configuration names, or not for this name.
     #[error(
@@ -56,7 +58,9 @@ pub enum DirectoryError {
     #[error("the directory's certificate has expired ({0}): renew it on the server, and check both clocks")]
     Expired(String),
     /// Wrong name or password.
-    #[error("the directory refuses the account's name or password")]
+    #[error(
+        "the directory refuses the account's name or password: give the right one with `authenteonctl directory password NAME`"
+    )]
     Credentials,
     /// The account is locked, disabled, expired or has to change its password.
     #[error("the directory does not let the account in: {0}")]
@@ -71,13 +75,17 @@ pub enum DirectoryError {
     #[error("the directory refers to another server ({0}): name that one in `servers`")]
     Referral(String),
     /// The server gave less than all.
-    #[error("the directory gave less than all ({0}): nothing was changed")]
+    #[error(
+        "the directory gave less than all ({0}), so nothing was changed: raise its limit for this account, or narrow `base`"
+    )]
     Partial(String),
     /// It stalls.
-    #[error("the directory did not go on within {0} s: nothing was changed")]
+    #[error(
+        "the directory did not go on within {0} s, so nothing was changed: it is tried again; look at its load, or raise `answer-seconds` or `reading-seconds`"
+    )]
     Stalled(u64),
     /// What it says cannot be read.
-    #[error("the directory's answer cannot be used: {0}")]
+    #[error("the directory's answer cannot be used, so nothing was changed: {0}")]
     Protocol(String),
     /// What is configured cannot be used.
     #[error("{0}")]
@@ -101,4 +109,40 @@ pub trait Source: Send {
 
     /// What the account may do.
     fn test(&mut self) -> Asked<'_, Rights>;
+}
+
+/// What each kind of directory writes; with its futures boxed it is a [`Source`].
+pub(super) trait Reads: Send {
+    /// See [`Source::read`].
+    fn reading(
+        &mut self,
+        since: Option<&Cursor>,
+    ) -> impl Future<Output = Result<Reading, DirectoryError>> + Send;
+
+    /// See [`Source::everybody`].
+    fn identifiers(&mut self) -> impl Future<Output = Result<BTreeSet<ObjectId>, DirectoryError>> + Send;
+
+    /// See [`Source::person`].
+    fn one(&mut self, id: ObjectId) -> impl Future<Output = Result<Option<Entry>, DirectoryError>> + Send;
+
+    /// See [`Source::test`].
+    fn rights(&mut self) -> impl Future<Output = Result<Rights, DirectoryError>> + Send;
+}
+
+impl<T: Reads> Source for T {
+    fn read<'a>(&'a mut self, since: Option<&'a Cursor>) -> Asked<'a, Reading> {
+        Box::pin(self.reading(since))
+    }
+
+    fn everybody(&mut self) -> Asked<'_, BTreeSet<ObjectId>> {
+        Box::pin(self.identifiers())
+    }
+
+    fn person(&mut self, id: ObjectId) -> Asked<'_, Option<Entry>> {
+        Box::pin(self.one(id))
+    }
+
+    fn test(&mut self) -> Asked<'_, Rights> {
+        Box::pin(self.rights())
+    }
 }

@@ -76,13 +76,32 @@ impl EverybodysFactors {
         };
     }
 
-    /// Everybody who is followed, in this directory or in any.
-    pub(super) fn followed(&self, source: Option<&SourceName>) -> Vec<(SubjectId, Link)> {
+    /// Looks at everybody who is followed.
+    pub(super) fn each_followed(&self, mut look: impl FnMut(SubjectId, &Link)) {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let link = |factors: &Factors| {
-            factors.followed.clone().filter(|link| source.is_none_or(|source| link.source == *source))
-        };
-        all.iter().filter_map(|(id, factors)| Some((*id, link(factors)?))).collect()
+        all.iter().for_each(|(id, factors)| {
+            if let Some(link) = &factors.followed {
+                look(*id, link);
+            }
+        });
+    }
+
+    /// Everybody whom this directory has.
+    pub(super) fn followed(&self, source: &SourceName) -> Vec<(SubjectId, Link)> {
+        let mut found = Vec::new();
+        self.each_followed(|id, link| {
+            if link.source == *source {
+                found.push((id, link.clone()));
+            }
+        });
+        found
+    }
+
+    /// Whether any of whom this directory has is so.
+    pub(super) fn any_followed(&self, source: &SourceName, is_so: impl Fn(&Link) -> bool) -> bool {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let links = all.values().filter_map(|factors| factors.followed.as_ref());
+        links.filter(|link| link.source == *source).any(is_so)
     }
 
     pub(super) fn clear(&self) {

@@ -115,6 +115,29 @@ fn directory_active_directory_is_followed_by_usn() {
 }
 
 #[test]
+fn directory_active_directory_without_a_filter_has_everybody_who_can_log_in() {
+    needs!(Samba);
+    let samba = Samba::start(people()).unwrap();
+    let follower = Settings { replication_right: true, ..office(&samba, "follower") };
+    for method in [Method::Dirsync, Method::Usn] {
+        let settings = Settings { method, filter: None, ..follower.clone() };
+        within(&samba.namespace, async || {
+            let mut follower = Follower::new(settings);
+            assert!(follower.read().await.whole);
+            for login in ["p00001", "Administrator", "follower"] {
+                assert!(follower.by_login(login).is_some(), "{method:?}: {login}");
+            }
+            assert!(
+                follower.by_login(&format!("{}$", HOST.split('.').next().unwrap())).is_none(),
+                "a computer"
+            );
+            let again = follower.read().await;
+            assert!(!again.whole && again.entries.is_empty(), "{method:?}: nothing happened");
+        });
+    }
+}
+
+#[test]
 fn directory_controllers_are_found_by_dns_and_a_dead_one_is_passed_over() {
     needs!(Samba);
     let samba = Samba::start(people()).unwrap();

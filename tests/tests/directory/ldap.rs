@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf, thread, time::Duration};
 
-use authenteon::directory::{DirectoryError, Kind, Method, Protection, Settings};
+use authenteon::directory::{Cursor, DirectoryError, Kind, Method, Protection, Settings};
 use authenteon_tests::servers::{
     people,
     slapd::{self, Options, PASSWORD, READER, SUFFIX, Slapd},
 };
+use base64::prelude::*;
 
 use crate::{
     needs,
@@ -92,6 +93,32 @@ fn directory_openldap_without_synchronisation_is_followed_by_marks() {
     let slapd = Slapd::start(people(), Options::default()).unwrap();
     let settings = office(&slapd, Kind::Ldap);
     within(&slapd.namespace, async || follow(&slapd, "sweep, entryCSN", settings, true).await);
+}
+
+#[test]
+fn directory_a_cookie_that_openldap_cannot_go_on_from_makes_a_whole_reading() {
+    needs!(Slapd);
+    let slapd = Slapd::start(people(), Options { syncprov: true, ..Options::default() }).unwrap();
+    let settings = Settings { method: Method::Syncrepl, ..office(&slapd, Kind::Ldap) };
+    within(&slapd.namespace, async || {
+        let mut follower = Follower::new(settings);
+        follower.read().await;
+        // Of nothing that it gives, and of a time that it has not come to: it was put back from a backup.
+        let newer = "rid=000,csn=20991231235959.000000Z#000000#000#000000";
+        for cookie in ["no cookie", "", newer] {
+            let Cursor(mut value) = follower.cursor.clone().unwrap();
+            value["followed"]["cookie"] = BASE64_STANDARD.encode(cookie).into();
+            follower.cursor = Some(Cursor(value));
+            follower.restart();
+            follower.read().await;
+            assert_eq!(follower.people.len(), people(), "{cookie:?}");
+            slapd.disable(6, true);
+            let seen = follower.read().await;
+            assert!(!seen.whole && seen.entries.len() == 1, "{cookie:?}: {}", seen.entries.len());
+            slapd.disable(6, false);
+            follower.read().await;
+        }
+    });
 }
 
 /// Marks of whole seconds, `GUID` and `loginDisabled`: as eDirectory has it.

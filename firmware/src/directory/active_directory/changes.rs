@@ -18,7 +18,7 @@ use crate::directory::{
     wire::{
         Connection, Found, Question,
         ber::{self, Malformed, Reader, tag},
-        refusal::code,
+        refusal::is_passing,
     },
 };
 
@@ -115,16 +115,11 @@ async fn rounds(
         };
         let answer = connection.ask(&question).await?;
         if let Some(refusal) = answer.result.refusal(&question) {
-            let passing = matches!(
-                answer.result.code,
-                code::TIME_LIMIT
-                    | code::SIZE_LIMIT
-                    | code::REFERRAL
-                    | code::ADMIN_LIMIT
-                    | code::BUSY
-                    | code::UNAVAILABLE
-            );
-            return if begun_with && !passing { Ok(Err(refusal)) } else { Err(refusal) };
+            return if begun_with && !is_passing(answer.result.code) {
+                Ok(Err(refusal))
+            } else {
+                Err(refusal)
+            };
         }
         for found in &answer.found {
             changed.insert(identified(found)?);

@@ -12,10 +12,7 @@ use super::root::Root;
 use crate::directory::{
     DirectoryError, ObjectId, Sid, filter,
     roles::{Membership, Roles},
-    wire::{
-        Connection, Found, Question,
-        ber::{self},
-    },
+    wire::{Connection, Found, Question, ber},
 };
 
 const EXTENDED_DN: &str = "1.2.840.113556.1.4.529";
@@ -25,42 +22,34 @@ const MOST: usize = 50_000;
 
 /// Members by their identifiers' octets, which is how they sort and are digested.
 pub(super) type Member = [u8; 16];
+/// The same of numbers of groups.
+type Number = [u8; 4];
 
 /// What the groups that matter are made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Groups {
     pub(super) membership: Membership<Member>,
     /// The numbers of each group and those in it, for whom it is the primary one.
-    primary: BTreeMap<String, BTreeSet<u32>>,
+    primary: Membership<Number>,
     /// All groups that were read: a change of one of them can change who is in.
     pub(super) made_of: BTreeSet<ObjectId>,
 }
 
 impl Groups {
     pub(super) fn contains(&self, group: &str, member: ObjectId, primary: Option<u32>) -> bool {
-        let by_primary = |number| self.primary.get(group).is_some_and(|numbers| numbers.contains(&number));
+        let by_primary = |number: u32| self.primary.contains(group, &number.to_be_bytes());
         self.membership.contains(group, &member.to_octets()) || primary.is_some_and(by_primary)
     }
 
-    /// Whose groups differ; none when that cannot be told, as the numbers of primary groups do.
-    pub(super) fn differing(&self, other: &Self) -> Option<BTreeSet<ObjectId>> {
-        (self.primary == other.primary).then(|| {
-            let differ = self.membership.differing(&other.membership).into_iter();
-            differ.filter_map(|octets| ObjectId::of_octets(&octets).ok()).collect()
-        })
+    /// Whose groups differ, and for those of which primary group they do.
+    pub(super) fn differing(&self, other: &Self) -> (BTreeSet<ObjectId>, BTreeSet<u32>) {
+        let people = self.membership.differing(&other.membership).into_iter();
+        let numbers = self.primary.differing(&other.primary).into_iter().map(u32::from_be_bytes);
+        (people.filter_map(|octets| ObjectId::of_octets(&octets).ok()).collect(), numbers.collect())
     }
 
     pub(super) fn digest(&self) -> String {
-        let mut digested = self.membership.clone();
-        for (group, numbers) in &self.primary {
-            let member = |number: &u32| {
-                let mut octets = [0; 16];
-                octets[..4].copy_from_slice(&number.to_be_bytes());
-                octets
-            };
-            digested.put(&format!("primary {group}"), numbers.iter().map(member).collect());
-        }
-        digested.digest()
+        format!("{} {}", self.membership.digest(), self.primary.digest())
     }
 }
 
@@ -98,12 +87,12 @@ pub(super) async fn read(
             }
             let Some(group) = known.get(&key) else { continue };
             members.extend(group.members.iter().copied());
-            numbers.extend(group.number);
+            numbers.extend(group.number.map(u32::to_be_bytes));
             groups.made_of.insert(group.id);
             ahead.extend(group.inside.iter().filter(|dn| seen.insert(filter::same_dn(dn))).cloned());
         }
         groups.membership.put(key, members);
-        groups.primary.insert(key.to_owned(), numbers);
+        groups.primary.put(key, numbers);
     }
     Ok(groups)
 }
@@ -215,15 +204,16 @@ mod tests {
     }
 
     #[test]
-    fn a_primary_group_is_a_group_too_and_none_can_say_who_differs_by_it() {
-        let mut groups = Groups::default();
-        groups.primary.insert("cn=a".into(), BTreeSet::from([513]));
+    fn a_primary_group_is_a_group_too() {
+        let number = BTreeSet::from([513_u32.to_be_bytes()]);
+        let (mut groups, none) = (Groups::default(), Groups::default());
+        groups.primary.put("cn=a", number);
         assert!(groups.contains("cn=a", id(), Some(513)));
         assert!(!groups.contains("cn=a", id(), Some(514)) && !groups.contains("cn=a", id(), None));
-        assert_eq!(groups.differing(&Groups::default()), None);
-        assert_ne!(groups.digest(), Groups::default().digest());
-        groups.primary.clear();
+        assert_eq!(groups.differing(&none), (BTreeSet::new(), BTreeSet::from([513])));
+        assert_ne!(groups.digest(), none.digest());
+        groups = Groups::default();
         groups.membership.put("cn=a", BTreeSet::from([id().to_octets()]));
-        assert_eq!(groups.differing(&Groups::default()), Some(BTreeSet::from([id()])));
+        assert_eq!(groups.differing(&none), (BTreeSet::from([id()]), BTreeSet::new()));
     }
 }

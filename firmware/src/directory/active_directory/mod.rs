@@ -22,12 +22,13 @@ use self::{
     root::{Controller, Root},
 };
 use super::{
-    Asked, Cursor, DirectoryError, Entry, Method, ObjectId, Reading, Rights, Settings, Source, filter,
+    Cursor, DirectoryError, Entry, Method, ObjectId, Reading, Rights, Settings, filter,
     gather::gathered,
     pending::Pending,
     person::Taken,
     roles::{self, Roles},
     servers,
+    source::Reads,
     wire::{Connection, Found, Question},
 };
 use crate::clock::Clock;
@@ -78,10 +79,16 @@ impl ActiveDirectory {
             let why = "Active Directory is followed by `dirsync` or `usn`";
             return Err(DirectoryError::Configuration(why.into()));
         }
+        let filter = filter::checked(settings.filter.as_deref())?;
+        if filter::attributes(&filter).iter().any(|name| name.eq_ignore_ascii_case("memberOf")) {
+            let why =
+                "`filter` looks at memberOf, of whose changes no controller tells: `required-group` instead";
+            return Err(DirectoryError::Configuration(why.into()));
+        }
         Ok(Self {
             names: Names::new(&settings),
             roles: Roles::new(&settings),
-            filter: filter::checked(settings.filter.as_deref())?,
+            filter,
             mapping: roles::mapping(&settings),
             last: None,
             groups: None,
@@ -99,40 +106,6 @@ impl ActiveDirectory {
 
     fn now(&self) -> i64 {
         i64::try_from(self.clock.now().millis() / 1000).unwrap_or(i64::MAX)
-    }
-
-    async fn reading(&mut self, since: Option<&Cursor>) -> Result<Reading, DirectoryError> {
-        let since = since.and_then(|cursor| serde_json::from_value::<Position>(cursor.0.clone()).ok());
-        let since = since.filter(|position| position.mapping == self.mapping);
-        let mut session = self.session().await?;
-        let (changed, followed) = self.changed(&mut session, since.as_ref()).await?;
-        let now = self.now();
-        let mut pending = since.as_ref().map(|position| position.pending.clone()).unwrap_or_default();
-        let mut changed = match changed {
-            Changed::These(objects) => {
-                Some(objects.into_iter().chain(pending.due(now)).collect::<BTreeSet<_>>())
-            }
-            Changed::Unknown => None,
-        };
-        let groups = self.regrouped(&mut session, since.as_ref(), &mut changed).await?;
-        let changed = changed.filter(|objects| objects.len() <= MANY);
-        let found = match &changed {
-            Some(objects) => self.these(&mut session, objects).await?,
-            None => self.everyone(&mut session, &self.names.all()).await?,
-        };
-        let taken = found.iter().map(|found| self.taken(found, &groups, now));
-        let mut reading = gathered(changed, taken, &mut pending, now);
-        let position = Position {
-            mapping: self.mapping.clone(),
-            followed,
-            controller: session.root.controller,
-            groups: groups.digest(),
-            pending,
-        };
-        let cursor = serde_json::to_value(position);
-        reading.cursor = Cursor(cursor.map_err(|why| DirectoryError::Protocol(why.to_string()))?);
-        self.groups = Some(groups);
-        Ok(reading)
     }
 
     /// What changed, by the best way there is.
@@ -187,12 +160,37 @@ impl ActiveDirectory {
             && groups.digest() != since.groups
         {
             let before = self.groups.as_ref().filter(|before| before.digest() == since.groups);
-            match before.and_then(|before| before.differing(&groups)) {
-                Some(differing) => objects.extend(differing),
+            match before.map(|before| before.differing(&groups)) {
+                Some((differing, primary)) => {
+                    objects.extend(differing);
+                    objects.extend(self.of_primary(session, &primary).await?);
+                }
                 None => *changed = None,
             }
         }
         Ok(groups)
+    }
+
+    /// Who has one of these as primary group, by its number.
+    async fn of_primary(
+        &self,
+        session: &mut Session,
+        numbers: &BTreeSet<u32>,
+    ) -> Result<Vec<ObjectId>, DirectoryError> {
+        if numbers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+        let filter = filter::all(&[person::PEOPLE, &filter::any_of("primaryGroupID", &numbers)]);
+        let question = Question {
+            base: &session.base,
+            scope: Scope::Subtree,
+            filter: &filter,
+            attributes: &["objectGUID"],
+            controls: Vec::new(),
+            doing: READ,
+        };
+        Ok(session.connection.all(&question).await?.found.iter().filter_map(person::id).collect())
     }
 
     async fn read_groups(&self, session: &mut Session) -> Result<Groups, DirectoryError> {
@@ -245,10 +243,48 @@ impl ActiveDirectory {
         }
         Ok(found)
     }
+}
+
+impl Reads for ActiveDirectory {
+    async fn reading(&mut self, since: Option<&Cursor>) -> Result<Reading, DirectoryError> {
+        let since = since.and_then(|cursor| serde_json::from_value::<Position>(cursor.0.clone()).ok());
+        let since = since.filter(|position| position.mapping == self.mapping);
+        let mut session = self.session().await?;
+        let (changed, followed) = self.changed(&mut session, since.as_ref()).await?;
+        let now = self.now();
+        let mut pending = since.as_ref().map(|position| position.pending.clone()).unwrap_or_default();
+        let mut changed = match changed {
+            Changed::These(objects) => {
+                Some(objects.into_iter().chain(pending.due(now)).collect::<BTreeSet<_>>())
+            }
+            Changed::Unknown => None,
+        };
+        let groups = self.regrouped(&mut session, since.as_ref(), &mut changed).await?;
+        let changed = changed.filter(|objects| objects.len() <= MANY);
+        let found = match &changed {
+            Some(objects) => self.these(&mut session, objects).await?,
+            None => self.everyone(&mut session, &self.names.all()).await?,
+        };
+        let taken = found.iter().map(|found| self.taken(found, &groups, now));
+        let mut reading = gathered(changed, taken, &mut pending, now);
+        let position = Position {
+            mapping: self.mapping.clone(),
+            followed,
+            controller: session.root.controller,
+            groups: groups.digest(),
+            pending,
+        };
+        let cursor = serde_json::to_value(position);
+        reading.cursor = Cursor(cursor.map_err(|why| DirectoryError::Protocol(why.to_string()))?);
+        self.groups = Some(groups);
+        Ok(reading)
+    }
 
     async fn identifiers(&mut self) -> Result<BTreeSet<ObjectId>, DirectoryError> {
         let mut session = self.session().await?;
         let groups = self.read_groups(&mut session).await?;
+        // A group that was deleted unseen: the next reading is of everybody.
+        self.groups.take_if(|before| *before != groups);
         let found = self.everyone(&mut session, &["objectGUID", "primaryGroupID"]).await?;
         let mut identifiers = BTreeSet::new();
         for found in &found {
@@ -270,22 +306,8 @@ impl ActiveDirectory {
         let groups = self.read_groups(&mut session).await?;
         self.taken(found, &groups, self.now()).wanted()
     }
-}
 
-impl Source for ActiveDirectory {
-    fn read<'a>(&'a mut self, since: Option<&'a Cursor>) -> Asked<'a, Reading> {
-        Box::pin(self.reading(since))
-    }
-
-    fn everybody(&mut self) -> Asked<'_, BTreeSet<ObjectId>> {
-        Box::pin(self.identifiers())
-    }
-
-    fn person(&mut self, id: ObjectId) -> Asked<'_, Option<Entry>> {
-        Box::pin(self.one(id))
-    }
-
-    fn test(&mut self) -> Asked<'_, Rights> {
-        Box::pin(self.rights())
+    async fn rights(&mut self) -> Result<Rights, DirectoryError> {
+        self.tried().await
     }
 }

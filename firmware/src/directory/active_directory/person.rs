@@ -3,12 +3,7 @@
 //! Invariant: a person is given only with what decides whether it may log in; where that cannot be read, it is unusable, and
 //! stays as it was.
 
-use crate::directory::{
-    Entry, ObjectId, Settings, Sid, Standing,
-    person::{LONGEST_VALUE, Taken},
-    roles::Roles,
-    wire::Found,
-};
+use crate::directory::{Entry, ObjectId, Settings, Sid, Standing, person::Taken, roles::Roles, wire::Found};
 
 /// The account is disabled (`ADS_UF_ACCOUNTDISABLE`).
 const DISABLED: i64 = 2;
@@ -16,7 +11,7 @@ const DISABLED: i64 = 2;
 const EPOCHS: i64 = 11_644_473_600;
 
 /// People, and not the computers that are users too.
-pub(super) const PEOPLE: &str = "(objectCategory=person)(objectClass=user)";
+pub(super) const PEOPLE: &str = "(&(objectCategory=person)(objectClass=user))";
 
 /// Which attributes are read.
 #[derive(Clone, Debug)]
@@ -74,11 +69,8 @@ pub(super) fn person(
     now: i64,
 ) -> Taken {
     let Some(id) = id(found) else {
-        return Taken::Unusable(None, "its objectGUID is missing or malformed".into());
+        return Taken::nobody("objectGUID");
     };
-    if let Some((attribute, length)) = found.longest().filter(|(_, length)| *length > LONGEST_VALUE) {
-        return Taken::too_long(id, attribute, length);
-    }
     let primary = found.number("primaryGroupID").and_then(|number| u32::try_from(number).ok());
     let judged = roles.judge(|group| is_in(group, id, primary));
     if !judged.wanted {
@@ -87,11 +79,11 @@ pub(super) fn person(
     let Some(control) = found.number("userAccountControl") else {
         let why =
             "its userAccountControl cannot be read: the account needs the right to read account restrictions";
-        return Taken::Unusable(Some(id), why.into());
+        return Taken::Unusable { id: Some(id), shut: false, why: why.into() };
     };
     let end = end(found);
     let text = |attribute: &str| found.text(attribute).map(str::to_owned);
-    Taken::Person(
+    Taken::person(
         Entry {
             id,
             dn: found.dn.clone(),
@@ -104,12 +96,14 @@ pub(super) fn person(
             privileged: judged.privileged || found.number("adminCount").is_some_and(|count| count > 0),
         },
         end,
+        found.longest(),
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::person::LONGEST_VALUE;
 
     const GUID: &[u8] = &[7; 16];
 
@@ -148,7 +142,7 @@ mod tests {
     #[test]
     fn what_cannot_be_taken_says_why_and_names_nobody() {
         let unusable = |taken: Taken| match taken {
-            Taken::Unusable(id, why) => (id.is_some(), why),
+            Taken::Unusable { id, why, .. } => (id.is_some(), why),
             other => panic!("{other:?}"),
         };
         assert!(!unusable(read(&[("objectGUID", &[b"short"])])).0);
@@ -156,7 +150,15 @@ mod tests {
         let (known, why) = unusable(read(&[("objectGUID", &[GUID]), ("sAMAccountName", &[b"ann"])]));
         assert!(known && why.contains("userAccountControl"));
         let long = vec![b'x'; LONGEST_VALUE + 1];
-        let (known, why) = unusable(read(&[("objectGUID", &[GUID]), ("displayName", &[&long])]));
-        assert!(known && why.contains("displayname") && why.contains("16385"), "{why}");
+        let too_long = |control: &[u8]| {
+            read(&[("objectGUID", &[GUID]), ("displayName", &[&long]), ("userAccountControl", &[control])])
+        };
+        assert!(matches!(too_long(b"512"), Taken::Unusable { shut: false, .. }));
+        assert!(
+            matches!(too_long(b"514"), Taken::Unusable { shut: true, .. }),
+            "whatever he wrote, he is disabled"
+        );
+        let (known, why) = unusable(too_long(b"512"));
+        assert!(known && why.contains("displayname") && why.contains("16384"), "{why}");
     }
 }

@@ -16,7 +16,7 @@ const SAMPLE: usize = 50;
 
 impl ActiveDirectory {
     /// Everything that a reading does, and what it would not notice.
-    pub(super) async fn rights(&mut self) -> Result<Rights, DirectoryError> {
+    pub(super) async fn tried(&mut self) -> Result<Rights, DirectoryError> {
         let mut session = self.session().await?;
         let (_, followed) = self.changed(&mut session, None).await?;
         let mut rights = Rights {

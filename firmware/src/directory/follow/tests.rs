@@ -6,11 +6,12 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::*;
 use crate::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock, Timestamp},
     directory::{Asked, Cursor, Entry, ObjectId, Standing},
     policy::Policy,
     request::{Caller, ClientId, Role},
@@ -108,7 +109,14 @@ fn entries(numbers: std::ops::Range<u32>) -> Vec<Entry> {
 }
 
 fn reading(whole: bool, entries: Vec<Entry>, cursor: u32) -> Reading {
-    Reading { whole, entries, gone: BTreeSet::new(), unusable: Vec::new(), cursor: Cursor(json!(cursor)) }
+    Reading {
+        whole,
+        entries,
+        gone: BTreeSet::new(),
+        unusable: Vec::new(),
+        shut: BTreeSet::new(),
+        cursor: Cursor(json!(cursor)),
+    }
 }
 
 fn corp() -> SourceName {
@@ -119,10 +127,24 @@ fn boss() -> Caller {
     Caller::new(ClientId::of_certificate(&[1; 32]), Role::Administrator, "boss".into())
 }
 
+/// A clock that can be put on.
+#[derive(Default)]
+struct Ahead(AtomicUsize);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(SystemClock.now().millis() + self.0.load(Ordering::Relaxed) as u64)
+    }
+}
+
 /// A box that follows a script, and whose loop only turns when it is asked to after its first cycle.
 async fn followed(script: &Script, interval: Duration) -> (Following, Services) {
-    let services =
-        Services::open(Arc::new(MemoryStore::new()), Policy::default(), Arc::new(SystemClock)).unwrap();
+    followed_by(script, interval, Arc::new(SystemClock)).await
+}
+
+async fn followed_by(script: &Script, interval: Duration, clock: Arc<dyn Clock>) -> (Following, Services) {
+    let store = Arc::new(MemoryStore::new());
+    let services = Services::open(store, Policy::default(), clock).unwrap();
     let scripted = script.clone();
     let make = move |password: Option<Zeroizing<String>>| -> Result<Box<dyn Source>, DirectoryError> {
         scripted.made.fetch_add(1, Ordering::Relaxed);
@@ -173,7 +195,7 @@ async fn a_directory_is_read_at_once_and_again_from_where_it_was() {
     sync(&following).await.unwrap();
     let asked: Vec<_> = script.asked().into_iter().map(|cursor| cursor.map(|cursor| cursor.0)).collect();
     assert_eq!(asked, [None, Some(json!(1)), Some(json!(2))]);
-    assert_eq!(script.made.load(Ordering::Relaxed), 1, "its connection is kept");
+    assert_eq!(script.made.load(Ordering::Relaxed), 1, "what it remembers is kept");
     following.end().await;
     assert_eq!(sync(&following).await, Err(SyncError::NotNow));
 }
@@ -216,7 +238,7 @@ async fn a_server_that_fails_stalls_or_lies_changes_nothing_and_is_read_again_fr
     sync(&following).await.unwrap();
     assert_eq!(script.asked().last().unwrap().as_ref().unwrap().0, json!(1));
     assert_eq!(services.directories()[0].held, None, "what it says now is all right");
-    assert_eq!(script.made.load(Ordering::Relaxed), 3, "after a failure it is connected to anew");
+    assert_eq!(script.made.load(Ordering::Relaxed), 3, "after a failure it is made anew");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,11 +264,15 @@ async fn a_dry_run_says_what_would_be_done_and_a_confirmation_does_what_waits() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daily_sweep_finds_who_went_and_who_came_without_being_told() {
     let script = Script::default();
-    // An increment that finds no cursor to be swept from: the first reading is no whole one.
-    script.add(Scene::Gives(reading(false, entries(0..10), 1)));
+    script.add(Scene::Gives(reading(true, entries(0..10), 1)));
+    let clock = Arc::new(Ahead::default());
+    let (following, services) = followed_by(&script, RARELY, Arc::clone(&clock) as Arc<dyn Clock>).await;
+    sync(&following).await.unwrap();
     let unusable = Entry { dn: "unusable".to_owned(), ..entry(50) };
     *script.there.lock().unwrap() = entries(2..12).into_iter().chain([unusable]).collect();
-    let (following, services) = followed(&script, RARELY).await;
+    sync(&following).await.unwrap();
+    assert_eq!(people(&services).len(), 10, "nobody told of them, and no day has gone");
+    clock.0.store(SWEEP as usize, Ordering::Relaxed);
     sync(&following).await.unwrap();
     let gone: Vec<_> = people(&services).into_iter().filter(|(_, state)| *state == State::Gone).collect();
     assert_eq!(gone, [(object(0), State::Gone), (object(1), State::Gone)]);
@@ -261,6 +287,32 @@ async fn a_daily_sweep_finds_who_went_and_who_came_without_being_told() {
     script.add(Scene::Gives(reading(false, entries(13..14), 3)));
     sync(&following).await.unwrap();
     assert_eq!(services.directories()[0].unusable.len(), 1, "an increment without him says nothing of him");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_misses_many_waits_once_and_is_done_when_it_is_confirmed() {
+    let script = Script::default();
+    script.add(Scene::Gives(reading(false, entries(0..30), 1)));
+    *script.there.lock().unwrap() = entries(0..30);
+    let clock = Arc::new(Ahead::default());
+    let (following, services) = followed_by(&script, RARELY, Arc::clone(&clock) as Arc<dyn Clock>).await;
+    sync(&following).await.unwrap();
+    // Nobody told of twenty who went, and a day has gone.
+    *script.there.lock().unwrap() = entries(0..10);
+    clock.0.store(SWEEP as usize, Ordering::Relaxed);
+    let mut since = BTreeSet::new();
+    for _ in 0..3 {
+        let outcome = sync(&following).await.unwrap();
+        assert!(!outcome.done && outcome.plan.harm.gone == 20);
+        since.insert(services.directories().remove(0).held.unwrap().since.millis());
+    }
+    assert_eq!(since.len(), 1, "it waits since it was first found");
+    let held = services.directories().remove(0).held.unwrap();
+    let confirmed = Some(Confirmed { by: boss(), plan: held.confirmation });
+    assert!(following.sync(&corp(), Ask { dry_run: false, confirmed }).await.unwrap().done);
+    let status = services.directories().remove(0);
+    assert_eq!((status.people[&State::Gone], status.people[&State::Active]), (20, 10));
+    assert!(status.held.is_none() && status.swept.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ const MEMBERS: [&str; 2] = ["member", "uniqueMember"];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Groups {
     membership: Membership<String>,
-    /// Each group and those in it, for whoever says of itself that it is in one of them.
+    /// Each group and those in it, for whoever says of itself that it is in one of them; nothing where nobody does.
     made_of: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -45,11 +45,20 @@ impl Groups {
     }
 }
 
+/// How groups are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    /// Whether members of members count.
+    pub(super) nested: bool,
+    /// Whether people say themselves in which groups they are.
+    pub(super) by_person: bool,
+}
+
 /// Reads all groups that matter; `known` are all there are.
 pub(super) async fn read(
     connection: &mut Connection,
     roles: &Roles,
-    nested: bool,
+    how: How,
     known: &Marks<String>,
 ) -> Result<Groups, DirectoryError> {
     let mut read: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -63,12 +72,14 @@ pub(super) async fn read(
                 read.insert(key.clone(), members_of(connection, &dn).await?);
             }
             let Some(direct) = read.get(&key) else { continue };
-            let inside = direct.iter().filter(|dn| nested && known.contains(dn));
+            let inside = direct.iter().filter(|dn| how.nested && known.contains(dn));
             ahead.extend(inside.filter(|dn| made_of.insert((*dn).clone())).cloned());
             members.extend(direct.iter().cloned());
         }
         groups.membership.put(key, members);
-        groups.made_of.insert(key.to_owned(), made_of);
+        if how.by_person {
+            groups.made_of.insert(key.to_owned(), made_of);
+        }
     }
     Ok(groups)
 }

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
 use sha2::{Digest, Sha256};
 
 use super::person::seconds;
-use crate::directory::wire::Found;
+use crate::{directory::wire::Found, request::hex};
 
 /// Attributes that can be a mark.
 pub(super) const ATTRIBUTES: [&str; 2] = ["entryCSN", "modifyTimestamp"];
@@ -102,7 +102,7 @@ impl<K: Ord + Clone + AsRef<[u8]>> Marks<K> {
                 digest.update(part);
             }
         }
-        digest.finalize().iter().map(|octet| format!("{octet:02x}")).collect()
+        hex(&digest.finalize())
     }
 }
 

@@ -20,13 +20,14 @@ use serde::{Deserialize, Serialize};
 
 use self::{groups::Groups, marks::Marks, person::Names, syncrepl::Refreshed};
 use super::{
-    Asked, Cursor, DirectoryError, Entry, Kind, Method, ObjectId, Reading, Rights, Settings, Source,
+    Cursor, DirectoryError, Entry, Kind, Method, ObjectId, Reading, Rights, Settings,
     filter::{self, same_dn},
     gather::gathered,
     pending::Pending,
     person::Taken,
     roles::{self, Roles},
     servers,
+    source::Reads,
     wire::{Answer, Connection, Found, Question, refusal},
 };
 use crate::clock::Clock;
@@ -59,6 +60,8 @@ struct Memory {
     groups: Groups,
     /// Who was there.
     known: BTreeSet<ObjectId>,
+    /// How many did not say who they are.
+    nameless: usize,
     /// The reading that all this is of.
     followed: Option<Followed>,
 }
@@ -99,6 +102,7 @@ struct Changes {
     followed: Followed,
     people: Marks<Key>,
     known: BTreeSet<ObjectId>,
+    nameless: usize,
 }
 
 impl Ldap {
@@ -146,44 +150,6 @@ impl Ldap {
 
     fn now(&self) -> i64 {
         i64::try_from(self.clock.now().millis() / 1000).unwrap_or(i64::MAX)
-    }
-
-    async fn reading(&mut self, since: Option<&Cursor>) -> Result<Reading, DirectoryError> {
-        let since = since.and_then(|cursor| serde_json::from_value::<Position>(cursor.0.clone()).ok());
-        let since = since.filter(|position| position.mapping == self.mapping);
-        let mut session = self.session().await?;
-        let mut changes = self.changes(&mut session, since.as_ref()).await?;
-        let now = self.now();
-        let mut pending = since.as_ref().map(|position| position.pending.clone()).unwrap_or_default();
-        if let Some(objects) = &mut changes.objects {
-            objects.extend(pending.due(now));
-        }
-        let (groups, group_marks, places) =
-            self.regrouped(&mut session, since.as_ref(), &mut changes).await?;
-        let changed = changes.objects.filter(|objects| objects.len() <= MANY && places.len() <= PLACES);
-        let found = match &changed {
-            Some(objects) => {
-                let mut found = self.these(&mut session, objects).await?;
-                found.extend(self.at(&mut session, &places).await?);
-                found
-            }
-            None => self.everyone(&mut session, &self.names.all()).await?,
-        };
-        let mut known = changes.known;
-        known.extend(found.iter().filter_map(|found| self.names.identify(found)));
-        let taken = found.iter().map(|found| self.taken(found, &groups, now));
-        let mut reading = gathered(changed, taken, &mut pending, now);
-        let followed = Some(changes.followed.clone());
-        let position = Position {
-            mapping: self.mapping.clone(),
-            followed: changes.followed,
-            groups: groups.digest(),
-            pending,
-        };
-        let cursor = serde_json::to_value(position);
-        reading.cursor = Cursor(cursor.map_err(|why| DirectoryError::Protocol(why.to_string()))?);
-        self.memory = Memory { people: changes.people, group_marks, groups, known, followed };
-        Ok(reading)
     }
 
     async fn changes(
@@ -247,7 +213,7 @@ impl Ldap {
             None => known.clear(),
         }
         let followed = Followed::Syncrepl { cookie: STANDARD.encode(refresh.cookie) };
-        Ok(Changes { objects, followed, people: Marks::default(), known })
+        Ok(Changes { objects, followed, people: Marks::default(), known, nameless: 0 })
     }
 
     async fn by_marks(
@@ -257,10 +223,12 @@ impl Ldap {
     ) -> Result<Changes, DirectoryError> {
         let at = self.clock.running();
         let attributes = [self.names.id(), marks::ATTRIBUTES[0], marks::ATTRIBUTES[1]];
-        let mut read = Vec::new();
+        let (mut read, mut nameless) = (Vec::new(), 0);
         for found in self.everyone(session, &attributes).await? {
-            // Who cannot be identified is found when everybody is read.
-            let Some(id) = self.names.identify(&found) else { continue };
+            let Some(id) = self.names.identify(&found) else {
+                nameless += 1;
+                continue;
+            };
             let unreadable =
                 || DirectoryError::Right("read modifyTimestamp of people, by which changes are found".into());
             read.push((id.to_octets(), marks::of(&found).ok_or_else(unreadable)?));
@@ -269,13 +237,14 @@ impl Ldap {
         let followed = Followed::Sweep { marks: people.digest() };
         let before = &self.memory.people;
         let remembered = since.is_some_and(|since| self.memory.followed.as_ref() == Some(&since.followed));
-        let objects = remembered.then(|| {
+        // Whoever does not say any more who he is would seem to be gone: everybody is read, which finds that.
+        let objects = (remembered && nameless <= self.memory.nameless).then(|| {
             let difference = people.since(before);
             let keys = difference.changed.into_iter().chain(difference.gone);
             keys.filter_map(|key| ObjectId::of_octets(&key).ok()).collect()
         });
         let known = people.keys().filter_map(|key| ObjectId::of_octets(key).ok()).collect();
-        Ok(Changes { objects, followed, people, known })
+        Ok(Changes { objects, followed, people, known, nameless })
     }
 
     /// The groups as they are now, their marks, and where those lie whose groups changed.
@@ -296,7 +265,7 @@ impl Ldap {
         if same && remembered && changes.objects.is_some() {
             return Ok((memory.groups.clone(), marks, BTreeSet::new()));
         }
-        let groups = groups::read(&mut session.connection, &self.roles, self.settings.nested, &marks).await?;
+        let groups = self.read_groups(session, &marks).await?;
         let mut places = BTreeSet::new();
         if since.is_none_or(|since| since.groups != groups.digest()) {
             match memory.groups.differing(&groups).filter(|_| remembered) {
@@ -391,23 +360,13 @@ impl Ldap {
         whole(session.connection.all(&question).await?)
     }
 
-    async fn identifiers(&mut self) -> Result<BTreeSet<ObjectId>, DirectoryError> {
-        let mut session = self.session().await?;
-        let groups = self.groups(&mut session).await?;
-        let found = self.everyone(&mut session, &self.names.all()).await?;
-        let mut identifiers = BTreeSet::new();
-        for found in &found {
-            match self.taken(found, &groups, self.now()) {
-                Taken::Person(Entry { id, .. }, _) | Taken::Unusable(Some(id), _) => {
-                    identifiers.insert(id);
-                }
-                Taken::Unwanted(_) => {}
-                Taken::Unusable(None, why) => {
-                    return Err(DirectoryError::Protocol(format!("somebody: {why}")));
-                }
-            }
-        }
-        Ok(identifiers)
+    async fn read_groups(
+        &self,
+        session: &mut Session,
+        marks: &Marks<String>,
+    ) -> Result<Groups, DirectoryError> {
+        let how = groups::How { nested: self.settings.nested, by_person: self.names.says_its_groups() };
+        groups::read(&mut session.connection, &self.roles, how, marks).await
     }
 
     async fn groups(&self, session: &mut Session) -> Result<Groups, DirectoryError> {
@@ -415,15 +374,7 @@ impl Ldap {
             return Ok(Groups::default());
         }
         let marks = self.group_marks(session).await?;
-        groups::read(&mut session.connection, &self.roles, self.settings.nested, &marks).await
-    }
-
-    async fn one(&mut self, id: ObjectId) -> Result<Option<Entry>, DirectoryError> {
-        let mut session = self.session().await?;
-        let found = self.these(&mut session, &BTreeSet::from([id])).await?;
-        let Some(found) = found.first() else { return Ok(None) };
-        let groups = self.groups(&mut session).await?;
-        self.taken(found, &groups, self.now()).wanted()
+        self.read_groups(session, &marks).await
     }
 }
 
@@ -436,20 +387,74 @@ fn whole(answer: Answer) -> Result<Vec<Found>, DirectoryError> {
     }
 }
 
-impl Source for Ldap {
-    fn read<'a>(&'a mut self, since: Option<&'a Cursor>) -> Asked<'a, Reading> {
-        Box::pin(self.reading(since))
+impl Reads for Ldap {
+    async fn reading(&mut self, since: Option<&Cursor>) -> Result<Reading, DirectoryError> {
+        let since = since.and_then(|cursor| serde_json::from_value::<Position>(cursor.0.clone()).ok());
+        let since = since.filter(|position| position.mapping == self.mapping);
+        let mut session = self.session().await?;
+        let mut changes = self.changes(&mut session, since.as_ref()).await?;
+        let now = self.now();
+        let mut pending = since.as_ref().map(|position| position.pending.clone()).unwrap_or_default();
+        if let Some(objects) = &mut changes.objects {
+            objects.extend(pending.due(now));
+        }
+        let (groups, group_marks, places) =
+            self.regrouped(&mut session, since.as_ref(), &mut changes).await?;
+        let changed = changes.objects.filter(|objects| objects.len() <= MANY && places.len() <= PLACES);
+        let found = match &changed {
+            Some(objects) => {
+                let mut found = self.these(&mut session, objects).await?;
+                found.extend(self.at(&mut session, &places).await?);
+                found
+            }
+            None => self.everyone(&mut session, &self.names.all()).await?,
+        };
+        let mut known = changes.known;
+        known.extend(found.iter().filter_map(|found| self.names.identify(found)));
+        let taken = found.iter().map(|found| self.taken(found, &groups, now));
+        let mut reading = gathered(changed, taken, &mut pending, now);
+        let followed = Some(changes.followed.clone());
+        let position = Position {
+            mapping: self.mapping.clone(),
+            followed: changes.followed,
+            groups: groups.digest(),
+            pending,
+        };
+        let cursor = serde_json::to_value(position);
+        reading.cursor = Cursor(cursor.map_err(|why| DirectoryError::Protocol(why.to_string()))?);
+        let (people, nameless) = (changes.people, changes.nameless);
+        self.memory = Memory { people, group_marks, groups, known, nameless, followed };
+        Ok(reading)
     }
 
-    fn everybody(&mut self) -> Asked<'_, BTreeSet<ObjectId>> {
-        Box::pin(self.identifiers())
+    async fn identifiers(&mut self) -> Result<BTreeSet<ObjectId>, DirectoryError> {
+        let mut session = self.session().await?;
+        let groups = self.groups(&mut session).await?;
+        let found = self.everyone(&mut session, &self.names.all()).await?;
+        let mut identifiers = BTreeSet::new();
+        for found in &found {
+            match self.taken(found, &groups, self.now()) {
+                Taken::Person(Entry { id, .. }, _) | Taken::Unusable { id: Some(id), .. } => {
+                    identifiers.insert(id);
+                }
+                Taken::Unwanted(_) => {}
+                Taken::Unusable { id: None, why, .. } => {
+                    return Err(DirectoryError::Protocol(format!("somebody: {why}")));
+                }
+            }
+        }
+        Ok(identifiers)
     }
 
-    fn person(&mut self, id: ObjectId) -> Asked<'_, Option<Entry>> {
-        Box::pin(self.one(id))
+    async fn one(&mut self, id: ObjectId) -> Result<Option<Entry>, DirectoryError> {
+        let mut session = self.session().await?;
+        let found = self.these(&mut session, &BTreeSet::from([id])).await?;
+        let Some(found) = found.first() else { return Ok(None) };
+        let groups = self.groups(&mut session).await?;
+        self.taken(found, &groups, self.now()).wanted()
     }
 
-    fn test(&mut self) -> Asked<'_, Rights> {
-        Box::pin(self.rights())
+    async fn rights(&mut self) -> Result<Rights, DirectoryError> {
+        self.tried().await
     }
 }

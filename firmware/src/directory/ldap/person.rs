@@ -8,7 +8,7 @@ use time::{PrimitiveDateTime, macros::format_description};
 use crate::directory::{
     Entry, Kind, ObjectId, Settings, Standing,
     filter::{self, same_dn},
-    person::{LONGEST_VALUE, Taken},
+    person::Taken,
     roles::Roles,
     wire::Found,
 };
@@ -61,6 +61,11 @@ impl Names {
         names
     }
 
+    /// Whether people say themselves in which groups they are.
+    pub(super) fn says_its_groups(&self) -> bool {
+        self.edirectory
+    }
+
     /// Who an entry is.
     pub(super) fn identify(&self, found: &Found) -> Option<ObjectId> {
         if self.edirectory {
@@ -82,11 +87,19 @@ pub(super) fn says_it_is_in(found: &Found) -> Vec<String> {
     texts.map(same_dn).collect()
 }
 
-/// When the account ends, in seconds since 1970.
-fn end(found: &Found) -> Option<i64> {
-    let moment = found.text(ENDS).and_then(seconds);
-    let day = found.number(ENDS_DAY).filter(|day| *day > 0).map(|day| day.saturating_mul(86_400));
-    moment.into_iter().chain(day).min()
+/// When the account ends, in seconds since 1970; the attribute that cannot be read.
+fn end(found: &Found) -> Result<Option<i64>, &'static str> {
+    let moment = match found.octets(ENDS) {
+        None => None,
+        Some(_) => Some(found.text(ENDS).and_then(seconds).ok_or(ENDS)?),
+    };
+    let day = match found.octets(ENDS_DAY) {
+        None => None,
+        Some(_) => Some(found.number(ENDS_DAY).ok_or(ENDS_DAY)?),
+    };
+    // One below nothing is none.
+    let day = day.filter(|day| *day >= 0).map(|day| day.saturating_mul(86_400));
+    Ok(moment.into_iter().chain(day).min())
 }
 
 /// Generalized time in UTC (`20261129213000Z`, with or without a fraction) in seconds since 1970.
@@ -106,20 +119,24 @@ pub(super) fn person(
     now: i64,
 ) -> Taken {
     let Some(id) = names.identify(found) else {
-        return Taken::Unusable(None, format!("its {} is missing or malformed", names.id()));
+        return Taken::nobody(names.id());
     };
-    if let Some((attribute, length)) = found.longest().filter(|(_, length)| *length > LONGEST_VALUE) {
-        return Taken::too_long(id, attribute, length);
-    }
     let judged = roles.judge(is_in);
     if !judged.wanted {
         return Taken::Unwanted(id);
     }
-    let end = end(found);
     let locked =
         DISABLED.iter().any(|attribute| found.is_true(attribute)) || found.text(LOCKED) == Some(FOR_EVER);
+    let end = match end(found) {
+        Ok(end) => end,
+        // It may be over: what cannot be read lets nobody in anew, and nobody out who is disabled besides.
+        Err(attribute) => {
+            let why = format!("its {attribute} is malformed");
+            return Taken::Unusable { id: Some(id), shut: locked, why };
+        }
+    };
     let text = |attribute: &str| found.text(attribute).map(str::to_owned);
-    Taken::Person(
+    Taken::person(
         Entry {
             id,
             dn: found.dn.clone(),
@@ -132,6 +149,7 @@ pub(super) fn person(
             privileged: judged.privileged,
         },
         end,
+        found.longest(),
     )
 }
 
@@ -164,7 +182,12 @@ mod tests {
         assert_eq!(standing(ENDS, "20400101000000Z"), Standing::Active);
         assert_eq!(standing(ENDS_DAY, "1"), Standing::Expired);
         assert_eq!(standing(ENDS_DAY, "-1"), Standing::Active);
-        assert_eq!(standing(ENDS, "nonsense"), Standing::Active);
+        assert_eq!(standing(ENDS_DAY, "0"), Standing::Expired);
+        for attribute in [ENDS, ENDS_DAY] {
+            let found = Found::of("cn=ann", &[("entryUUID", &[UUID]), (attribute, &[b"nonsense"])]);
+            let taken = person(&found, &names(false), &Roles::default(), |_| false, 0);
+            assert!(matches!(taken, Taken::Unusable { id: Some(_), .. }), "{taken:?}");
+        }
     }
 
     #[test]
@@ -176,7 +199,7 @@ mod tests {
         assert_eq!(names(true).escaped(id), "\\07".repeat(16));
         for malformed in [Found::of("cn=ann", &[("GUID", &[b"short"])]), Found::default()] {
             let taken = person(&malformed, &names(true), &Roles::default(), |_| false, 0);
-            assert!(matches!(taken, Taken::Unusable(None, _)), "{taken:?}");
+            assert!(matches!(taken, Taken::Unusable { id: None, .. }), "{taken:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::directory::{DirectoryError, Kind, Rights, wire::Found};
 
 impl Ldap {
     /// Everything that a reading does, and what it would not notice.
-    pub(super) async fn rights(&mut self) -> Result<Rights, DirectoryError> {
+    pub(super) async fn tried(&mut self) -> Result<Rights, DirectoryError> {
         let mut session = self.session().await?;
         let mut rights = Rights { deletions: true, ..Rights::default() };
         rights.method = match self.changes(&mut session, None).await {

@@ -12,7 +12,7 @@ use crate::directory::{
     wire::{
         Answer, Connection, Question,
         ber::{self, Malformed, Reader, tag},
-        refusal::code,
+        refusal::{code, is_passing},
     },
 };
 
@@ -22,6 +22,8 @@ const DONE: &str = "1.3.6.1.4.1.4203.1.9.1.3";
 const PRESENT: i64 = 0;
 const DELETED: i64 = 3;
 const REFRESH_ONLY: u8 = 1;
+/// `refreshPresent` among what a server says between entries.
+const PRESENT_ENDS: u8 = 0xa2;
 
 /// What was said.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -63,7 +65,9 @@ pub(super) async fn refresh(
         doing: "synchronise people below `base`",
     };
     let answer = connection.ask(&question).await?;
-    if answer.result.code == code::REFRESH_REQUIRED && cookie.is_some() {
+    // RFC 4533 has a code for a cookie that is not known any more; servers have others for one that they cannot read, or that
+    // knows more than they do after a backup was restored.
+    if cookie.is_some() && answer.result.code != code::SUCCESS && !is_passing(answer.result.code) {
         return Ok(Refreshed::Unknown);
     }
     if let Some(refusal) = answer.result.refusal(&question) {
@@ -72,7 +76,11 @@ pub(super) async fn refresh(
     let unreadable = |_| DirectoryError::Protocol("its synchronisation is malformed".into());
     let mut refresh = read(&answer).map_err(unreadable)?;
     if refresh.cookie.is_empty() {
-        // Where nothing changed, the last cookie is still the one.
+        // Where nothing changed, the last cookie is still the one. Who tells of changes and gives none could not read it, and
+        // would tell of them for ever.
+        if cookie.is_some() && !(refresh.changed.is_empty() && refresh.deleted.is_empty()) {
+            return Ok(Refreshed::Unknown);
+        }
         let none = || DirectoryError::Protocol("its synchronisation gives no cookie".into());
         refresh.cookie = cookie.ok_or_else(none)?.to_vec();
     }
@@ -102,7 +110,9 @@ fn read(answer: &Answer) -> Result<Refresh, Malformed> {
         refresh.cookie = cookie.to_vec();
     }
     let deletes = inside.optional(tag::BOOLEAN)?.is_some_and(|value| value != [0]);
-    refresh.present = (!deletes).then_some(present);
+    // A phase of what is there may be followed by one of what was deleted.
+    let by_presence = answer.said.iter().any(|value| value.first() == Some(&PRESENT_ENDS));
+    refresh.present = (!deletes || by_presence).then_some(present);
     Ok(refresh)
 }
 
@@ -180,6 +190,12 @@ mod tests {
         assert_eq!((refresh.present, refresh.cookie), (None, b"rid=1,csn=2".to_vec()));
         let refresh = read(&answer(vec![entry(0, 1), entry(1, 2)], vec![set(false, 3)], false)).unwrap();
         assert_eq!(refresh.present, Some(BTreeSet::from([id(1), id(3)])));
+        let ends = ber::element(PRESENT_ENDS, b"");
+        let refresh = read(&answer(vec![entry(0, 1), entry(3, 2)], vec![ends], true)).unwrap();
+        assert_eq!(
+            (refresh.present, refresh.deleted),
+            (Some(BTreeSet::from([id(1)])), BTreeSet::from([id(2)]))
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::*;
-use crate::directory::{Cursor, Standing};
+use crate::directory::{Cursor, Identifier, Standing};
 
 const DAY: u64 = 86_400_000;
 
@@ -41,7 +41,7 @@ fn active(number: u8, login: &str) -> Entry {
 
 fn reading(whole: bool, entries: Vec<Entry>, gone: &[u8]) -> Reading {
     let gone = gone.iter().map(|number| object(*number)).collect();
-    Reading { whole, entries, gone, unusable: Vec::new(), cursor: Cursor(Value::Null) }
+    Reading { whole, entries, gone, unusable: Vec::new(), shut: BTreeSet::new(), cursor: Cursor(Value::Null) }
 }
 
 fn whole(entries: Vec<Entry>) -> Reading {
@@ -209,6 +209,9 @@ fn more_than_a_share_waits_for_somebody_who_confirms_just_that() {
     let few = after(&Roll::default(), &whole(all[..6].to_vec()));
     assert_eq!(planned(&few, &whole(all[..1].to_vec())).held, None);
     assert!(planned(&few, &whole(vec![])).held.is_some());
+    let pair = after(&Roll::default(), &whole(all[..2].to_vec()));
+    assert!(planned(&pair, &reading(false, vec![], &[1, 2])).held.is_some(), "nor by a word about each");
+    assert_eq!(planned(&pair, &reading(false, vec![], &[2])).held, None);
     assert_eq!(planned(&Roll::default(), &whole(all)).held, None, "who is new harms nobody");
 }
 
@@ -222,6 +225,16 @@ fn what_cannot_be_taken_is_left_as_it_is_and_said_without_a_name() {
     let plan = planned(&roll, &read);
     assert_eq!((plan.acts.len(), plan.unusable.len()), (0, 3));
     assert!(!format!("{:?}", plan.unusable).contains("bob"));
+    // But whoever may not log in is refused, whatever he wrote into his entry.
+    let mut read =
+        whole(vec![entry(1, &"x".repeat(5_000_000), Standing::Disabled), active(2, "bob"), active(3, "eve")]);
+    let plan = planned(&roll, &read);
+    assert_eq!((plan.harm.disabled, plan.unusable.len()), (1, 1));
+    read.entries.remove(0);
+    read.unusable.push((Some(object(1)), "its name is too long".to_owned()));
+    assert_eq!(planned(&roll, &read).harm.disabled, 0);
+    read.shut.insert(object(1));
+    assert_eq!(planned(&roll, &read).harm.disabled, 1);
     // Of whom it cannot be said who he is, he may be the one who is missing.
     let mut read = whole(vec![active(1, "ada")]);
     assert_eq!(planned(&roll, &read).harm.gone, 1);

@@ -12,6 +12,9 @@ pub(super) const LONGEST_MESSAGE: usize = 16 << 20;
 /// Octets of one answer to one request: a page, or a synchronisation, of which only identifiers are asked for.
 const LONGEST_ANSWER: usize = 64 << 20;
 
+/// Values of one answer: each is some fifty octets more in memory.
+const MOST_VALUES: usize = 2_000_000;
+
 const BIND_RESPONSE: u8 = 0x61;
 const ENTRY: u8 = 0x64;
 const DONE: u8 = 0x65;
@@ -31,7 +34,7 @@ pub(super) enum Refused {
     Malformed(#[from] Malformed),
     #[error("a message of {0} octets; the most that is read is {LONGEST_MESSAGE}")]
     Message(usize),
-    #[error("an answer of more than {LONGEST_ANSWER} octets")]
+    #[error("an answer of more than {LONGEST_ANSWER} octets or {MOST_VALUES} values")]
     Answer,
     #[error("it answers something else than what was asked")]
     Unasked,
@@ -44,6 +47,7 @@ pub(super) enum Refused {
 pub(super) struct Guard {
     bound: bool,
     answer: usize,
+    values: usize,
 }
 
 impl Guard {
@@ -61,7 +65,7 @@ impl Guard {
 
     /// Looks at one whole message.
     pub(super) fn admit(&mut self, message: &[u8]) -> Result<(), Refused> {
-        let (kind, id) = well_formed(message)?;
+        let Message { kind, id, values } = well_formed(message)?;
         if kind == EXTENDED && id == 0 {
             return Err(Refused::Notice);
         }
@@ -71,18 +75,26 @@ impl Guard {
             _ => return Err(Refused::Unasked),
         }
         self.answer += message.len();
-        if self.answer > LONGEST_ANSWER {
+        self.values += values;
+        if self.answer > LONGEST_ANSWER || self.values > MOST_VALUES {
             return Err(Refused::Answer);
         }
         if kind == DONE {
-            self.answer = 0;
+            (self.answer, self.values) = (0, 0);
         }
         Ok(())
     }
 }
 
-/// The kind of a message and its number.
-fn well_formed(message: &[u8]) -> Result<(u8, i64), Malformed> {
+/// What a message is.
+struct Message {
+    kind: u8,
+    id: i64,
+    /// Of an entry's attributes.
+    values: usize,
+}
+
+fn well_formed(message: &[u8]) -> Result<Message, Malformed> {
     let mut outer = Reader::new(message);
     let mut message = Reader::new(outer.required(tag::SEQUENCE)?);
     outer.end()?;
@@ -93,22 +105,23 @@ fn well_formed(message: &[u8]) -> Result<(u8, i64), Malformed> {
     }
     let (kind, content) = message.any()?;
     let content = Reader::new(content);
+    let mut values = 0;
     match kind {
         BIND_RESPONSE | DONE => result(content, &[SASL])?,
         EXTENDED => result(content, &[0x8a, 0x8b])?,
-        ENTRY => entry(content)?,
+        ENTRY => values = entry(content)?,
         REFERENCE => texts(content)?,
         INTERMEDIATE => intermediate(content)?,
         _ => return Err(Malformed),
     }
     // Active Directory puts the name of a notice of disconnection where controls go; it ends the connection anyway.
-    if id != 0 {
+    if kind != EXTENDED || id != 0 {
         if let Some(all) = message.optional(CONTROLS)? {
             controls(Reader::new(all))?;
         }
         message.end()?;
     }
-    Ok((kind, id))
+    Ok(Message { kind, id, values })
 }
 
 fn text(octets: &[u8]) -> Result<(), Malformed> {
@@ -142,10 +155,12 @@ fn result(mut content: Reader<'_>, more: &[u8]) -> Result<(), Malformed> {
     content.end()
 }
 
-fn entry(mut content: Reader<'_>) -> Result<(), Malformed> {
+/// How many values it has.
+fn entry(mut content: Reader<'_>) -> Result<usize, Malformed> {
     text(content.required(tag::OCTETS)?)?;
     let mut attributes = Reader::new(content.required(tag::SEQUENCE)?);
     content.end()?;
+    let mut count = 0;
     while !attributes.is_empty() {
         let mut attribute = Reader::new(attributes.required(tag::SEQUENCE)?);
         text(attribute.required(tag::OCTETS)?)?;
@@ -153,9 +168,10 @@ fn entry(mut content: Reader<'_>) -> Result<(), Malformed> {
         attribute.end()?;
         while !values.is_empty() {
             values.required(tag::OCTETS)?;
+            count += 1;
         }
     }
-    Ok(())
+    Ok(count)
 }
 
 fn intermediate(mut content: Reader<'_>) -> Result<(), Malformed> {
@@ -219,6 +235,15 @@ mod tests {
         assert_eq!(guard.admit(&outcome(BIND_RESPONSE)), Err(Refused::Unasked));
         let notice = message(0, EXTENDED, &outcome(EXTENDED)[7..]);
         assert_eq!(guard.admit(&notice), Err(Refused::Notice));
+        // What follows is looked at, whatever number the message has.
+        let unnumbered = |more: &[u8]| {
+            let person = somebody();
+            let entry = &person[5..];
+            ber::sequence(&[ber::of_integer(0), entry.to_vec(), more.to_vec()])
+        };
+        assert_eq!(bound().admit(&unnumbered(b"")), Ok(()), "the entry is one");
+        let controls = ber::element(CONTROLS, &ber::element(4, b""));
+        assert_eq!(bound().admit(&unnumbered(&controls)), Err(Refused::Malformed(Malformed)));
     }
 
     #[test]

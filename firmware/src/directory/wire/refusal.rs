@@ -23,8 +23,20 @@ pub(in crate::directory) mod code {
     pub(in crate::directory) const BUSY: u32 = 51;
     pub(in crate::directory) const UNAVAILABLE: u32 = 52;
     pub(in crate::directory) const UNWILLING: u32 = 53;
-    /// RFC 4533: what the cookie says is not known any more.
-    pub(in crate::directory) const REFRESH_REQUIRED: u32 = 4096;
+}
+
+/// Whether a refusal is of the moment or of the account, and not of the cookie that came with the question.
+pub(in crate::directory) fn is_passing(rc: u32) -> bool {
+    matches!(
+        rc,
+        code::TIME_LIMIT
+            | code::SIZE_LIMIT
+            | code::REFERRAL
+            | code::ADMIN_LIMIT
+            | code::INSUFFICIENT_ACCESS
+            | code::BUSY
+            | code::UNAVAILABLE
+    )
 }
 
 /// Why a bind was refused.

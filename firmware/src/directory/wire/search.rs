@@ -16,7 +16,7 @@ use super::{
     connection::Connection,
     refusal::{self, code},
 };
-use crate::directory::DirectoryError;
+use crate::directory::{DirectoryError, person::LONGEST_VALUE};
 
 /// Entries of one page: Active Directory gives no more.
 const PAGE: i64 = 1000;
@@ -26,6 +26,10 @@ const SMALL_PAGE: i64 = 100;
 const PATIENCE_FOR_ALL: u32 = 8;
 /// Entries that one question may find, in all its pages.
 const MOST: usize = 2_000_000;
+/// What they may take in memory.
+const MOST_OCTETS: usize = 512 << 20;
+/// What a value takes beside its octets.
+const AROUND_A_VALUE: usize = 48;
 const PAGED: &str = "1.2.840.113556.1.4.319";
 
 /// What is asked.
@@ -58,6 +62,8 @@ pub(in crate::directory) struct Answer {
     /// Where else it says something might be.
     pub(in crate::directory) references: Vec<String>,
     pub(in crate::directory) result: Outcome,
+    /// What the entries take in memory.
+    pub(in crate::directory) octets: usize,
 }
 
 /// How an answer ended.
@@ -212,8 +218,12 @@ impl Connection {
             }
             whole.found.extend(answer.found);
             whole.references.extend(answer.references);
-            if whole.found.len() > MOST {
-                return Err(DirectoryError::Partial(format!("more than {MOST} entries")));
+            whole.octets += answer.octets;
+            if whole.found.len() > MOST || whole.octets > MOST_OCTETS {
+                return Err(DirectoryError::Partial(format!(
+                    "more than {MOST} entries or {} MiB of them",
+                    MOST_OCTETS >> 20
+                )));
             }
             let next = answer.result.control(PAGED).map(next_page).transpose()?.unwrap_or_default();
             whole.result = answer.result;
@@ -248,15 +258,29 @@ impl Answer {
             let values = pair.pop().map(|part| constructed(part.payload)).unwrap_or_default();
             let name = pair.pop().map(|part| primitive(part.payload)).unwrap_or_default();
             let name = String::from_utf8_lossy(&name).to_ascii_lowercase();
-            (name, values.into_iter().map(|value| primitive(value.payload)).collect())
+            (name, values.into_iter().map(|value| kept(primitive(value.payload))).collect())
         });
+        let attributes: HashMap<String, Vec<Vec<u8>>> = attributes.collect();
+        let octets = |(name, values): (&String, &Vec<Vec<u8>>)| {
+            name.len() + values.iter().map(|value| value.len() + AROUND_A_VALUE).sum::<usize>()
+        };
+        self.octets += dn.len() + attributes.iter().map(octets).sum::<usize>();
         self.found.push(Found {
             dn: String::from_utf8_lossy(&dn).into_owned(),
-            attributes: attributes.collect(),
+            attributes,
             controls: entry.1.into_iter().map(|control| control.1).collect(),
         });
         Ok(())
     }
+}
+
+/// As much of a value as shows that it is too long.
+fn kept(mut value: Vec<u8>) -> Vec<u8> {
+    if value.len() > LONGEST_VALUE {
+        value.truncate(LONGEST_VALUE + 1);
+        value.shrink_to_fit();
+    }
+    value
 }
 
 // The guard has seen that these are what they are taken for.

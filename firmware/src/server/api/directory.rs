@@ -55,6 +55,9 @@ impl From<SyncError> for Problem {
             SyncError::Follow(FollowError::NotWaiting) => {
                 is(StatusCode::CONFLICT, "not-waiting", "Something else waits to be confirmed, or nothing")
             }
+            SyncError::Follow(FollowError::Restored) => {
+                is(StatusCode::CONFLICT, "restored", "A backup was restored meanwhile")
+            }
             SyncError::Follow(FollowError::Store(why)) => why.into(),
             SyncError::Directory(why) => {
                 is(StatusCode::BAD_GATEWAY, slug(&why), "The directory cannot be read")

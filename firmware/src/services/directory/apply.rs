@@ -3,7 +3,7 @@
 //!
 //! Invariant: what was read and not done is read again. What a plan was made of is looked at again before a person is changed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::PoisonError};
 
 use serde::Serialize;
 use tracing::{info, warn};
@@ -13,7 +13,7 @@ use crate::{
     audit::Event,
     clock::Timestamp,
     directory::{
-        Link, ObjectId, Reading, SourceName, State,
+        Cursor, Link, ObjectId, Reading, SourceName, State,
         plan::{Act, Changed, Confirmation, Harm, Person, Plan, Rules, plan},
     },
     request::Caller,
@@ -42,6 +42,9 @@ pub enum FollowError {
          status) and confirm that"
     )]
     NotWaiting,
+    /// Another store lies under it than when the reading began.
+    #[error("nothing was done: a backup was restored while the directory was read, and it is read again")]
+    Restored,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,6 +57,17 @@ pub struct Confirmed {
     pub by: Caller,
     /// Which.
     pub plan: Confirmation,
+}
+
+/// What was read of a directory.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// How far it was followed when the reading began.
+    pub since: Option<Cursor>,
+    /// What was found.
+    pub reading: Reading,
+    /// Whether everybody was looked for.
+    pub swept: bool,
 }
 
 /// How many people something was done of.
@@ -137,25 +151,29 @@ impl Services {
         Ok(plan(source, &self.inner.roll()?, reading, rules, self.inner.clock.now()))
     }
 
-    /// Does what a reading comes to, unless somebody has to confirm it first. `swept`: everybody was looked for.
+    /// Does what a reading comes to, unless somebody has to confirm it first. One directory after the other: what one says of a
+    /// person can be about what the other one's is called.
     ///
     /// # Errors
     /// [`FollowError`]; what was done until then stays, and the rest is done after the next reading.
     pub fn follow_directory(
         &self,
         source: &SourceName,
-        reading: Reading,
+        read: Read,
         rules: &Rules,
-        swept: bool,
         confirmed: Option<&Confirmed>,
     ) -> Result<Outcome, FollowError> {
-        let inner = &self.inner;
+        let (inner, Read { since, reading, swept }) = (&self.inner, read);
+        let _turn = inner.directories.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.store.is_earlier() {
             return Err(FollowError::OnTrial);
         }
         inner.people_may_change()?;
         let now = inner.clock.now();
         let before = inner.progress_of(source)?;
+        if !reading.whole && before.cursor != since {
+            return Err(FollowError::Restored);
+        }
         let plan = if inner.nothing_to_plan(source, &reading, rules, now) && confirmed.is_none() {
             None
         } else {
@@ -216,7 +234,7 @@ impl Watched {
 
 /// The plan of a reading in which nothing is.
 fn nothing(source: &SourceName, inner: &Inner) -> Plan {
-    let harm = Harm { of: inner.factors.followed(Some(source)).len(), ..Harm::default() };
+    let harm = Harm { of: inner.factors.followed(source).len(), ..Harm::default() };
     let (collisions, unusable) =
         inner.directories.tell(source, |watched| (watched.collisions.clone(), watched.unusable.clone()));
     Plan { acts: Vec::new(), collisions, unusable, harm, held: None }
@@ -230,9 +248,7 @@ impl Inner {
             || !reading.gone.is_empty()
             || !reading.unusable.is_empty();
         let planned = self.directories.tell(source, |watched| watched.planned);
-        planned
-            && !brings
-            && !self.factors.followed(Some(source)).iter().any(|(_, link)| rules.is_over(link, now))
+        planned && !brings && !self.factors.any_followed(source, |link| rules.is_over(link, now))
     }
 
     /// Remembers that a plan waits; that is a record, once.
@@ -268,7 +284,8 @@ impl Inner {
         };
         let mut order: Vec<&Act> = acts.iter().collect();
         order.sort_by_key(|act| rank(act));
-        for turn in order.chunks(TURN) {
+        // A full disk lets nobody new in, and keeps nobody in who is not to be.
+        for turn in order.chunk_by(|a, b| rank(a) == rank(b)).flat_map(|same| same.chunks(TURN)) {
             if turn.iter().any(|act| matches!(act, Act::Create { .. })) {
                 self.room_for_people()?;
             }
@@ -277,6 +294,9 @@ impl Inner {
             let mut ready = Vec::with_capacity(turn.len());
             for act in turn {
                 match act {
+                    // A backup that was restored since the plan was made may have brought him.
+                    Act::Create { object, .. }
+                        if self.factors.any_followed(source, |link| link.object == *object) => {}
                     Act::Create { object, person } => ready.push(created(source, *object, person, now)?),
                     Act::Update { subject, link, person, changed } => {
                         ready.extend(self.updated(*subject, link, person, changed)?);

@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub use self::{
-    apply::{Confirmed, Counts, FollowError, Outcome},
+    apply::{Confirmed, Counts, FollowError, Outcome, Read},
     password::NoSuchPassword,
 };
 
@@ -129,11 +129,15 @@ struct Watched {
 
 /// Those that are followed.
 #[derive(Default)]
-pub(in crate::services) struct Directories(Mutex<BTreeMap<SourceName, Watched>>);
+pub(in crate::services) struct Directories {
+    all: Mutex<BTreeMap<SourceName, Watched>>,
+    /// Held while what was read of one is planned and done.
+    turn: Mutex<()>,
+}
 
 impl Directories {
     fn all(&self) -> MutexGuard<'_, BTreeMap<SourceName, Watched>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes what is known of one.
@@ -144,8 +148,7 @@ impl Directories {
     /// How far they were followed is another fact now: a backup was restored.
     pub(in crate::services) fn forget(&self) {
         for watched in self.all().values_mut() {
-            (watched.progress, watched.planned) = (None, false);
-            watched.kept = Progress::default();
+            *watched = Watched { stale_after: watched.stale_after, ..Watched::default() };
         }
     }
 }
@@ -181,7 +184,7 @@ impl Services {
     /// Everybody of one whom the box knows.
     #[must_use]
     pub fn directory_people(&self, source: &SourceName) -> Vec<(SubjectId, Link)> {
-        self.inner.factors.followed(Some(source))
+        self.inner.factors.followed(source)
     }
 
     /// All of them, those of which only people are left, too.
@@ -189,9 +192,15 @@ impl Services {
     pub fn directories(&self) -> Vec<DirectoryStatus> {
         let inner = &self.inner;
         let mut people: BTreeMap<SourceName, BTreeMap<State, usize>> = BTreeMap::new();
-        for (_, link) in inner.factors.followed(None) {
-            *people.entry(link.source).or_default().entry(link.state).or_default() += 1;
-        }
+        inner.factors.each_followed(|_, link| {
+            // Names are few, people many.
+            if !people.contains_key(&link.source) {
+                people.insert(link.source.clone(), BTreeMap::new());
+            }
+            if let Some(states) = people.get_mut(&link.source) {
+                *states.entry(link.state).or_default() += 1;
+            }
+        });
         let now = inner.clock.now();
         let names: Vec<SourceName> = inner.directories.all().keys().cloned().collect();
         // Where the store is not to be asked, it is not known yet.

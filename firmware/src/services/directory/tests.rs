@@ -72,7 +72,14 @@ fn active(numbers: std::ops::Range<u32>) -> Vec<Entry> {
 }
 
 fn reading(whole: bool, entries: Vec<Entry>, cursor: u32) -> Reading {
-    Reading { whole, entries, gone: BTreeSet::new(), unusable: Vec::new(), cursor: Cursor(json!(cursor)) }
+    Reading {
+        whole,
+        entries,
+        gone: BTreeSet::new(),
+        unusable: Vec::new(),
+        shut: BTreeSet::new(),
+        cursor: Cursor(json!(cursor)),
+    }
 }
 
 fn open(store: Arc<dyn Store>, clock: &Arc<Stopped>) -> Services {
@@ -86,9 +93,13 @@ fn in_memory() -> (Services, Arc<Stopped>) {
     (open(Arc::new(MemoryStore::new()), &clock), clock)
 }
 
+fn read(services: &Services, reading: Reading, swept: bool) -> Read {
+    Read { since: services.directory_progress(&corp()).unwrap().cursor, reading, swept }
+}
+
 fn follow(services: &Services, reading: Reading) -> Outcome {
     let swept = reading.whole;
-    services.follow_directory(&corp(), reading, &Rules::default(), swept, None).unwrap()
+    services.follow_directory(&corp(), read(services, reading, swept), &Rules::default(), None).unwrap()
 }
 
 fn who(services: &Services, number: u32) -> SubjectId {
@@ -114,21 +125,22 @@ fn who_is_read_is_a_subject_of_the_box_with_name_groups_and_account() {
     let local =
         NewSubject { name: SubjectName::try_from("Ada".to_owned()).unwrap(), groups: BTreeSet::new() };
     let local = services.create_subject(&boss(), local).unwrap();
-    assert!(follow(&services, reading(true, active(0..3), 1)).done);
+    assert!(follow(&services, reading(true, active(0..4), 1)).done);
     let person = services.subject(who(&services, 1)).unwrap();
     let followed = person.followed.unwrap();
     assert_eq!((person.name.as_ref(), person.groups.len()), ("Person 1", 1));
     assert_eq!((followed.account.login.as_deref(), followed.link.state), (Some("p1"), State::Active));
-    let gone = reading(true, vec![entry(0, Standing::Disabled)], 2);
+    let gone = reading(true, vec![entry(0, Standing::Disabled), entry(3, Standing::Active)], 2);
     assert!(follow(&services, gone).done);
     assert_eq!(services.subject(local.id).unwrap(), local, "who was made here is as he was");
     let status = services.directories().remove(0);
-    assert_eq!(status.people, BTreeMap::from([(State::Disabled, 1), (State::Gone, 2)]));
+    assert_eq!(status.people, BTreeMap::from([(State::Active, 1), (State::Disabled, 1), (State::Gone, 2)]));
     assert_eq!(status.last.unwrap().0, Counts { disabled: 1, gone: 2, ..Counts::default() });
     let kinds: Vec<_> =
         events(&services).iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect();
     let expected = [
         "subject-created",
+        "subject-followed",
         "subject-followed",
         "subject-followed",
         "subject-followed",
@@ -174,7 +186,12 @@ fn a_plan_that_is_held_changes_nothing_until_just_that_is_confirmed() {
     assert_eq!(told, 1, "it is told once");
     let confirm = |reading, plan: &Confirmation| {
         let confirmed = Confirmed { by: boss(), plan: plan.clone() };
-        services.follow_directory(&corp(), reading, &Rules::default(), true, Some(&confirmed))
+        services.follow_directory(
+            &corp(),
+            read(&services, reading, true),
+            &Rules::default(),
+            Some(&confirmed),
+        )
     };
     let other = confirm(reading(true, active(0..11), 2), &held.confirmation);
     assert_eq!(other, Err(FollowError::NotWaiting), "it is another plan");
