@@ -53,6 +53,7 @@ mod directory;
 mod factors;
 mod grace;
 pub(crate) mod lockout;
+mod logins;
 mod lost;
 mod names;
 mod policy;
@@ -161,6 +162,8 @@ pub(crate) struct Inner {
     access: access::Access,
     /// How far directories were followed.
     directories: directory::Directories,
+    /// Who is called by which login.
+    logins: logins::Logins,
     pub(crate) in_progress: InProgress,
     /// Whose accept, or erasure, is not durable yet.
     pub(crate) accepting: InProgress<SubjectId>,
@@ -290,6 +293,7 @@ impl Services {
             graces: Graces::default(),
             readers: Mutex::new(readers),
             directories: directory::Directories::default(),
+            logins: logins::Logins::default(),
             in_progress: InProgress::default(),
             accepting: InProgress::default(),
             ready: Mutex::new(Ready::new(PROBES_READY)),

@@ -92,6 +92,38 @@ impl AsRef<str> for SubjectName {
     }
 }
 
+/// What somebody types to say who he is: a login, or a user principal name. Case makes no difference.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Login(String);
+
+/// A text that nobody is called by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a login has 1 to 256 characters and no control characters")]
+pub struct NotALogin;
+
+impl TryFrom<String> for Login {
+    type Error = NotALogin;
+
+    fn try_from(text: String) -> Result<Self, NotALogin> {
+        let trimmed = text.trim();
+        let fits = (1..=256).contains(&trimmed.chars().count()) && !trimmed.chars().any(char::is_control);
+        if fits { Ok(Self(trimmed.to_lowercase())) } else { Err(NotALogin) }
+    }
+}
+
+impl From<Login> for String {
+    fn from(login: Login) -> Self {
+        login.0
+    }
+}
+
+impl AsRef<str> for Login {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A group of subjects, whose restrictions hold for them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -205,17 +205,20 @@ impl Inner {
 
     /// Forgets what is kept of somebody who was deleted.
     pub(super) fn forget_factors(&self, id: SubjectId) {
+        self.logins.put(id, None);
         self.factors.put(id, None);
     }
 
     /// Forgets what is kept of everybody: nobody is there.
     pub(super) fn forget_factors_of_all(&self) {
+        self.logins.forget();
         self.factors.clear();
     }
 
     /// Reads everybody's anew, after others came into the store.
     pub(super) fn read_factors(&self) -> Result<(), StoreError> {
         self.factors.clear();
+        self.logins.forget();
         self.store.read_all(&[Table::Factors], &mut |values| {
             values.iter().try_for_each(|value| self.factors.read(value))
         })

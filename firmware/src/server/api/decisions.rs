@@ -27,7 +27,7 @@ use crate::{
         shares::Place,
     },
     services::DecideError,
-    subject::SubjectId,
+    subject::{Login, SubjectId},
     verify::{Proof, VerifyRequest, pin_digest},
 };
 
@@ -41,9 +41,14 @@ pub(crate) struct VerifyBody {
     /// Fresh for every request; comes back in the answer.
     #[schema(value_type = String, pattern = "^[A-Za-z0-9_-]{16,128}$")]
     pub(crate) nonce: Nonce,
-    /// Who is claimed.
-    #[schema(value_type = String, format = "uuid")]
-    pub(crate) subject_id: SubjectId,
+    /// Who is claimed; or else `login`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub(crate) subject_id: Option<SubjectId>,
+    /// What he is called in a directory that the box follows: his login or user principal name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "ada@corp.example")]
+    pub(crate) login: Option<Login>,
     /// An impression of one finger; or else `samples` or `recovery_code`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sample: Option<PresentedBody>,
@@ -196,9 +201,18 @@ pub(crate) async fn verify(
     body: Body<VerifyBody>,
 ) -> Result<Response, Problem> {
     let (body, permit) = body.into_parts();
-    let VerifyBody { request_id, nonce, subject_id, sample, samples, recovery_code, grace, pin } = body;
-    let asked = Asked { caller, request_id, nonce, claimed: Some(subject_id), pin: pin_digest(pin.as_ref()) };
+    let VerifyBody { request_id, nonce, subject_id, login, sample, samples, recovery_code, grace, pin } =
+        body;
     let services = state.services()?.clone();
+    let subject = match (subject_id, login) {
+        (Some(id), None) => id,
+        (None, Some(login)) => {
+            let services = services.clone();
+            on_core(&state, move || services.claimed(&login)).await?.map_err(DecideError::from)?
+        }
+        _ => return Err(Problem::bad_request("one of subject_id and login is needed, and only one")),
+    };
+    let asked = Asked { caller, request_id, nonce, claimed: Some(subject), pin: pin_digest(pin.as_ref()) };
     let samples = match (sample, samples, &recovery_code) {
         (None, None, None) if grace => Vec::new(),
         _ if grace => return Err(Problem::bad_request("with grace nothing is presented")),
@@ -217,7 +231,7 @@ pub(crate) async fn verify(
             let Asked { caller, request_id, nonce, .. } = asked;
             let fingers = if grace { Proof::Grace } else { Proof::Fingers(samples) };
             let proof = recovery_code.map_or(fingers, Proof::Recovery);
-            let request = VerifyRequest { request_id, nonce, subject: subject_id, proof, pin, sensor };
+            let request = VerifyRequest { request_id, nonce, subject, proof, pin, sensor };
             services.verify(&caller, request)
         })
     })

@@ -13,7 +13,7 @@ use crate::{
     audit::Event,
     clock::Timestamp,
     directory::{
-        Cursor, Link, ObjectId, Reading, SourceName, State,
+        Account, Cursor, Link, ObjectId, Reading, SourceName, State,
         plan::{Act, Changed, Confirmation, Harm, Person, Plan, Rules, plan},
     },
     request::Caller,
@@ -132,6 +132,7 @@ struct Ready {
     factors: Factors,
     changes: Vec<Change>,
     event: Event,
+    account: Account,
     /// Whether he was let in before, and is not any more.
     is_shut: bool,
 }
@@ -291,12 +292,19 @@ impl Inner {
             }
             let _people = self.people();
             self.people_may_change()?;
+            // A backup that was restored since the plan was made may have brought some.
+            let mut there = BTreeSet::new();
+            if turn.iter().any(|act| matches!(act, Act::Create { .. })) {
+                self.factors.each_followed(|_, link| {
+                    if link.source == *source {
+                        there.insert(link.object);
+                    }
+                });
+            }
             let mut ready = Vec::with_capacity(turn.len());
             for act in turn {
                 match act {
-                    // A backup that was restored since the plan was made may have brought him.
-                    Act::Create { object, .. }
-                        if self.factors.any_followed(source, |link| link.object == *object) => {}
+                    Act::Create { object, .. } if there.contains(object) => {}
                     Act::Create { object, person } => ready.push(created(source, *object, person, now)?),
                     Act::Update { subject, link, person, changed } => {
                         ready.extend(self.updated(*subject, link, person, changed)?);
@@ -351,7 +359,7 @@ impl Inner {
             groups: groups.then(|| person.groups.iter().cloned().map(String::from).collect()),
         };
         let is_shut = was_let_in && link.state != State::Active;
-        Ok(Some(Ready { subject, factors, changes, event, is_shut }))
+        Ok(Some(Ready { subject, factors, changes, event, account: person.account.clone(), is_shut }))
     }
 
     /// Commits people together, and shows each who is durable.
@@ -386,6 +394,7 @@ impl Inner {
     }
 
     fn show(&self, ready: Ready) {
+        self.called(ready.subject, &ready.account);
         self.keep_factors(ready.subject, ready.factors);
         if ready.is_shut {
             // Whoever is let in again one day lays a finger down.
@@ -451,5 +460,5 @@ fn created(
     let factors = Factors { groups: person.groups.clone(), followed: Some(link), ..Factors::default() };
     let changes = vec![put_subject(subject, &record)?, put_factors(subject, &factors)?];
     let event = Event::SubjectFollowed { subject, source: source.clone() };
-    Ok(Ready { subject, factors, changes, event, is_shut: false })
+    Ok(Ready { subject, factors, changes, event, account: person.account.clone(), is_shut: false })
 }

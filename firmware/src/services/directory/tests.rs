@@ -21,7 +21,7 @@ use crate::{
     sample::Sample,
     services::{ChangeError, SubjectChange},
     store::{DiskStore, MemoryStore, Store},
-    subject::{FingerPosition, GroupName, NewSubject, SubjectName},
+    subject::{FingerPosition, GroupName, Login, NewSubject, SubjectName},
     verify::VerifyRequest,
 };
 
@@ -412,4 +412,39 @@ fn ten_thousand_people_are_made_in_a_few_commits_of_many_each() {
     let begun = SystemClock.running();
     follow(&services, reading(false, vec![entry(1, Standing::Disabled)], 3));
     eprintln!("one of them in {:?}", SystemClock.running() - begun);
+}
+
+#[test]
+fn whoever_is_called_by_a_name_is_found_by_it_and_a_name_of_nobody_leads_to_nobody() {
+    let (services, _) = in_memory();
+    let login = |text: &str| Login::try_from(text.to_owned()).unwrap();
+    let nobody = services.claimed(&login("p1")).unwrap();
+    assert!(follow(&services, reading(true, active(0..10), 1)).done);
+    let one = who(&services, 1);
+    assert_ne!(nobody, one);
+    for name in ["p1", " P1 "] {
+        assert_eq!(services.called(&login(name)).unwrap(), Some(one), "{name}");
+        assert_eq!(services.claimed(&login(name)).unwrap(), one);
+    }
+    let stranger = services.claimed(&login("mallory")).unwrap();
+    assert_eq!(services.claimed(&login("Mallory")).unwrap(), stranger, "always the same");
+    assert!(services.subject(stranger).is_err());
+    // Another name, and the old one for somebody else.
+    let renamed = Entry {
+        login: Some("ada".into()),
+        upn: Some("ada@corp.example".into()),
+        ..entry(1, Standing::Active)
+    };
+    let heir = Entry { login: Some("p1".into()), ..entry(2, Standing::Active) };
+    assert!(follow(&services, reading(false, vec![renamed, heir], 2)).done);
+    assert_eq!(services.called(&login("ADA@corp.example")).unwrap(), Some(one));
+    assert_eq!(services.called(&login("p1")).unwrap(), Some(who(&services, 2)));
+    assert_eq!(services.called(&login("p2")).unwrap(), None);
+    // The login of one is the principal name of another: it is nobody's.
+    let same = Entry { login: Some("ada@corp.example".into()), ..entry(3, Standing::Active) };
+    assert!(follow(&services, reading(false, vec![same], 3)).done);
+    assert_eq!(services.called(&login("ada@corp.example")).unwrap(), None);
+    services.delete_subject(&boss(), one).unwrap();
+    assert_eq!(services.called(&login("ada")).unwrap(), None);
+    assert_eq!(services.called(&login("ada@corp.example")).unwrap(), Some(who(&services, 3)));
 }
