@@ -48,6 +48,13 @@ impl Timestamp {
         self.0
     }
 
+    /// So much later.
+    #[must_use]
+    pub fn later(self, by: Duration) -> Self {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        Self::from_millis(self.0.saturating_add(by))
+    }
+
     /// How long ago `earlier` was; nothing when the clock went backwards.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -8,6 +8,7 @@ mod audit;
 mod claim;
 mod clock;
 mod directory;
+mod handover;
 mod load;
 mod metrics;
 mod panel;
@@ -28,6 +29,7 @@ pub use audit::{Audit, Forward};
 pub use claim::ClaimSection;
 pub use clock::ClockSection;
 pub use directory::{AttributeNames, DirectorySection};
+pub use handover::HandoverSection;
 pub use load::{Loaded, load};
 pub use metrics::Metrics;
 pub use panel::{FrontPanel, PanelPart};
@@ -116,6 +118,9 @@ pub struct Config {
     /// Directories that are followed.
     #[serde(default)]
     pub directory: Vec<DirectorySection>,
+    /// What goes with accepts.
+    #[serde(default)]
+    pub handover: HandoverSection,
     /// What is fed while the daemon does not hang.
     #[serde(default)]
     pub watchdog: Watchdog,

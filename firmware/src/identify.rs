@@ -16,9 +16,11 @@ use crate::{
     replay::Probe,
     request::{Caller, Nonce, RequestId},
     sample::Sample,
-    services::{DecideError, FingerKey, Ground, Services, lockout::Attempt},
+    services::{
+        DecideError, Decided, FingerKey, Ground, Services, Wish, handover::Handing, lockout::Attempt,
+    },
     subject::{FingerPosition, SubjectId},
-    verify::{Asked, Judged, name, pin_digest, wrong_pin},
+    verify::{Asked, Judged, asserted, name, pin_digest, wrong_pin},
 };
 
 /// An identification asked for.
@@ -50,6 +52,20 @@ impl Services {
     /// # Errors
     /// [`DecideError`].
     pub fn identify(&self, by: &Caller, request: IdentifyRequest) -> Result<Decision, DecideError> {
+        self.identify_for(by, request, &Wish::default()).map(|decided| decided.decision)
+    }
+
+    /// Identifies, and hands over with an accept what is wanted.
+    ///
+    /// # Errors
+    /// [`DecideError`].
+    pub fn identify_for(
+        &self,
+        by: &Caller,
+        request: IdentifyRequest,
+        wanted: &Wish,
+    ) -> Result<Decided, DecideError> {
+        self.may_hand_over(by, wanted, request.sensor.is_some())?;
         self.inner.searchable()?;
         let IdentifyRequest { request_id, nonce, sample, second, pin, sensor } = request;
         let samples: Vec<Sample> = iter::once(sample).chain(second).collect();
@@ -58,6 +74,7 @@ impl Services {
             .chain_update(b"identify")
             .chain_update(nonce.as_ref())
             .chain_update(pin_digest(pin.as_ref()));
+        let body = wanted.digested(body);
         let asked = Asked {
             attempt: Attempt { by, claimed: None, found: None, sensor: sensor.as_ref() },
             told: self.policy_for(by, Operation::Identify),
@@ -67,7 +84,9 @@ impl Services {
                 wrong_pin: false,
                 among: Some(self.inner.gallery().impressions()),
             },
+            handing: Handing { wanted, nonce: &nonce },
         };
+        let audience = wanted.assertion.clone();
         let answer =
             self.answered(asked, request_id.clone(), body, samples, |examined, mut circumstances| {
                 let gallery = self.inner.gallery();
@@ -101,6 +120,7 @@ impl Services {
                     fingers: (fingers > 1).then_some(fingers),
                     basis: None,
                     duress: duress && matches!(verdict.decision, Decision::Accept { .. }),
+                    assertion: asserted(audience, &verdict.decision),
                 };
                 let ground = best.map_or(Ground::Enrolled, |(_, fingers)| Ground::Fingers(fingers));
                 Judged { verdict: judge(&circumstances, &evidence), found, ground, event, also: Vec::new() }
@@ -110,7 +130,7 @@ impl Services {
             let grace = self.policy_with(&told, &self.inner.factors_of(subject).groups).grace_seconds;
             self.note_grace(by, subject, grace, &answer);
         }
-        Ok(answer.decision)
+        Ok(answer.into())
     }
 }
 

@@ -12,8 +12,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    policy::Decision,
     request::{ClientId, RequestId},
+    services::Decided,
 };
 
 /// Samples seen, and those that are looked at now: these count once what came of them is durable.
@@ -71,7 +71,7 @@ type Name = (ClientId, RequestId);
 struct Answer {
     at: Duration,
     body: [u8; 32],
-    decision: Decision,
+    decided: Decided,
 }
 
 /// What is worked on, by name: who wants to work on the same waits. A request that is sent again meanwhile waits for its
@@ -116,7 +116,7 @@ pub(crate) enum Known {
     /// Nothing: work it out.
     New,
     /// It was asked before, with the same body.
-    Answered(Decision),
+    Answered(Decided),
     /// It was asked before, with another body.
     Reused,
 }
@@ -145,13 +145,13 @@ impl Answers {
     pub(crate) fn known(&self, name: &Name, body: &[u8; 32], now: Duration) -> Known {
         match self.given.get(&digest(name)).filter(|answer| now.saturating_sub(answer.at) <= self.lifetime) {
             None => Known::New,
-            Some(answer) if answer.body == *body => Known::Answered(answer.decision.clone()),
+            Some(answer) if answer.body == *body => Known::Answered(answer.decided.clone()),
             Some(_) => Known::Reused,
         }
     }
 
     /// Remembers an answer, and forgets those that are too old.
-    pub(crate) fn remember(&mut self, name: &Name, body: [u8; 32], decision: Decision, now: Duration) {
+    pub(crate) fn remember(&mut self, name: &Name, body: [u8; 32], decided: Decided, now: Duration) {
         while let Some(oldest) = self.order.front() {
             let live = |answer: &Answer| now.saturating_sub(answer.at) <= self.lifetime;
             if self.order.len() < self.limit && self.given.get(oldest).is_some_and(live) {
@@ -161,7 +161,7 @@ impl Answers {
             self.order.pop_front();
         }
         let name = digest(name);
-        if self.given.insert(name, Answer { at: now, body, decision }).is_none() {
+        if self.given.insert(name, Answer { at: now, body, decided }).is_none() {
             self.order.push_back(name);
         }
     }
@@ -170,7 +170,7 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::RefuseReason;
+    use crate::policy::{Decision, RefuseReason};
 
     fn name(request: &str) -> Name {
         (ClientId::of_certificate(&[1; 32]), RequestId::try_from(request.to_owned()).unwrap())
@@ -212,7 +212,7 @@ mod tests {
     fn an_answer_is_given_again_to_the_same_body_and_refused_to_another() {
         let mut answers = Answers::new(2, Duration::from_secs(600));
         let (now, later) = (Duration::from_secs(5), Duration::from_millis(605_001));
-        let refused = Decision::Refuse { reason: RefuseReason::NotMatched };
+        let refused = Decided::from(Decision::Refuse { reason: RefuseReason::NotMatched });
         answers.remember(&name("a"), [1; 32], refused.clone(), now);
         assert!(matches!(answers.known(&name("a"), &[1; 32], now), Known::Answered(d) if d == refused));
         assert!(matches!(answers.known(&name("a"), &[2; 32], now), Known::Reused));

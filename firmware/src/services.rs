@@ -52,6 +52,7 @@ mod decoy;
 mod directory;
 mod factors;
 mod grace;
+pub(crate) mod handover;
 pub(crate) mod lockout;
 mod logins;
 mod lost;
@@ -81,6 +82,10 @@ pub use self::{
         NotCertified, Outcome, Progress as DirectoryProgress, Read,
     },
     factors::{ChangeError, SubjectChange},
+    handover::{
+        Accepted, Decided, Due, Grant, GrantError, Handed, HandoverError, HandoverSettings, NoCertificate,
+        NotAccepted, Purpose, UserAuthorityFacts, Wish,
+    },
     lockout::Failed,
     readers::ReaderError,
     restore::{RestoreOptions, RestoreReport},
@@ -164,6 +169,8 @@ pub(crate) struct Inner {
     directories: directory::Directories,
     /// Who is called by which login.
     logins: logins::Logins,
+    /// What accepts are good for.
+    handover: handover::Handover,
     pub(crate) in_progress: InProgress,
     /// Whose accept, or erasure, is not durable yet.
     pub(crate) accepting: InProgress<SubjectId>,
@@ -216,6 +223,9 @@ pub enum DecideError {
     /// The store failed: without an audit record there is no accept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is to go with an accept is not for this caller.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
 }
 
 /// How much is enrolled.
@@ -244,13 +254,14 @@ impl Services {
             tables.push(Table::Probes);
         }
         let mut given = access::Found::default();
+        let handover = handover::Handover::default();
         let mut gallery = gallery::fill(None, |page| {
             store.read_all(&tables, &mut |values| {
                 let (fingers, facts): (Vec<_>, Vec<_>) =
                     values.into_iter().partition(|value| value.table == Table::Fingers);
                 for fact in &facts {
                     match fact.table {
-                        Table::About if lost.read(fact) => {}
+                        Table::About if lost.read(fact) || handover.grants.read(fact) => {}
                         _ if given.read(fact) || unkept.read(fact) => {}
                         Table::Policy if restrictions.read(fact)? => {}
                         Table::Policy => rules = policy::read(fact).or(rules.take()),
@@ -294,6 +305,7 @@ impl Services {
             readers: Mutex::new(readers),
             directories: directory::Directories::default(),
             logins: logins::Logins::default(),
+            handover,
             in_progress: InProgress::default(),
             accepting: InProgress::default(),
             ready: Mutex::new(Ready::new(PROBES_READY)),

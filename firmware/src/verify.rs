@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     audit::{Basis, Event},
+    credential::assertion::Audience,
     factor::{Pin, PinHash, RecoveryCode},
     memory::Known,
     observe::Step,
@@ -17,7 +18,8 @@ use crate::{
     request::{Caller, Nonce, RequestId},
     sample::{Decoded, Examined, Sample},
     services::{
-        Accepting, DecideError, Factors, Ground, LookedAt, Services,
+        Accepting, DecideError, Decided, Factors, Ground, Handed, HandoverError, LookedAt, Services, Wish,
+        handover::{self, Handing},
         lockout::{Attempt, Numbers},
         put_factors,
     },
@@ -72,6 +74,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) attempt: Attempt<'a>,
     pub(crate) told: Policy,
     pub(crate) presented: Presented,
+    /// What goes with an accept.
+    pub(crate) handing: Handing<'a>,
 }
 
 /// A verdict, the record of the decision that it becomes, and what is changed with it when that is an accept.
@@ -87,10 +91,22 @@ pub(crate) struct Judged<E> {
 /// A decision, and whether it was made now.
 pub(crate) struct Answer<'a> {
     pub(crate) decision: Decision,
+    pub(crate) handed: Handed,
     pub(crate) found: Option<SubjectId>,
     pub(crate) is_new: bool,
     /// While it is held, nobody erases who was accepted.
     _accepting: Option<Accepting<'a>>,
+}
+
+impl From<Answer<'_>> for Decided {
+    fn from(answer: Answer<'_>) -> Self {
+        Self { decision: answer.decision, handed: answer.handed }
+    }
+}
+
+/// For whom an assertion is handed over with a decision.
+pub(crate) fn asserted(audience: Option<Audience>, decision: &Decision) -> Option<String> {
+    audience.filter(|_| matches!(decision, Decision::Accept { .. })).map(String::from)
 }
 
 impl Services {
@@ -99,20 +115,36 @@ impl Services {
     /// # Errors
     /// [`DecideError`].
     pub fn verify(&self, by: &Caller, request: VerifyRequest) -> Result<Decision, DecideError> {
+        self.verify_for(by, request, &Wish::default()).map(|decided| decided.decision)
+    }
+
+    /// Verifies, and hands over with an accept what is wanted.
+    ///
+    /// # Errors
+    /// [`DecideError`].
+    pub fn verify_for(
+        &self,
+        by: &Caller,
+        request: VerifyRequest,
+        wanted: &Wish,
+    ) -> Result<Decided, DecideError> {
+        self.may_hand_over(by, wanted, request.sensor.is_some())?;
         let VerifyRequest { request_id, nonce, subject, proof, pin, sensor } = request;
         let body = Sha256::new()
             .chain_update(b"verify")
             .chain_update(nonce.as_ref())
             .chain_update(subject.as_bytes())
             .chain_update(pin_digest(pin.as_ref()));
+        let body = wanted.digested(body);
         let attempt = Attempt { by, claimed: Some(subject), found: None, sensor: sensor.as_ref() };
         let told = self.policy_for(by, Operation::Verify);
         let factors = self.inner.factors_of(subject);
         let grace = self.policy_with(&told, &factors.groups).grace_seconds;
         let asked = |fingers| {
             let presented = Presented { fingers, pin: pin.is_some(), wrong_pin: false, among: None };
-            Asked { attempt, told, presented }
+            Asked { attempt, told, presented, handing: Handing { wanted, nonce: &nonce } }
         };
+        let audience = wanted.assertion.clone();
         let request = request_id.clone();
         let event = |duress: bool| {
             move |verdict: &Verdict| Event::Verified {
@@ -124,10 +156,12 @@ impl Services {
                 needed: verdict.needed.map(Score::get),
                 basis: None,
                 duress: duress && verdict.decision == Decision::Accept { subject },
+                assertion: asserted(audience, &verdict.decision),
             }
         };
         let samples = match proof {
             Proof::Fingers(samples) => samples,
+            Proof::Grace if !wanted.is_nothing() => return Err(HandoverError::Grace.into()),
             Proof::Grace => {
                 let (asked, body) = (asked(Presented::WHATEVER_FINGERS), body.chain_update(b"grace"));
                 let answer =
@@ -145,7 +179,7 @@ impl Services {
                         }
                     })?;
                 self.end_grace(by, subject, &answer);
-                return Ok(answer.decision);
+                return Ok(answer.into());
             }
             Proof::Recovery(code) => {
                 let body = body.chain_update(b"recovery").chain_update(code.as_bytes());
@@ -181,7 +215,7 @@ impl Services {
                 }
             })?;
         self.note_grace(by, subject, grace, &answer);
-        Ok(answer.decision)
+        Ok(answer.into())
     }
 
     /// Compares probes with all fingers of a subject; with a decoy when there are none.
@@ -218,7 +252,7 @@ impl Services {
         body: Sha256,
         (code, pin): (&RecoveryCode, Option<&Pin>),
         event: E,
-    ) -> Result<Decision, DecideError> {
+    ) -> Result<Decided, DecideError> {
         let by = asked.attempt.by;
         // Nobody waits for as long as people are put back.
         self.inner.people_may_change()?;
@@ -242,7 +276,7 @@ impl Services {
         if answer.is_new && answer.decision == (Decision::Accept { subject }) {
             self.inner.keep_factors(subject, used);
         }
-        Ok(answer.decision)
+        Ok(answer.into())
     }
 
     /// The frame of verification and identification alike: a repeated request gets its answer again, a
@@ -256,7 +290,8 @@ impl Services {
         samples: Vec<Sample>,
         judged: impl FnOnce(Result<&[Probe], Evidence>, Circumstances<'_>) -> Judged<E>,
     ) -> Result<Answer<'_>, DecideError> {
-        let Asked { attempt, told, presented } = asked;
+        let Asked { attempt, told, presented, handing } = asked;
+        let brought = samples.len();
         let samples: Vec<Decoded> = samples.into_iter().map(Sample::decode).collect::<Result<_, _>>()?;
         let body = samples.iter().fold(body, |body, sample| body.chain_update(sample.digest));
         let body: [u8; 32] = body.finalize().into();
@@ -264,8 +299,8 @@ impl Services {
         let _turn = self.inner.in_progress.begin(&name);
         let known = self.inner.answers().known(&name, &body, self.inner.clock.running());
         match known {
-            Known::Answered(decision) => {
-                return Ok(Answer { decision, found: None, is_new: false, _accepting: None });
+            Known::Answered(Decided { decision, handed }) => {
+                return Ok(Answer { decision, handed, found: None, is_new: false, _accepting: None });
             }
             Known::Reused => return Err(DecideError::RequestIdReused),
             Known::New => {}
@@ -292,19 +327,23 @@ impl Services {
             let accepting = self.uphold(&mut judged, &probes)?;
             Ok::<_, DecideError>((judged, accepting))
         })?;
-        let Judged { verdict, found, event, also, .. } = judged;
+        let Judged { verdict, found, ground, event, also } = judged;
         let who = attempt.claimed.or(found);
         let in_force = who.map_or_else(|| told.clone(), of);
         let basis = Basis::new(&in_force, attempt.sensor.map(|sensor| sensor.as_str().to_owned()));
         let event = |verdict: &Verdict| event(verdict).resting_on(basis);
-        let decision = self.settle(&Attempt { found, ..attempt }, &numbers(who), (verdict, &also), event)?;
+        let decision =
+            self.settle(&Attempt { found, ..attempt.clone() }, &numbers(who), (verdict, &also), event)?;
         // Only now: whoever gets no answer may ask again with the same.
         looked_at.remember();
         if let (Some(accepting), Decision::Accept { .. }) = (&accepting, &decision) {
             accepting.made();
         }
-        self.inner.answers().remember(&name, body, decision.clone(), self.inner.clock.running());
-        Ok(Answer { decision, found, is_new: true, _accepting: accepting })
+        let means = handover::means(&ground, brought, presented.pin);
+        let handed = self.inner.hand_over((&attempt, &name.1), &decision, &handing, &means);
+        let decided = Decided { decision: decision.clone(), handed: handed.clone() };
+        self.inner.answers().remember(&name, body, decided, self.inner.clock.running());
+        Ok(Answer { decision, handed, found, is_new: true, _accepting: accepting })
     }
 }
 

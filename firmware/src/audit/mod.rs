@@ -78,6 +78,9 @@ pub enum Event {
         /// Absent in records of before there was any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         basis: Option<Basis>,
+        /// For whom an assertion of the accept was handed over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assertion: Option<String>,
     },
     Identified {
         request: String,
@@ -97,6 +100,31 @@ pub enum Event {
         /// The same.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         basis: Option<Basis>,
+        /// The same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assertion: Option<String>,
+    },
+    /// What a station may have beside decisions, from now on.
+    StationGranted {
+        station: String,
+        audiences: Vec<String>,
+        may_issue: bool,
+    },
+    /// Another key signs assertions from now on.
+    AssertionKeyMade {
+        kid: String,
+    },
+    /// There is an authority for people's certificates.
+    UserAuthorityMade {
+        sha256: String,
+    },
+    /// A certificate of somebody for that key was made, after the accept of that request.
+    UserCertified {
+        subject: SubjectId,
+        request: String,
+        serial: String,
+        key: String,
+        expires: Timestamp,
     },
     /// The passphrase was given, after so many wrong ones since the start.
     Unlocked {
@@ -390,6 +418,9 @@ impl Event {
     pub fn for_the_version_before(mut self) -> Self {
         if let Self::Identified { fingers, .. } = &mut self {
             *fingers = None;
+        }
+        if let Self::Verified { assertion, .. } | Self::Identified { assertion, .. } = &mut self {
+            *assertion = None;
         }
         self
     }

@@ -23,7 +23,7 @@ use crate::{
     announce::announce,
     claim::{Claim, Console, Device, StandardOutput, addresses},
     config::{self, ClaimSection, Config, Loaded, Log},
-    credential::{device::device_key, first_boot},
+    credential::{assertion, authority, device::device_key, first_boot},
     directory::follow::Following,
     forward::Forwarding,
     lock::Lock,
@@ -89,6 +89,7 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
     let sources = readers(loaded)?;
     let destinations = loaded.destinations()?;
     let directories = loaded.directories()?;
+    let mut handover = loaded.handover()?;
     let config = loaded.config.clone();
     let settings = Settings { shown: loaded.shown(), ..Settings::default() };
     let claim = claim(&config)?;
@@ -149,6 +150,15 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
     let opens = lock.clone();
     let forwarding = Forwarding::start(destinations, async move { opens.opened().await.ok().cloned() });
     let server = server.with_forwarding(forwarding.clone());
+    if config.handover.issuer.is_none() {
+        handover.issuer = assertion::issuer(authority::device(&pki)?);
+    }
+    let opens = lock.clone();
+    tokio::spawn(async move {
+        if let Ok(services) = opens.opened().await {
+            services.hand_over_by(handover);
+        }
+    });
     let opens = lock.clone();
     let following = Following::start(directories, async move { opens.opened().await.ok().cloned() });
     let server = server.with_following(following.clone());

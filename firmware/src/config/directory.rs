@@ -221,6 +221,7 @@ impl DirectorySection {
                 Kind::Edirectory => "edirectory",
                 Kind::Ldap => "ldap",
             },
+            by_sid: self.kind == Kind::ActiveDirectory,
             password_file: self.password_file.is_some(),
             rules: Rules {
                 keep_disabled: Some(self.keep_disabled_days * DAY).filter(|keep| *keep > 0),

@@ -1,5 +1,6 @@
 //! Certificates: the box's own authority, and who holds which certificate.
 
+pub mod assertion;
 pub mod authority;
 pub mod clients;
 pub mod csr;
@@ -8,6 +9,7 @@ pub mod ends;
 pub mod first_boot;
 pub mod invitation;
 pub mod stations;
+pub mod users;
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},

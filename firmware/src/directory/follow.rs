@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use super::{
-    Cursor, DirectoryError, ObjectId, Reading, Rights, Source, SourceName, State,
+    Cursor, DirectoryError, Entry, ObjectId, Reading, Rights, Source, SourceName, State,
     plan::{Plan, Rules},
 };
 use crate::services::{Confirmed, FollowError, Outcome, Read, Services, StoreError};
@@ -57,6 +57,8 @@ pub struct Watch {
     pub password_file: bool,
     /// What may be done unasked, and how long what is kept.
     pub rules: Rules,
+    /// Whether it maps certificates to accounts by SID: Active Directory.
+    pub by_sid: bool,
     /// How often it is read.
     pub interval: Duration,
     /// How long a reading may take.
@@ -202,6 +204,17 @@ impl Following {
         let (watch, services) = (&self.handle(name)?.watch, self.services()?);
         let mut source = made(watch, &services).await?;
         Ok(in_time(watch.patience, source.test()).await?)
+    }
+
+    /// How a person stands in a directory now, read beside the loop; and whether accounts there are mapped by SID.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub async fn person(&self, name: &SourceName, id: ObjectId) -> Result<(bool, Option<Entry>), SyncError> {
+        let (watch, services) = (&self.handle(name)?.watch, self.services()?);
+        let mut source = made(watch, &services).await?;
+        let entry = in_time(watch.patience, source.person(id)).await?;
+        Ok((watch.by_sid, entry))
     }
 
     /// What sources are made from has changed: they are made anew, and read at once.

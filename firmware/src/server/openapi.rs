@@ -8,8 +8,8 @@ use super::{
     access::{Access, ROUTES, credentials},
     api::{
         accounts, adoption, at_rest, audit, backup, claim, decisions, diagnose, directory, factors, fingers,
-        health, invitations, lockouts, policy, rights, sensors, stations, subjects, support, system, tokens,
-        upkeep,
+        handover, health, invitations, lockouts, policy, rights, sensors, stations, subjects, support,
+        system, tokens, upkeep,
     },
 };
 
@@ -105,6 +105,14 @@ use super::{
         system::upload,
         system::discard,
         system::trial,
+        handover::jwks,
+        handover::rotate,
+        handover::certify,
+        handover::authority,
+        handover::make_authority,
+        handover::read_grant,
+        handover::put_grant,
+        handover::delete_grant,
         decisions::verify,
         decisions::identify,
     )

@@ -409,6 +409,7 @@ impl From<DecideError> for Problem {
             ),
             DecideError::Sample(why) => why.into(),
             DecideError::Store(why) => why.into(),
+            DecideError::Handover(why) => why.into(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What lies under a client's name: its restriction, its failures, and the graces of people accepted there.
+//! What lies under a client's name: its restriction, its grant, its failures, and the graces of people accepted there.
 //!
 //! Invariant: it goes with the client, in the commit that renames or removes it. So a new name is no way round a
 //! restriction or a lockout, and nobody inherits them with a name that became free.
@@ -52,6 +52,7 @@ impl Inner {
                 changes.push(restrictions::put(&Whom::Station(to.to_owned()), restriction)?);
             }
         }
+        changes.extend(self.handover.grants.renaming(from, to)?);
         let about = About::Station(from.to_owned());
         self.commit_tally_moved(by, &changes, event, (about, to.map(|to| About::Station(to.to_owned()))))?;
         if let Some(restriction) = restriction {
@@ -60,6 +61,7 @@ impl Inner {
                 self.restrictions.put(Whom::Station(to.to_owned()), Some(restriction));
             }
         }
+        self.handover.grants.renamed(from, to);
         self.graces.rename(from, to);
         Ok(())
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
-    directory::{Asked, Cursor, Entry, ObjectId, Standing},
+    directory::{Asked, Standing},
     policy::Policy,
     request::{Caller, ClientId, Role},
     store::MemoryStore,
@@ -154,6 +154,7 @@ async fn followed_by(script: &Script, interval: Duration, clock: Arc<dyn Clock>)
     let watch = Watch {
         name: corp(),
         kind: "script",
+        by_sid: false,
         password_file: false,
         rules: Rules::default(),
         interval,

@@ -9,10 +9,12 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::{
+    handover::{AssertionWishBody, CertificateWishBody, wish},
     on_core,
     presented::{PresentedBody, present},
 };
 use crate::{
+    clock::Timestamp,
     factor::{Pin, RecoveryCode},
     identify::IdentifyRequest,
     memory::Known,
@@ -26,7 +28,7 @@ use crate::{
         problem::Problem,
         shares::Place,
     },
-    services::DecideError,
+    services::{DecideError, Decided, Wish},
     subject::{Login, SubjectId},
     verify::{Proof, VerifyRequest, pin_digest},
 };
@@ -66,6 +68,12 @@ pub(crate) struct VerifyBody {
     #[serde(default, skip_serializing)]
     #[schema(value_type = Option<String>, format = Password)]
     pub(crate) pin: Option<Pin>,
+    /// With an accept, an assertion for a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assertion: Option<AssertionWishBody>,
+    /// After an accept, a certificate of this key can be asked for: `POST /v1/certificates`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<CertificateWishBody>,
 }
 
 /// Whose finger is this, or whose are these two?
@@ -89,6 +97,12 @@ pub(crate) struct IdentifyBody {
     #[serde(default, skip_serializing)]
     #[schema(value_type = Option<String>, format = Password)]
     pub(crate) pin: Option<Pin>,
+    /// With an accept, an assertion for a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assertion: Option<AssertionWishBody>,
+    /// After an accept, a certificate of this key can be asked for: `POST /v1/certificates`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<CertificateWishBody>,
 }
 
 /// The decision.
@@ -120,6 +134,13 @@ pub(crate) struct DecisionBody {
     /// one that holds with 95 % confidence: an administrator accepted that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bound: Option<String>,
+    /// On `accept`, the assertion that was asked for: a JSON Web Token, good for at most a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assertion: Option<String>,
+    /// On `accept`, until when the certificate can be asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) certificate_until: Option<Timestamp>,
     /// Whether the finger was found to be alive: that is not assessed.
     pub(crate) liveness: Liveness,
     /// As asked.
@@ -151,7 +172,7 @@ pub(crate) enum DecisionWord {
 }
 
 impl DecisionBody {
-    fn new(decision: Decision, request_id: RequestId, nonce: Nonce) -> Self {
+    fn new(Decided { decision, handed }: Decided, request_id: RequestId, nonce: Nonce) -> Self {
         let mut body = Self {
             decision: DecisionWord::Refuse,
             subject_id: None,
@@ -160,6 +181,8 @@ impl DecisionBody {
             retry_after_s: None,
             hint: None,
             bound: None,
+            assertion: handed.assertion,
+            certificate_until: handed.certificate_until,
             liveness: Liveness::NotAssessed,
             request_id,
             nonce,
@@ -201,8 +224,10 @@ pub(crate) async fn verify(
     body: Body<VerifyBody>,
 ) -> Result<Response, Problem> {
     let (body, permit) = body.into_parts();
-    let VerifyBody { request_id, nonce, subject_id, login, sample, samples, recovery_code, grace, pin } =
-        body;
+    let wish = wish(body.assertion, body.certificate)?;
+    let VerifyBody {
+        request_id, nonce, subject_id, login, sample, samples, recovery_code, grace, pin, ..
+    } = body;
     let services = state.services()?.clone();
     let subject = match (subject_id, login) {
         (Some(id), None) => id,
@@ -212,7 +237,8 @@ pub(crate) async fn verify(
         }
         _ => return Err(Problem::bad_request("one of subject_id and login is needed, and only one")),
     };
-    let asked = Asked { caller, request_id, nonce, claimed: Some(subject), pin: pin_digest(pin.as_ref()) };
+    let pin_digest = pin_digest(pin.as_ref());
+    let asked = Asked { caller, request_id, nonce, claimed: Some(subject), pin: pin_digest, wish };
     let samples = match (sample, samples, &recovery_code) {
         (None, None, None) if grace => Vec::new(),
         _ if grace => return Err(Problem::bad_request("with grace nothing is presented")),
@@ -228,11 +254,11 @@ pub(crate) async fn verify(
     };
     live::answer(wanted, StatusCode::OK, |teller| {
         asked.decide(state, samples, permit, teller, move |asked, samples, sensor| {
-            let Asked { caller, request_id, nonce, .. } = asked;
+            let Asked { caller, request_id, nonce, wish, .. } = asked;
             let fingers = if grace { Proof::Grace } else { Proof::Fingers(samples) };
             let proof = recovery_code.map_or(fingers, Proof::Recovery);
             let request = VerifyRequest { request_id, nonce, subject, proof, pin, sensor };
-            services.verify(&caller, request)
+            services.verify_for(&caller, request, &wish)
         })
     })
     .await
@@ -251,7 +277,9 @@ pub(crate) async fn identify(
     wanted: Wanted,
     body: Body<IdentifyBody>,
 ) -> Result<Response, Problem> {
-    let (IdentifyBody { request_id, nonce, sample, samples, pin }, permit) = body.into_parts();
+    let (IdentifyBody { request_id, nonce, sample, samples, pin, assertion, certificate }, permit) =
+        body.into_parts();
+    let wish = wish(assertion, certificate)?;
     let samples = match (sample, samples) {
         (Some(sample), None) => vec![sample],
         (None, Some(samples)) if (1..=MOST_TO_IDENTIFY.into()).contains(&samples.len()) => samples,
@@ -262,17 +290,18 @@ pub(crate) async fn identify(
         }
         _ => return Err(Problem::bad_request("one of sample and samples is needed, and only one")),
     };
-    let asked = Asked { caller, request_id, nonce, claimed: None, pin: pin_digest(pin.as_ref()) };
+    let asked = Asked { caller, request_id, nonce, claimed: None, pin: pin_digest(pin.as_ref()), wish };
     let services = state.services()?.clone();
     let bound = services.inner.policy.bound.told().map(str::to_owned);
     live::answer(wanted, StatusCode::OK, |teller| async move {
         let decided = asked.decide(state, samples, permit, teller, move |asked, samples, sensor| {
-            let Asked { caller, request_id, nonce, .. } = asked;
+            let Asked { caller, request_id, nonce, wish, .. } = asked;
             let mut samples = samples.into_iter();
             // As many came as were asked for: one or two.
             let sample = samples.next().ok_or(SampleError::Impressions { got: 0 })?;
             let second = samples.next();
-            services.identify(&caller, IdentifyRequest { request_id, nonce, sample, second, pin, sensor })
+            let request = IdentifyRequest { request_id, nonce, sample, second, pin, sensor };
+            services.identify_for(&caller, request, &wish)
         });
         Ok(DecisionBody { bound, ..decided.await? })
     })
@@ -289,6 +318,8 @@ struct Asked {
     claimed: Option<SubjectId>,
     /// Of the PIN, if one came.
     pin: [u8; 32],
+    /// What goes with an accept.
+    wish: Wish,
 }
 
 impl Asked {
@@ -299,9 +330,7 @@ impl Asked {
         samples: Vec<PresentedBody>,
         permit: Place,
         teller: Teller,
-        service: impl FnOnce(Self, Vec<Sample>, Option<ReaderId>) -> Result<Decision, DecideError>
-        + Send
-        + 'static,
+        service: impl FnOnce(Self, Vec<Sample>, Option<ReaderId>) -> Result<Decided, DecideError> + Send + 'static,
     ) -> Result<DecisionBody, Problem> {
         let sensors = samples.iter().filter_map(|sample| match sample {
             PresentedBody::Captured(sample) => Some(sample.sensor.clone()),
@@ -317,12 +346,18 @@ impl Asked {
         if let Some(digest) = &at_reader {
             // The same request again must not ask for another finger.
             match answers().known(&name, digest, now()) {
-                Known::Answered(decision) => {
-                    return Ok(DecisionBody::new(decision, self.request_id, self.nonce));
+                Known::Answered(decided) => {
+                    return Ok(DecisionBody::new(decided, self.request_id, self.nonce));
                 }
                 Known::Reused => return Err(DecideError::RequestIdReused.into()),
                 Known::New => {}
             }
+        }
+        // Before anybody lays a finger down.
+        if !self.wish.is_nothing() {
+            let (services, by, wish) = (state.services()?.clone(), self.caller.clone(), self.wish.clone());
+            let own = sensor.is_some();
+            on_core(&state, move || services.may_hand_over(&by, &wish, own)).await??;
         }
         let (samples, readers, permit) = present(&state, samples, permit, &teller).await?;
         let asked = self.clone();
@@ -333,17 +368,17 @@ impl Asked {
             Ok(decision)
         });
         let decided = decided.await.and_then(|decided| decided);
-        readers.show_decision(&decided);
-        if let (Some(panel), Ok(decision), true) = (&state.panel, &decided, at_reader.is_some()) {
-            panel.show(decision);
+        readers.show_decision(decided.as_ref().map(|decided| &decided.decision));
+        if let (Some(panel), Ok(decided), true) = (&state.panel, &decided, at_reader.is_some()) {
+            panel.show(&decided.decision);
         }
-        let decision = decided?;
+        let decided = decided?;
         let operation = if self.claimed.is_some() { "verify" } else { "identify" };
-        state.operation.metrics.decided(operation, &decision);
+        state.operation.metrics.decided(operation, &decided.decision);
         if let Some(digest) = at_reader {
-            answers().remember(&name, digest, decision.clone(), now());
+            answers().remember(&name, digest, decided.clone(), now());
         }
-        Ok(DecisionBody::new(decision, self.request_id, self.nonce))
+        Ok(DecisionBody::new(decided, self.request_id, self.nonce))
     }
 
     fn digest(&self, sensors: &[ReaderId]) -> [u8; 32] {
@@ -354,7 +389,9 @@ impl Asked {
             .chain_update(claimed)
             .chain_update([0])
             .chain_update(self.pin);
-        let asked = sensors.iter().fold(asked, |asked, id| asked.chain_update(id.as_str()).chain_update([0]));
+        let asked = sensors
+            .iter()
+            .fold(self.wish.digested(asked), |asked, id| asked.chain_update(id.as_str()).chain_update([0]));
         asked.finalize().into()
     }
 }

@@ -181,6 +181,13 @@ pub(crate) async fn ready(Shared(state): Shared<State>) -> Result<Json<Ready>, P
     }))
 }
 
+impl ClockBody {
+    /// Whether it is known to be right.
+    pub(crate) fn is_synchronised(&self) -> bool {
+        self.state == "synchronised"
+    }
+}
+
 /// How the clock is, where somebody tells.
 pub(super) fn clock_of(state: &State) -> Option<ClockBody> {
     let path = state.clock_report.as_deref()?;

@@ -11,6 +11,7 @@ pub(super) mod diagnose;
 pub(super) mod directory;
 pub(super) mod factors;
 pub(super) mod fingers;
+pub(super) mod handover;
 pub(super) mod health;
 pub(super) mod invitations;
 pub(super) mod lockouts;
@@ -100,6 +101,7 @@ pub(super) fn router(state: State) -> Router {
         .merge(accounts::routes())
         .merge(tokens::routes())
         .merge(directory::routes())
+        .merge(handover::routes())
         .route("/v1/sensors", get(sensors::list))
         .route("/v1/sensors/{id}/capture", post(sensors::capture))
         .route("/v1/sensors/{id}/test", post(sensors::test))

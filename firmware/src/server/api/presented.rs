@@ -161,7 +161,7 @@ impl Readers {
     }
 
     /// Shows an answer that is a decision or none.
-    pub(super) fn show_decision(self, decision: &Result<Decision, Problem>) {
+    pub(super) fn show_decision(self, decision: Result<&Decision, &Problem>) {
         self.show(match decision {
             Ok(Decision::Accept { .. }) => Signal::Accepted,
             Ok(Decision::Refuse { .. }) => Signal::Refused,
