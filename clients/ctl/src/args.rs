@@ -7,6 +7,7 @@ mod backup;
 mod db;
 mod directory;
 mod finger;
+mod handover;
 mod lockout;
 mod policy;
 mod profile;
@@ -23,6 +24,7 @@ pub(crate) use backup::{Backup, Restore};
 pub(crate) use db::DbCommand;
 pub(crate) use directory::DirectoryCommand;
 pub(crate) use finger::FingerCommand;
+pub(crate) use handover::{AssertionCommand, CertificateCommand, Granted, Ticket};
 pub(crate) use lockout::LockoutCommand;
 pub(crate) use policy::PolicyCommand;
 pub(crate) use profile::ProfileCommand;
@@ -155,7 +157,7 @@ pub(crate) enum Command {
     /// People who sign in with a password and a code (role administrator)
     #[command(subcommand)]
     Account(AccountCommand),
-    /// Sign in with a password and a code; the session's token goes to --token-file
+    /// Sign in with a password and a code; the session's token goes to --token-file. With --kinit: a Kerberos ticket by a finger
     Login(Login),
     /// End the session of --token-file
     Logout,
@@ -172,6 +174,12 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Whose finger is this, or whose are these two? (role station)
     Identify(Identify),
+    /// What services are told of an accept
+    #[command(subcommand)]
+    Assertion(AssertionCommand),
+    /// Certificates of people, with which Kerberos lets them in
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// What was decided and changed, by whom and why: read it, verify it, take it away (role auditor or administrator)
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -246,6 +254,7 @@ impl Command {
         const READING: u64 = 900;
         match self {
             Self::Sensor(command) => command.patience(),
+            Self::Login(asked) => asked.ticket.place.patience(1),
             Self::Verify(asked) => asked.place.patience(asked.fingers),
             Self::Identify(asked) => asked.place.patience(asked.fingers),
             Self::Finger(FingerCommand::Enrol { prints, .. }) => prints.place.patience(prints.impressions),

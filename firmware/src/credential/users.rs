@@ -66,6 +66,8 @@ pub struct Person {
 pub struct UserCertificate {
     /// In PEM.
     pub pem: String,
+    /// Whose it is.
+    pub upn: String,
     /// Its number, in hexadecimal.
     pub serial: String,
     /// When it is over.
@@ -152,6 +154,7 @@ impl UserAuthority {
         let expires = u64::try_from(params.not_after.unix_timestamp()).unwrap_or_default();
         Ok(UserCertificate {
             pem: made.pem(),
+            upn: person.upn.clone(),
             serial: crate::request::hex(&serial),
             expires: Timestamp::from_millis(expires.saturating_mul(1000)),
         })

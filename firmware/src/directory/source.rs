@@ -76,7 +76,7 @@ pub enum DirectoryError {
     Referral(String),
     /// The server gave less than all.
     #[error(
-        "the directory gave less than all ({0}), so nothing was changed: raise its limit for this account, or narrow `base`"
+        "the directory gave less than all ({0}), so nothing was changed, and it is tried again: where that stays, raise its limits for this account, or narrow `base`"
     )]
     Partial(String),
     /// It stalls.

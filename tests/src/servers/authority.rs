@@ -6,9 +6,10 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, date_time_ymd,
 };
+use yasna::{Tag, TagClass, models::ObjectIdentifier};
 
 use super::ServerError;
 
@@ -68,6 +69,69 @@ impl Authority {
         restrict(&identity.key)?;
         Ok(identity)
     }
+
+    /// A Kerberos server's certificate for a realm and these names (RFC 4556), with an RSA key, as not all clients take others.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn kerberos(&self, realm: &str, names: &[&str]) -> Result<Identity, ServerError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, format!("Kerberos of {realm}"));
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 2, 3, 5]),
+        ];
+        params.custom_extensions =
+            vec![CustomExtension::from_oid_content(&[2, 5, 29, 17], kdc_names(realm, names))];
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2100, 1, 1);
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let file = |end: &str| self.folder.join(format!("kerberos.{end}"));
+        let identity = Identity { certificate: file("pem"), key: file("key") };
+        fs::write(&identity.certificate, certificate.pem())?;
+        fs::write(&identity.key, key.serialize_pem())?;
+        restrict(&identity.key)?;
+        Ok(identity)
+    }
+}
+
+/// The names of a Kerberos server: those of its machine, and `krbtgt` of its realm as `KRB5PrincipalName`.
+fn kdc_names(realm: &str, names: &[&str]) -> Vec<u8> {
+    let general = Tag { tag_class: TagClass::Universal, tag_number: 27 };
+    let text = |writer: yasna::DERWriter<'_>, text: &str| {
+        writer.write_tagged_implicit(general, |writer| writer.write_utf8_string(text));
+    };
+    let principal = |writer: yasna::DERWriter<'_>| {
+        writer.write_sequence(|parts| {
+            parts.next().write_tagged(Tag::context(0), |writer| text(writer, realm));
+            parts.next().write_tagged(Tag::context(1), |writer| {
+                writer.write_sequence(|parts| {
+                    parts.next().write_tagged(Tag::context(0), |kind| kind.write_i64(1));
+                    parts.next().write_tagged(Tag::context(1), |writer| {
+                        writer.write_sequence(|parts| {
+                            text(parts.next(), "krbtgt");
+                            text(parts.next(), realm);
+                        });
+                    });
+                });
+            });
+        });
+    };
+    yasna::construct_der(|writer| {
+        writer.write_sequence(|all| {
+            for name in names {
+                all.next().write_tagged_implicit(Tag::context(2), |writer| writer.write_ia5_string(name));
+            }
+            all.next().write_tagged_implicit(Tag::context(0), |writer| {
+                writer.write_sequence(|parts| {
+                    parts.next().write_oid(&ObjectIdentifier::from_slice(&[1, 3, 6, 1, 5, 2, 2]));
+                    parts.next().write_tagged(Tag::context(0), principal);
+                });
+            });
+        });
+    })
 }
 
 /// Samba takes no key that others may read.

@@ -41,6 +41,7 @@ const SAMBA: [(&str, &str); 5] = [
     ("ldapmodify", "ldap-utils"),
     ("python3", "python3-samba"),
 ];
+const CLIENTS: [(&str, &str); 2] = [("kinit", "krb5-user krb5-pkinit"), ("smbclient", "smbclient")];
 const SLAPD: [(&str, &str); 3] = [("slapd", "slapd"), ("slapadd", "slapd"), ("ldapmodify", "ldap-utils")];
 
 /// Which server is wanted.
@@ -50,6 +51,8 @@ pub enum Wanted {
     Samba,
     /// OpenLDAP.
     Slapd,
+    /// Samba with Kerberos, and clients of it.
+    Kerberos,
 }
 
 /// Whether it can be started here.
@@ -60,14 +63,19 @@ pub fn ready(wanted: Wanted) -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
         return Err("network namespaces and directory servers need root".into());
     }
-    let programs: &[(&str, &str)] = if wanted == Wanted::Samba { &SAMBA } else { &SLAPD };
+    let programs: &[&[(&str, &str)]] = match wanted {
+        Wanted::Samba => &[&SAMBA],
+        Wanted::Slapd => &[&SLAPD],
+        Wanted::Kerberos => &[&SAMBA, &CLIENTS],
+    };
+    let programs = programs.iter().copied().flatten();
     for (program, package) in [("ip", "iproute2"), ("unshare", "util-linux")].iter().chain(programs) {
         if find(program).is_none() {
             return Err(format!("{program} is not installed (apt-get install {package})"));
         }
     }
     let data = Path::new("/usr/share/samba/setup/ad-schema");
-    if wanted == Wanted::Samba && !data.exists() {
+    if wanted != Wanted::Slapd && !data.exists() {
         return Err("the schema of Active Directory is not there (apt-get install samba-ad-provision)".into());
     }
     namespace::possible()

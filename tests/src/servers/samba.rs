@@ -47,6 +47,8 @@ pub struct Samba {
     pub namespace: Namespace,
     /// Who signed its certificate.
     pub authority: Authority,
+    /// Where its Kerberos is configured, if it is more than a directory.
+    kerberos: Option<PathBuf>,
 }
 
 impl Samba {
@@ -63,7 +65,7 @@ impl Samba {
         let namespace = Namespace::new(&[ADDRESS])?;
         namespace.etc("hosts", &format!("127.0.0.1 localhost\n{ADDRESS} {HOST} dc1\n"))?;
         namespace.etc("resolv.conf", &format!("search corp.example\nnameserver {ADDRESS}\n"))?;
-        let mut started = Self { child: None, folder, namespace, authority };
+        let mut started = Self { child: None, folder, namespace, authority, kerberos: None };
         started.start_with(&identity)?;
         Ok(started)
     }
@@ -74,7 +76,8 @@ impl Samba {
     /// [`ServerError`].
     pub fn start_with(&mut self, identity: &Identity) -> Result<(), ServerError> {
         self.stop();
-        let configuration = configure(self.folder.path(), Some((&self.authority, identity)))?;
+        let configuration =
+            configure(self.folder.path(), Some((&self.authority, identity)), self.kerberos.is_some())?;
         // Its sockets outside the folder are its own, too.
         let start = format!(
             "mount -t tmpfs none /run && mkdir -p /run/samba && hostname dc1 && exec samba -i -M single -s {}",
@@ -83,10 +86,48 @@ impl Samba {
         let log = fs::File::create(self.folder.path().join("log/out"))?;
         let mut command = self.namespace.command("unshare");
         command.args(["--uts", "--mount", "sh", "-c", &start]);
+        if let Some(file) = &self.kerberos {
+            command.env("KRB5_CONFIG", file);
+        }
         // It ends when its input does, so also when a test is killed.
         let child = command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).spawn()?;
         self.child = Some(child);
         self.wait()
+    }
+
+    /// Starts it again, with Kerberos and a share `files`, whose Kerberos takes certificates of people by the authorities in
+    /// this file.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn with_kerberos(&mut self, people: &Path) -> Result<(), ServerError> {
+        let identity = self.authority.kerberos("CORP.EXAMPLE", &[HOST])?;
+        let file = self.folder.path().join("krb5.conf");
+        let (certificate, key) = (identity.certificate.display(), identity.key.display());
+        let text = format!(
+            "[libdefaults]\n default_realm = CORP.EXAMPLE\n dns_lookup_kdc = false\n dns_lookup_realm = false\n rdns = \
+             false\n[realms]\n CORP.EXAMPLE = {{\n  kdc = {ADDRESS}\n  pkinit_anchors = FILE:{}\n  pkinit_eku_checking = \
+             kpServerAuth\n  pkinit_kdc_hostname = {HOST}\n }}\n[domain_realm]\n .corp.example = \
+             CORP.EXAMPLE\n[kdc]\n enable-pkinit = yes\n pkinit_identity = FILE:{certificate},{key}\n pkinit_anchors = \
+             FILE:{}\n pkinit_principal_in_certificate = yes\n pkinit_win2k_require_binding = no\n",
+            self.authority.file.display(),
+            people.display(),
+        );
+        fs::write(&file, text)?;
+        self.kerberos = Some(file);
+        self.restart()
+    }
+
+    /// The configuration of a client of its Kerberos.
+    #[must_use]
+    pub fn kerberos(&self) -> Option<&Path> {
+        self.kerberos.as_deref()
+    }
+
+    /// The folder that it shares as `files`.
+    #[must_use]
+    pub fn shared(&self) -> PathBuf {
+        self.folder.path().join("files")
     }
 
     /// Starts it again, with the certificate that it had first.
@@ -231,8 +272,12 @@ fn packed(people: usize) -> Result<PathBuf, ServerError> {
 }
 
 /// Writes the configuration of the files in a folder.
-fn configure(folder: &Path, tls: Option<(&Authority, &Identity)>) -> Result<PathBuf, ServerError> {
-    for part in ["log", "run", "cache", "bind-dns", "ncalrpc"] {
+fn configure(
+    folder: &Path,
+    tls: Option<(&Authority, &Identity)>,
+    kerberos: bool,
+) -> Result<PathBuf, ServerError> {
+    for part in ["log", "run", "cache", "bind-dns", "ncalrpc", "files"] {
         fs::create_dir_all(folder.join(part))?;
     }
     let at = folder.display();
@@ -247,12 +292,16 @@ fn configure(folder: &Path, tls: Option<(&Authority, &Identity)>) -> Result<Path
             )
         },
     );
+    let (services, share) = match kerberos {
+        true => (", kdc, s3fs, winbindd", format!("[files]\npath = {at}/files\nread only = no\n")),
+        false => ("", String::new()),
+    };
     let text = format!(
         "[global]\nnetbios name = DC1\nrealm = CORP.EXAMPLE\nworkgroup = CORP\nserver role = active directory domain \
-         controller\nserver services = ldap, cldap, dns, rpc\ninterfaces = lo {ADDRESS}\nbind interfaces only = yes\nlock \
+         controller\nserver services = ldap, cldap, dns, rpc{services}\ninterfaces = lo {ADDRESS}\nbind interfaces only = yes\nlock \
          directory = {at}\nstate directory = {at}/state\nprivate dir = {at}/private\ncache directory = {at}/cache\nbinddns \
          dir = {at}/bind-dns\npid directory = {at}/run\nncalrpc dir = {at}/ncalrpc\nlog file = {at}/log/log.%m\nlogging = \
-         file\nlog level = 1\n{tls}\n"
+         file\nlog level = 1\n{tls}\n{share}"
     );
     let file = folder.join("smb.conf");
     fs::write(&file, text)?;
@@ -293,7 +342,7 @@ fn make(folder: &Path, people: usize) -> Result<(), ServerError> {
         folder.display()
     );
     namespace.run("unshare", &["--uts", "--mount", "sh", "-c", &provision], "")?;
-    configure(folder, None)?;
+    configure(folder, None, false)?;
     let ldif = folder.join("people.ldif");
     fs::write(
         &ldif,

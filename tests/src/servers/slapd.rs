@@ -222,8 +222,8 @@ pub fn person(number: usize) -> String {
         (0xa000_0000_0000_0000_0000_0000_0000_0000u128 + number as u128).to_be_bytes(),
     );
     format!(
-        "dn: {}\nobjectClass: inetOrgPerson\nobjectClass: ndsLoginProperties\ncn: p{number:05}\nuid: p{number:05}\nsn: \
-         {number:05}\nfullName: Person {number:05}\nGUID:: {guid}\nloginDisabled: FALSE\n\n",
+        "dn: {}\nobjectClass: inetOrgPerson\nobjectClass: ndsLoginProperties\ncn: p{number:05}\nuid: p{number:05}\nmail: \
+         p{number:05}@mit.example\nsn: {number:05}\nfullName: Person {number:05}\nGUID:: {guid}\nloginDisabled: FALSE\n\n",
         dn(number)
     )
 }

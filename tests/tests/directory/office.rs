@@ -19,7 +19,7 @@ use authenteon_tests::servers::namespace::Namespace;
 use zeroize::Zeroizing;
 
 /// An empty cycle takes no longer.
-const EMPTY: Duration = Duration::from_millis(500);
+pub(crate) const EMPTY: Duration = Duration::from_millis(500);
 /// A build that is not optimised may take so many times as long.
 pub(crate) const SLACK: u32 = if cfg!(debug_assertions) { 4 } else { 1 };
 

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::{
     needs,
-    office::{Office, SLACK},
+    office::{EMPTY, Office, SLACK},
 };
 
 /// A first synchronisation of ten thousand people takes no longer.
@@ -150,7 +150,7 @@ impl<O: Office> Beside<'_, O> {
             if status["people"]["active"] == self.office.people() {
                 return began.elapsed();
             }
-            assert!(began.elapsed() < 20 * FIRST, "{status}\n{}", self.served.said());
+            assert!(began.elapsed() < FIRST * SLACK, "{status}\n{}", self.served.said());
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -179,6 +179,7 @@ impl<O: Office> Beside<'_, O> {
         self.enrol(&owner, &hand.enrol);
         assert_eq!(present(&owner)["decision"], "accept");
         let mut longest = self.synced("nothing");
+        assert!(longest <= EMPTY * SLACK, "{longest:?}");
 
         self.office.disable(6, true);
         longest = longest.max(self.synced("disabled"));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::handover::Ticket;
 use super::station::{ClientRole, client_name};
 
 #[derive(Debug, Subcommand)]
@@ -75,8 +76,7 @@ pub(crate) enum TokenCommand {
 /// Who signs in.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Login {
-    /// The account
-    #[arg(value_parser = client_name)]
+    /// The account; with --kinit the login or principal name of a person
     pub(crate) account: String,
     /// Sign in for the first time: choose a password, and put the secret of your codes into an app
     #[arg(long)]
@@ -85,4 +85,6 @@ pub(crate) struct Login {
     /// --first the first password and the one to be. - reads standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) answers_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) ticket: Ticket,
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 
+use super::handover::Granted;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum StationCommand {
     /// Make a code that gets one machine one certificate, for a key that it makes itself (role administrator)
@@ -60,6 +62,14 @@ pub(crate) enum StationCommand {
         /// What it is to be called
         #[arg(value_parser = client_name)]
         to: String,
+    },
+    /// Show or say what it may have beside decisions: assertions, certificates of people (role administrator)
+    Grant {
+        /// What it is called
+        #[arg(value_parser = client_name)]
+        name: String,
+        #[command(flatten)]
+        granted: Granted,
     },
     /// Take a certificate back: it is worth nothing at once (role administrator)
     Remove {

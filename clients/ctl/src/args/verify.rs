@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use uuid::Uuid;
-
 use super::samples::AtReader;
 
 /// What a person presents and knows.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// The subject's id
-    pub(crate) subject: Uuid,
+    /// The subject's id, or the login or principal name of somebody whom the box follows in a directory
+    #[arg(value_name = "SUBJECT")]
+    pub(crate) subject: String,
     /// Image of the print: PNG, TIFF, BMP or WSQ; or a template. Of up to four different fingers, one each
     #[arg(value_name = "IMAGE", num_args = 1..=4)]
     #[arg(required_unless_present_any = ["sensor", "recovery_code_file", "grace"])]
@@ -34,6 +33,9 @@ pub(crate) struct Verify {
     /// Nothing is presented: the person was accepted here a moment ago, and the policy has a grace period
     #[arg(long, conflicts_with = "sensor")]
     pub(crate) grace: bool,
+    /// With an accept, print an assertion (JSON Web Token) for this audience
+    #[arg(long, value_name = "URL", conflicts_with = "grace")]
+    pub(crate) audience: Option<String>,
 }
 
 /// What a person presents and knows who says no name.
@@ -55,6 +57,9 @@ pub(crate) struct Identify {
     pub(crate) fingers: u64,
     #[command(flatten)]
     pub(crate) known: Known,
+    /// With an accept, print an assertion (JSON Web Token) for this audience
+    #[arg(long, value_name = "URL")]
+    pub(crate) audience: Option<String>,
 }
 
 /// What a person knows.

@@ -34,6 +34,21 @@ struct Answer {
     hint: Option<String>,
     request_id: String,
     nonce: String,
+    assertion: Option<String>,
+}
+
+/// A decision, and the request that it is of.
+pub(super) struct Handed {
+    pub(super) outcome: Outcome,
+    pub(super) request_id: String,
+}
+
+/// Who is claimed: a subject's id, or else a login.
+pub(super) fn who(text: &str) -> Value {
+    match text.parse::<Uuid>() {
+        Ok(id) => json!({"subject_id": id}),
+        Err(_) => json!({"login": text}),
+    }
 }
 
 #[derive(Deserialize, PartialEq, Eq)]
@@ -50,7 +65,8 @@ pub(crate) async fn verify(
     connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
     live: Live,
 ) -> Result<Outcome, CtlError> {
-    let mut body = json!({"subject_id": asked.subject});
+    let mut body = who(&asked.subject);
+    with_audience(&mut body, asked.audience.as_deref());
     with_pin(&mut body, &asked.known)?;
     let place = &asked.place;
     match &asked.recovery_code_file {
@@ -58,7 +74,8 @@ pub(crate) async fn verify(
         None if asked.grace => body["grace"] = json!(true),
         None => with_fingers(&mut body, place, asked.fingers, (&asked.files, asked.dpi))?,
     }
-    ask("/v1/verify", body, connect, place.sensor.as_ref().map(|_| live)).await
+    let live = place.sensor.as_ref().map(|_| live);
+    Ok(ask("/v1/verify", body, &mut connect().await?, live).await?.outcome)
 }
 
 /// With so many fingers at a reader, or else those of the files.
@@ -75,6 +92,13 @@ fn with_fingers(
         (None, files) => body["samples"] = json!(sample::read_all(files, dpi)?),
     }
     Ok(())
+}
+
+/// With an assertion for somebody.
+fn with_audience(body: &mut Value, audience: Option<&str>) {
+    if let Some(audience) = audience {
+        body["assertion"] = json!({"audience": audience});
+    }
 }
 
 /// With what the person knows.
@@ -94,29 +118,30 @@ pub(crate) async fn identify(
     let (mut body, place) = (json!({}), &asked.place);
     with_fingers(&mut body, place, asked.fingers, (&asked.files, asked.dpi))?;
     with_pin(&mut body, &asked.known)?;
-    ask("/v1/identify", body, connect, place.sensor.as_ref().map(|_| live)).await
+    with_audience(&mut body, asked.audience.as_deref());
+    let live = place.sensor.as_ref().map(|_| live);
+    Ok(ask("/v1/identify", body, &mut connect().await?, live).await?.outcome)
 }
 
 /// Asks, and where a finger is waited for shows how far it is.
-async fn ask(
+pub(super) async fn ask(
     path: &str,
     mut body: Value,
-    connect: impl AsyncFnOnce() -> Result<Client, CtlError>,
+    client: &mut Client,
     live: Option<Live>,
-) -> Result<Outcome, CtlError> {
+) -> Result<Handed, CtlError> {
     let (request_id, nonce) = (Uuid::new_v4().to_string(), nonce()?);
     body["request_id"] = json!(request_id);
     body["nonce"] = json!(nonce);
-    let mut client = connect().await?;
     let json = match live {
-        Some(live) => live.ask(&mut client, path, &body).await?,
+        Some(live) => live.ask(client, path, &body).await?,
         None => client.post(path, &body).await?,
     };
     let answer: Answer = understand(&json)?;
     if answer.request_id != request_id || answer.nonce != nonce {
         return Err(CtlError::Answer("it belongs to another request".to_owned()));
     }
-    judge(&answer, json)
+    Ok(Handed { outcome: judge(&answer, json)?, request_id })
 }
 
 fn judge(answer: &Answer, json: Value) -> Result<Outcome, CtlError> {
@@ -124,7 +149,8 @@ fn judge(answer: &Answer, json: Value) -> Result<Outcome, CtlError> {
         Decision::Accept => {
             let subject = answer.subject_id.as_deref();
             let subject = subject.ok_or_else(|| CtlError::Answer("accepted, but nobody".to_owned()))?;
-            (Exit::Ok, format!("accepted: {subject}"))
+            let token = answer.assertion.as_ref().map(|token| format!("\n{token}")).unwrap_or_default();
+            (Exit::Ok, format!("accepted: {subject}{token}"))
         }
         Decision::Refuse => {
             let wait = answer.retry_after_s.map(|s| format!(", wait {s} seconds")).unwrap_or_default();

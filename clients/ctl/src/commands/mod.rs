@@ -13,6 +13,7 @@ mod decide;
 mod diagnose;
 mod directory;
 mod finger;
+mod handover;
 mod health;
 #[cfg(feature = "local")]
 mod inspect;
@@ -24,6 +25,7 @@ mod sensor;
 mod station;
 mod subject;
 mod support;
+mod ticket;
 mod token;
 mod update;
 
@@ -72,12 +74,15 @@ pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Res
         Command::Subject(command) => subject::run(command, connect).await,
         Command::Station(command) => station::run(command, &connection, connect).await,
         Command::Account(command) => account::run(command, connect).await,
+        Command::Login(asked) if asked.ticket.kinit => ticket::run(&asked, connect, live).await,
         Command::Login(asked) => account::login(asked, connection.token_file.clone(), unknown).await,
         Command::Logout => account::logout(connection.token_file.clone(), connect).await,
         Command::Token(command) => token::run(command, connect).await,
         Command::Finger(command) => finger::run(command, connect, live).await,
         Command::Verify(asked) => decide::verify(&asked, connect, live).await,
         Command::Identify(asked) => decide::identify(&asked, connect, live).await,
+        Command::Assertion(command) => handover::assertion(command, connect).await,
+        Command::Certificate(command) => handover::certificate(command, connect).await,
         Command::Policy(command) => policy::run(command, connect).await,
         Command::Lockout(command) => lockout::run(command, connect).await,
         Command::Directory(command) => directory::run(command, connect).await,

@@ -114,6 +114,7 @@ pub(crate) async fn run(
             connect().await?.delete(&format!("/v1/invitations/{}", plain(&id)?)).await?;
             Ok(Outcome::done(format!("withdrew {id}"), json!({"withdrawn": id})))
         }
+        StationCommand::Grant { name, granted } => super::handover::grant(&name, &granted, connect).await,
         StationCommand::Rename { name, to } => {
             let answer =
                 connect().await?.patch(&format!("/v1/stations/{name}"), &json!({"name": to})).await?;

@@ -186,6 +186,8 @@ pub(crate) struct UserCertificateBody {
     pub(crate) certificate: String,
     /// Its authority, in PEM.
     pub(crate) authority: String,
+    /// The user principal name that it is of.
+    pub(crate) upn: String,
     /// Its number, in hexadecimal.
     pub(crate) serial: String,
     /// When it is over.
@@ -232,8 +234,13 @@ pub(crate) async fn certify(
         again.give_back(&of, &request, Purpose::Certificate);
     }
     let (made, authority) = made?;
-    let body =
-        UserCertificateBody { certificate: made.pem, authority, serial: made.serial, expires: made.expires };
+    let body = UserCertificateBody {
+        certificate: made.pem,
+        authority,
+        upn: made.upn,
+        serial: made.serial,
+        expires: made.expires,
+    };
     Ok((StatusCode::CREATED, Json(body)))
 }
 

@@ -1,0 +1,220 @@
+//! From a finger to a Kerberos ticket, and to what a ticket opens: Samba's KDC and a file over SMB.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use authenteon_tests::servers::{
+    namespace::Namespace,
+    people,
+    samba::{self, DOMAIN, PASSWORD, Samba},
+};
+use hyper::Method;
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::{needs, office::Office};
+
+/// From the finger's frame to the ticket it takes no longer, in a build that is optimised.
+const FINGER_TO_TICKET: Duration = Duration::from_secs(if cfg!(debug_assertions) { 4 } else { 1 });
+
+/// A key of a client, and where what comes for it lies.
+struct Client {
+    key: KeyPair,
+    folder: TempDir,
+}
+
+impl Client {
+    fn new() -> Self {
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
+        Self { key, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// What its verification wants.
+    fn wish(&self) -> Value {
+        let digest = Sha256::digest(self.key.subject_public_key_info());
+        let digest = digest.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        json!({"certificate": {"key_sha256": digest}})
+    }
+
+    /// Asks for more than it gets.
+    fn csr(&self) -> String {
+        let mut params = CertificateParams::new(vec!["dc1.corp.example".to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.serialize_request(&self.key).unwrap().pem().unwrap()
+    }
+
+    fn certified(&self, office: &Office, request: &str) -> (u16, Value) {
+        let body = json!({"request_id": request, "csr": self.csr()});
+        office.ask("station", &Method::POST, "/v1/certificates", &body)
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    /// A ticket of this principal by the certificate.
+    fn kinit(
+        &self,
+        network: &Namespace,
+        kerberos: &Path,
+        certificate: &str,
+        principal: &str,
+    ) -> Result<String, String> {
+        let (pem, key) = (self.folder.path().join("user.pem"), self.folder.path().join("user.key"));
+        fs::write(&pem, certificate).unwrap();
+        fs::write(&key, self.key.serialize_pem()).unwrap();
+        let identity = format!("X509_user_identity=FILE:{},{}", pem.display(), key.display());
+        let mut command = network.command("kinit");
+        command.env("KRB5_CONFIG", kerberos).env("KRB5CCNAME", format!("FILE:{}", self.cache().display()));
+        ended(command.args(["-X", &identity, principal]))
+    }
+
+    /// What `smbclient` says to a command, with the ticket.
+    fn smb(&self, network: &Namespace, kerberos: &Path, command: &str) -> Result<String, String> {
+        let mut client = network.command("smbclient");
+        client.env("KRB5_CONFIG", kerberos).env("KRB5CCNAME", format!("FILE:{}", self.cache().display()));
+        ended(client.args(["--use-kerberos=required", "//dc1.corp.example/files", "-c", command]))
+    }
+}
+
+/// What a program says, as it succeeds or fails.
+fn ended(command: &mut Command) -> Result<String, String> {
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if output.status.success() { Ok(said) } else { Err(said) }
+}
+
+/// A domain whose Kerberos takes the box's certificates, and the box.
+fn opened(more: &str) -> (Samba, Office, PathBuf) {
+    let mut samba = Samba::start(people()).unwrap();
+    let directory = format!(
+        "kind = \"active-directory\"\nca = {:?}\nservers = [\"{}\"]\naccount = \"reader@corp.example\"\nfilter = \
+         \"(sAMAccountName=p*)\"\n",
+        samba.authority.file,
+        samba::ADDRESS
+    );
+    let office = Office::open(samba.namespace.entrance(), &directory, PASSWORD, more);
+    office.somebody("p00006");
+    let authority = samba.shared().with_file_name("users.pem");
+    fs::write(&authority, office.authority()).unwrap();
+    samba.with_kerberos(&authority).unwrap();
+    let kerberos = samba.kerberos().unwrap().to_owned();
+    (samba, office, kerberos)
+}
+
+fn problem(answer: &(u16, Value)) -> (u16, String) {
+    let kind = answer.1["type"].as_str().unwrap_or_default();
+    (answer.0, kind.rsplit(['/', ':']).next().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn handover_a_finger_becomes_a_ticket_of_active_directory_and_a_file_over_smb() {
+    needs!(Kerberos);
+    let (samba, office, kerberos) = opened("");
+    let network = &samba.namespace;
+    let mut probes = office.enrolled("p00006", 24).probes.into_iter();
+    fs::write(samba.shared().join("hello"), "smb hello").unwrap();
+    ended(Command::new("chmod").args(["-R", "a+rX", &samba.shared().display().to_string()])).unwrap();
+
+    // What Kerberos takes is made while the finger is on its way.
+    let client = Client::new();
+    let began = Instant::now();
+    let (request, accept) = office.accepted("p00006", &mut probes, &client.wish());
+    let decided = began.elapsed();
+    assert!(accept["certificate_until"].is_string(), "{accept}");
+    let answer = client.certified(&office, &request);
+    let certified = began.elapsed();
+    assert_eq!(answer.0, 201, "{}", answer.1);
+    assert_eq!(answer.1["upn"], "p00006@corp.example");
+    let certificate = answer.1["certificate"].as_str().unwrap().to_owned();
+    client.kinit(network, &kerberos, &certificate, "p00006@CORP.EXAMPLE").unwrap();
+    let ticket = began.elapsed();
+    let said = client.smb(network, &kerberos, "get hello /dev/stdout").unwrap();
+    let file = began.elapsed();
+    assert!(said.contains("smb hello"), "{said}");
+    println!(
+        "finger to decision {} ms, certificate {} ms, ticket {} ms, file over SMB {} ms",
+        decided.as_millis(),
+        (certified - decided).as_millis(),
+        (ticket - certified).as_millis(),
+        (file - ticket).as_millis()
+    );
+    assert!(ticket <= FINGER_TO_TICKET, "{ticket:?}");
+
+    // It is of nobody else, once, and of its own key.
+    let refused = client.kinit(network, &kerberos, &certificate, "p00007@CORP.EXAMPLE").unwrap_err();
+    assert!(refused.contains("name mismatch"), "{refused}");
+    assert_eq!(problem(&client.certified(&office, &request)), (409, "accept-used".into()));
+    let (request, _) = office.accepted("p00006", &mut probes, &client.wish());
+    let other = Client::new();
+    assert_eq!(problem(&other.certified(&office, &request)), (403, "other-key".into()));
+    let body = json!({"request_id": request, "csr": "no request"});
+    let answer = office.ask("station", &Method::POST, "/v1/certificates", &body);
+    assert_eq!(problem(&answer), (422, "not-a-csr".into()));
+    let body = json!({"request_id": "never-asked", "csr": client.csr()});
+    let answer = office.ask("station", &Method::POST, "/v1/certificates", &body);
+    assert_eq!(problem(&answer), (404, "no-such-accept".into()));
+    assert_eq!(office.ask("officer", &Method::POST, "/v1/certificates", &body).0, 403);
+
+    // Disabled between decision and certificate, though the box has not read it yet; and with a certificate in his hand.
+    samba
+        .change(&format!(
+            "dn: {}\nchangetype: modify\nreplace: userAccountControl\nuserAccountControl: 546\n",
+            samba::dn(6)
+        ))
+        .unwrap();
+    assert_eq!(problem(&client.certified(&office, &request)), (403, "account-disabled".into()));
+    let refused = client.kinit(network, &kerberos, &certificate, "p00006@CORP.EXAMPLE").unwrap_err();
+    assert!(refused.contains("revoked"), "{refused}");
+    samba
+        .change(&format!(
+            "dn: {}\nchangetype: modify\nreplace: userAccountControl\nuserAccountControl: 544\n",
+            samba::dn(6)
+        ))
+        .unwrap();
+    assert_eq!(client.certified(&office, &request).0, 201, "the accept was not used up by that");
+
+    // Who is privileged has none, and nor has a station that may not.
+    let (request, _) = office.accepted("p00006", &mut probes, &client.wish());
+    samba
+        .change(&format!("dn: {}\nchangetype: modify\nreplace: adminCount\nadminCount: 1\n", samba::dn(6)))
+        .unwrap();
+    assert_eq!(problem(&client.certified(&office, &request)), (403, "privileged".into()));
+    office.grant(&json!({"audiences": [], "may_issue": false}));
+    assert_eq!(problem(&client.certified(&office, &request)), (403, "may-not-issue".into()));
+    office.sync();
+    assert!(samba.tool(&["user", "list"]).unwrap().contains("p00006"), "{DOMAIN}");
+}
+
+#[test]
+fn handover_a_certificate_that_is_over_opens_nothing_and_one_of_another_authority_neither() {
+    needs!(Kerberos);
+    let (mut samba, office, kerberos) = opened("certificate-minutes = 1");
+    let mut probes = office.enrolled("p00006", 9).probes.into_iter();
+    let client = Client::new();
+    let (request, _) = office.accepted("p00006", &mut probes, &client.wish());
+    let answer = client.certified(&office, &request);
+    assert_eq!(answer.0, 201, "{}", answer.1);
+    let given = Instant::now();
+    let certificate = answer.1["certificate"].as_str().unwrap().to_owned();
+    let principal = "p00006@CORP.EXAMPLE";
+    client.kinit(&samba.namespace, &kerberos, &certificate, principal).unwrap();
+    // A domain that trusts somebody else.
+    let other = samba.authority.file.clone();
+    samba.with_kerberos(&other).unwrap();
+    let refused = client.kinit(&samba.namespace, &kerberos, &certificate, principal).unwrap_err();
+    println!("of another authority: {}", refused.trim());
+    samba.with_kerberos(&samba.shared().with_file_name("users.pem")).unwrap();
+    client.kinit(&samba.namespace, &kerberos, &certificate, principal).unwrap();
+    thread::sleep(Duration::from_secs(62).saturating_sub(given.elapsed()));
+    let refused = client.kinit(&samba.namespace, &kerberos, &certificate, principal).unwrap_err();
+    println!("over: {}", refused.trim());
+}
