@@ -111,6 +111,10 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
         Some(section) => server.with_metrics(section.listen).await?,
         None => server,
     };
+    let server = match config.handover.revocation_listen {
+        Some(address) => server.with_published(address).await?,
+        None => server,
+    };
     let server = match &claim {
         Some(claim) => server.with_claim(Arc::clone(claim)),
         None => server,

@@ -1,6 +1,6 @@
 //! What accepts are good for: assertions and certificates.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
 
@@ -30,6 +30,8 @@ pub struct HandoverSection {
     pub realm: Option<String>,
     /// Where the list of revoked certificates is fetched.
     pub revocation_list: Option<String>,
+    /// Where the box serves it itself, in clear: address and port.
+    pub revocation_listen: Option<SocketAddr>,
 }
 
 impl Default for HandoverSection {
@@ -43,6 +45,7 @@ impl Default for HandoverSection {
             certificates_a_minute: 300,
             realm: None,
             revocation_list: None,
+            revocation_listen: None,
         }
     }
 }

@@ -9,6 +9,7 @@ mod api;
 mod attempts;
 mod backups;
 mod certificate;
+mod clear;
 mod connection;
 mod correlation;
 mod exchange;
@@ -22,6 +23,7 @@ mod operation;
 mod outgoing;
 mod places;
 mod problem;
+mod published;
 mod quic;
 mod reloader;
 mod shares;
@@ -224,6 +226,7 @@ pub struct Server {
     quic: Option<Endpoint>,
     state: State,
     metrics: Option<TcpListener>,
+    published: Option<TcpListener>,
 }
 
 impl Server {
@@ -265,7 +268,7 @@ impl Server {
             forwarding: Forwarding::default(),
             following: Following::default(),
         };
-        Ok(Self { listener, tls, quic: None, state, metrics: None })
+        Ok(Self { listener, tls, quic: None, state, metrics: None, published: None })
     }
 
     /// With HTTP/3 on the UDP port of the same number.
@@ -383,6 +386,18 @@ impl Server {
         Ok(self)
     }
 
+    /// With a listener in clear for the authority of people's certificates and its list of revoked ones.
+    ///
+    /// # Errors
+    /// [`ServeError::Listen`].
+    pub async fn with_published(mut self, address: SocketAddr) -> Result<Self, ServeError> {
+        let fails = |why| ServeError::Listen { address, why };
+        let listener = TcpListener::bind(address).await.map_err(fails)?;
+        info!(published = %listener.local_addr().map_err(fails)?, "revoked certificates in clear");
+        self.published = Some(listener);
+        Ok(self)
+    }
+
     /// The address that it listens on.
     ///
     /// # Errors
@@ -399,9 +414,12 @@ impl Server {
 
     /// Serves until `stop` resolves, then lets open requests finish for the drain time.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, quic, state, metrics, .. } = self;
+        let Self { listener, quic, state, metrics, published: in_clear, .. } = self;
         if let Some(listener) = metrics {
             tokio::spawn(metrics::serve(listener, state.clone()));
+        }
+        if let Some(listener) = in_clear {
+            tokio::spawn(published::serve(listener, state.clone()));
         }
         tokio::spawn(observed(state.clone()));
         tokio::spawn(writer(state.clone()));

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// There is no program to start.
-    #[error("authenteond was not built: {0}; build it, and name it with --daemon")]
+    #[error("it was not built: {0}; build it, and name it with --daemon")]
     Build(String),
     /// A command failed.
     #[error("authenteond {command}: {why}")]
@@ -51,18 +51,26 @@ pub enum DaemonError {
 /// # Errors
 /// [`DaemonError::Build`].
 pub fn build() -> Result<PathBuf, DaemonError> {
+    build_of("authenteon", "authenteond")
+}
+
+/// The same of any program of this workspace.
+///
+/// # Errors
+/// [`DaemonError::Build`].
+pub fn build_of(package: &str, name: &str) -> Result<PathBuf, DaemonError> {
     let fails = |why: &dyn std::fmt::Display| DaemonError::Build(why.to_string());
     let ours = std::env::current_exe().map_err(|why| fails(&why))?;
     let folder = ours.parent().ok_or_else(|| fails(&"this program has no folder"))?;
     // A test lies among what it was linked from, one below the programs.
     let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
-    let program = folder.join("authenteond");
+    let program = folder.join(name);
     let cargo = match std::env::var_os("CARGO") {
         None if program.exists() => return Ok(program),
         cargo => cargo.unwrap_or_else(|| "cargo".into()),
     };
     let mut command = Command::new(cargo);
-    command.args(["build", "--locked", "--package", "authenteon", "--bin", "authenteond"]);
+    command.args(["build", "--locked", "--package", package, "--bin", name]);
     if folder.file_name() == Some(OsStr::new("release")) {
         command.arg("--release");
     }

@@ -4,6 +4,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     time::SystemTime,
 };
 
@@ -16,7 +17,10 @@ use super::{
     daemon::{self, Daemon},
     finger, run,
 };
-use crate::{accuracy::TerminalBar, servers::namespace::Entrance};
+use crate::{
+    accuracy::TerminalBar,
+    servers::namespace::{Entrance, Namespace},
+};
 
 /// A daemon, with a client of each role.
 pub struct Served {
@@ -96,6 +100,20 @@ impl Served {
             })
         });
         asked.map_err(|why| LoadError::System { what: "its network", why })?
+    }
+
+    /// `authenteonctl` of this workspace, as the client of a role, in the network of the box.
+    ///
+    /// # Errors
+    /// [`LoadError`]: it cannot be built.
+    pub fn ctl(&self, network: &Namespace, role: &str) -> Result<Command, LoadError> {
+        let program = daemon::build_of("authenteonctl", "authenteonctl")?;
+        let mut command = network.command(&program.display().to_string());
+        let file = |name: String| self.daemon.pki().join(name);
+        command.arg("--server").arg(format!("https://{}", self.daemon.address()));
+        command.arg("--cacert").arg(file("ca.pem".into()));
+        command.arg("--cert").arg(file(format!("{role}.pem"))).arg("--key").arg(file(format!("{role}.key")));
+        Ok(command)
     }
 
     /// The end of its log.

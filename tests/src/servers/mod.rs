@@ -5,6 +5,7 @@
 //! `skipped: WHY`. Invariant: what is started here ends with the value that stands for it, and its namespace with it.
 
 pub mod authority;
+pub mod mit;
 pub mod namespace;
 pub mod samba;
 pub mod scripted;
@@ -42,6 +43,12 @@ const SAMBA: [(&str, &str); 5] = [
     ("python3", "python3-samba"),
 ];
 const CLIENTS: [(&str, &str); 2] = [("kinit", "krb5-user krb5-pkinit"), ("smbclient", "smbclient")];
+const MIT: [(&str, &str); 4] = [
+    ("krb5kdc", "krb5-kdc"),
+    ("kdb5_util", "krb5-kdc"),
+    ("kadmin.local", "krb5-admin-server"),
+    ("kinit", "krb5-user krb5-pkinit"),
+];
 const SLAPD: [(&str, &str); 3] = [("slapd", "slapd"), ("slapadd", "slapd"), ("ldapmodify", "ldap-utils")];
 
 /// Which server is wanted.
@@ -53,6 +60,8 @@ pub enum Wanted {
     Slapd,
     /// Samba with Kerberos, and clients of it.
     Kerberos,
+    /// An MIT realm beside OpenLDAP, and clients of it.
+    Mit,
 }
 
 /// Whether it can be started here.
@@ -67,6 +76,7 @@ pub fn ready(wanted: Wanted) -> Result<(), String> {
         Wanted::Samba => &[&SAMBA],
         Wanted::Slapd => &[&SLAPD],
         Wanted::Kerberos => &[&SAMBA, &CLIENTS],
+        Wanted::Mit => &[&SLAPD, &MIT],
     };
     let programs = programs.iter().copied().flatten();
     for (program, package) in [("ip", "iproute2"), ("unshare", "util-linux")].iter().chain(programs) {
@@ -75,7 +85,7 @@ pub fn ready(wanted: Wanted) -> Result<(), String> {
         }
     }
     let data = Path::new("/usr/share/samba/setup/ad-schema");
-    if wanted != Wanted::Slapd && !data.exists() {
+    if matches!(wanted, Wanted::Samba | Wanted::Kerberos) && !data.exists() {
         return Err("the schema of Active Directory is not there (apt-get install samba-ad-provision)".into());
     }
     namespace::possible()

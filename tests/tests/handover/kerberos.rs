@@ -9,10 +9,13 @@ use std::{
 };
 
 use authenteon_tests::servers::{
+    mit::Mit,
     namespace::Namespace,
     people,
     samba::{self, DOMAIN, PASSWORD, Samba},
+    slapd::{self, Options, SUFFIX, Slapd},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::Method;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
 use serde_json::{Value, json};
@@ -118,7 +121,7 @@ fn problem(answer: &(u16, Value)) -> (u16, String) {
 #[test]
 fn handover_a_finger_becomes_a_ticket_of_active_directory_and_a_file_over_smb() {
     needs!(Kerberos);
-    let (samba, office, kerberos) = opened("");
+    let (samba, office, kerberos) = opened("revocation-listen = \"10.99.0.1:8089\"");
     let network = &samba.namespace;
     let mut probes = office.enrolled("p00006", 24).probes.into_iter();
     fs::write(samba.shared().join("hello"), "smb hello").unwrap();
@@ -148,6 +151,19 @@ fn handover_a_finger_becomes_a_ticket_of_active_directory_and_a_file_over_smb() 
         (file - ticket).as_millis()
     );
     assert!(ticket <= FINGER_TO_TICKET, "{ticket:?}");
+
+    // All of that by one command.
+    let by_command = Client::new();
+    let image = by_command.folder.path().join("print.png");
+    let said = probes.by_ref().take(3).find_map(|probe| {
+        fs::write(&image, STANDARD.decode(probe["data"].as_str().unwrap()).unwrap()).unwrap();
+        let mut login = office.served.ctl(network, "station").unwrap();
+        login.env("KRB5_CONFIG", &kerberos).args(["login", "--kinit", "p00006"]);
+        login.arg("--image").arg(&image).arg("--cache").arg(by_command.cache());
+        ended(&mut login).map_err(|why| println!("login --kinit: {why}")).ok()
+    });
+    assert!(said.is_some_and(|said| said.contains("a ticket of p00006@CORP.EXAMPLE")));
+    assert!(by_command.smb(network, &kerberos, "ls").unwrap().contains("hello"));
 
     // It is of nobody else, once, and of its own key.
     let refused = client.kinit(network, &kerberos, &certificate, "p00007@CORP.EXAMPLE").unwrap_err();
@@ -181,6 +197,12 @@ fn handover_a_finger_becomes_a_ticket_of_active_directory_and_a_file_over_smb() 
         ))
         .unwrap();
     assert_eq!(client.certified(&office, &request).0, 201, "the accept was not used up by that");
+
+    // What those who look at certificates fetch, in clear.
+    let fetched =
+        |file: &str| ended(network.command("curl").args(["-sf", &format!("http://10.99.0.1:8089{file}")]));
+    assert!(fetched("/authenteon-users.crl").is_ok() && fetched("/authenteon-users.crt").is_ok());
+    assert!(fetched("/v1/health/live").is_err() && fetched("/").is_err());
 
     // Who is privileged has none, and nor has a station that may not.
     let (request, _) = office.accepted("p00006", &mut probes, &client.wish());
@@ -217,4 +239,51 @@ fn handover_a_certificate_that_is_over_opens_nothing_and_one_of_another_authorit
     thread::sleep(Duration::from_secs(62).saturating_sub(given.elapsed()));
     let refused = client.kinit(&samba.namespace, &kerberos, &certificate, principal).unwrap_err();
     println!("over: {}", refused.trim());
+}
+
+#[test]
+fn handover_a_finger_becomes_a_ticket_of_an_mit_realm_and_of_nobody_else_there() {
+    needs!(Mit);
+    let slapd = Slapd::start(people(), Options { syncprov: true, ..Options::default() }).unwrap();
+    let directory = format!(
+        "kind = \"ldap\"\nca = {:?}\nservers = [\"{}\"]\naccount = \"{}\"\nbase = \"{SUFFIX}\"\nattributes = {{ name = \
+         \"fullName\", login = \"uid\", upn = \"mail\" }}\n",
+        slapd.authority.file,
+        slapd::ADDRESS,
+        slapd::READER
+    );
+    let network = &slapd.namespace;
+    let office = Office::open(network.entrance(), &directory, slapd::PASSWORD, "");
+    let mut probes = office.enrolled("p00006", 12).probes.into_iter();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("users.pem");
+    fs::write(&authority, office.authority()).unwrap();
+    let principals = ["p00006", "p00007"];
+    let mit = Mit::start((network, slapd::ADDRESS), &slapd.authority, &authority, &principals).unwrap();
+    let kerberos = mit.kerberos();
+    let client = Client::new();
+    let began = Instant::now();
+    let (request, _) = office.accepted("p00006", &mut probes, &client.wish());
+    let answer = client.certified(&office, &request);
+    assert_eq!(answer.0, 201, "{}", answer.1);
+    let certificate = answer.1["certificate"].as_str().unwrap().to_owned();
+    let got = client.kinit(network, &kerberos, &certificate, "p00006@MIT.EXAMPLE");
+    let took = began.elapsed();
+    got.unwrap_or_else(|why| panic!("{why}\n{}", mit.said()));
+    println!("finger to a ticket of MIT: {} ms", took.as_millis());
+    assert!(took <= FINGER_TO_TICKET, "{took:?}");
+    let mut list = network.command("klist");
+    list.env("KRB5_CONFIG", &kerberos);
+    let said = ended(list.args(["-c", &client.cache().display().to_string()])).unwrap();
+    assert!(said.contains("krbtgt/MIT.EXAMPLE@MIT.EXAMPLE") && said.contains("p00006@MIT.EXAMPLE"), "{said}");
+    let refused = client.kinit(network, &kerberos, &certificate, "p00007@MIT.EXAMPLE").unwrap_err();
+    println!("for somebody else: {}", refused.trim());
+    slapd
+        .change(&format!(
+            "dn: {}\nchangetype: modify\nreplace: loginDisabled\nloginDisabled: TRUE\n",
+            slapd::dn(6)
+        ))
+        .unwrap();
+    let (request, _) = office.accepted("p00006", &mut probes, &client.wish());
+    assert_eq!(problem(&client.certified(&office, &request)), (403, "account-disabled".into()));
 }
