@@ -13,6 +13,7 @@ mod load;
 mod metrics;
 mod panel;
 mod policy;
+mod radius;
 mod sensors;
 mod tpm;
 mod update;
@@ -34,6 +35,7 @@ pub use load::{Loaded, load};
 pub use metrics::Metrics;
 pub use panel::{FrontPanel, PanelPart};
 pub use policy::PolicyValues;
+pub use radius::RadiusSection;
 pub use sensors::{Sensors, SerialModel, SerialPort};
 pub use tpm::TpmSection;
 pub use update::Update;
@@ -121,6 +123,8 @@ pub struct Config {
     /// What goes with accepts.
     #[serde(default)]
     pub handover: HandoverSection,
+    /// RADIUS, if it is served.
+    pub radius: Option<RadiusSection>,
     /// What is fed while the daemon does not hang.
     #[serde(default)]
     pub watchdog: Watchdog,
@@ -312,6 +316,7 @@ impl Loaded {
         self.serial_readers()?;
         self.destinations()?;
         self.directories()?;
+        self.radius()?;
         self.panel_lines()?;
         if let Some(Err(why)) = c.claim.as_ref().map(ClaimSection::check) {
             return error("claim", "names", why);

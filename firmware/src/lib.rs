@@ -31,6 +31,7 @@ pub mod network_time;
 mod observe;
 pub mod panel;
 pub mod policy;
+pub mod radius;
 pub mod reader;
 mod replay;
 pub mod request;

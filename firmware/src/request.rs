@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::credential::invitation::InvitationId;
 
@@ -53,6 +54,9 @@ impl FromStr for Role {
     }
 }
 
+/// What those begin with who ask by RADIUS.
+const RADIUS: &str = "radius:";
+
 /// A client as it is known: hex of its certificate's SHA-256, or its kind and name where it has none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -81,6 +85,18 @@ impl ClientId {
     #[must_use]
     pub fn of_token(name: &str) -> Self {
         Self(format!("token:{name}"))
+    }
+
+    /// Whoever asks by RADIUS under this name of the configuration.
+    #[must_use]
+    pub fn of_radius(name: &str) -> Self {
+        Self(format!("{RADIUS}{name}"))
+    }
+
+    /// Whether somebody asks by RADIUS.
+    #[must_use]
+    pub fn is_of_radius(&self) -> bool {
+        self.0.starts_with(RADIUS)
     }
 
     /// The identifier's text.
@@ -177,6 +193,22 @@ pub enum NotAToken {
     /// For [`Nonce`].
     #[error("a nonce has 16 to 128 characters of A-Z, a-z, 0-9, '_' and '-'")]
     Nonce,
+}
+
+impl RequestId {
+    /// One of the box's own, for what comes to it under no name.
+    #[must_use]
+    pub(crate) fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
+}
+
+impl Nonce {
+    /// One of the box's own.
+    #[must_use]
+    pub(crate) fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
 }
 
 impl TryFrom<String> for RequestId {

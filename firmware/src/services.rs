@@ -57,6 +57,7 @@ pub(crate) mod lockout;
 mod logins;
 mod lost;
 mod names;
+mod one_time_codes;
 mod policy;
 mod probes;
 mod readers;
@@ -87,6 +88,7 @@ pub use self::{
         NotAccepted, Purpose, UserAuthorityFacts, Wish,
     },
     lockout::Failed,
+    one_time_codes::{CodeError, GOOD as CODE_GOOD},
     readers::ReaderError,
     restore::{RestoreOptions, RestoreReport},
     restrictions::RestrictionError,
@@ -96,8 +98,9 @@ pub use self::{
 };
 
 use self::{
-    clients::Known, factors::EverybodysFactors, grace::Graces, lockout::Lockouts, lost::Lost, probes::Unkept,
-    readers::Readers, record::parse_subject, restrictions::Restrictions,
+    clients::Known, factors::EverybodysFactors, grace::Graces, lockout::Lockouts, lost::Lost,
+    one_time_codes::OneTimeCodes, probes::Unkept, readers::Readers, record::parse_subject,
+    restrictions::Restrictions,
 };
 
 /// Samples remembered against replay.
@@ -161,6 +164,8 @@ pub(crate) struct Inner {
     restrictions: Restrictions,
     /// Who was accepted by a finger a moment ago.
     graces: Graces,
+    /// Codes that accepts gave.
+    codes: OneTimeCodes,
     /// Which readers were adopted.
     readers: Mutex<Readers>,
     /// What was given out beside.
@@ -302,6 +307,7 @@ impl Services {
             factors,
             restrictions,
             graces: Graces::default(),
+            codes: OneTimeCodes::default(),
             readers: Mutex::new(readers),
             directories: directory::Directories::default(),
             logins: logins::Logins::default(),
@@ -373,9 +379,10 @@ impl Inner {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what is in memory of the fingers of somebody who has none any more: a grace, and probes.
+    /// Forgets what is in memory of the fingers of somebody who has none any more: a grace, a code, and probes.
     pub(crate) fn forget_proofs(&self, id: SubjectId) {
         self.graces.forget(id);
+        self.codes.forget(id);
         self.unkept().forget(id);
         self.ready().take(id);
     }

@@ -332,8 +332,7 @@ impl Services {
         let in_force = who.map_or_else(|| told.clone(), of);
         let basis = Basis::new(&in_force, attempt.sensor.map(|sensor| sensor.as_str().to_owned()));
         let event = |verdict: &Verdict| event(verdict).resting_on(basis);
-        let decision =
-            self.settle(&Attempt { found, ..attempt.clone() }, &numbers(who), (verdict, &also), event)?;
+        let decision = self.settle(&Attempt { found, ..attempt }, &numbers(who), (verdict, &also), event)?;
         // Only now: whoever gets no answer may ask again with the same.
         looked_at.remember();
         if let (Some(accepting), Decision::Accept { .. }) = (&accepting, &decision) {

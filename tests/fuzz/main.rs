@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod mutate;
+mod radius;
 mod service;
 mod targets;
 
@@ -119,7 +120,7 @@ fn feed() -> ExitCode {
 }
 
 fn all() -> impl Iterator<Item = &'static Target> {
-    targets::TARGETS.iter().chain(&service::TARGETS)
+    targets::TARGETS.iter().chain(&service::TARGETS).chain(&radius::TARGETS)
 }
 
 /// Feeds a target for a while: inputs and how many it took, or the input that broke it.

@@ -1,9 +1,10 @@
 //! The service as whole strangers meet it, fed to a daemon that runs: bodies of requests, first datagrams of QUIC, frames
-//! of HTTP/3.
+//! of HTTP/3, packets of RADIUS.
 //!
 //! What each promises: nothing makes the daemon panic, answer 500, grow, or forget the others, who ask in between.
 
 use std::{
+    io::Write as _,
     net::{SocketAddr, UdpSocket},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -23,9 +24,10 @@ use rustls::{
     version::TLS13,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use tempfile::NamedTempFile;
 use tokio::{runtime::Runtime, time::timeout};
 
-use crate::targets::Target;
+use crate::{radius::SECRET, targets::Target};
 
 pub(crate) const TARGETS: [Target; 3] = [
     Target { name: "requests", what: "bodies of requests", corpus: request_corpus, feed: request },
@@ -76,6 +78,10 @@ struct Service {
     /// A connection on which frames are sent.
     raw: Option<Connection>,
     socket: UdpSocket,
+    /// The same, for RADIUS.
+    radius: UdpSocket,
+    /// Where the secret of RADIUS lies.
+    _secret: NamedTempFile,
     fed: u64,
 }
 
@@ -99,14 +105,43 @@ fn must<T, E: std::fmt::Display>(done: Result<T, E>, what: &str) -> T {
     done.unwrap_or_else(|why| panic!("{what}: {why}"))
 }
 
+/// A configuration with RADIUS at a port that is free, for who has the secret of the fuzzer.
+fn with_radius() -> std::io::Result<(String, u16, NamedTempFile)> {
+    let mut secret = NamedTempFile::new()?;
+    writeln!(secret, "{SECRET}")?;
+    let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let text = format!(
+        "{CONFIGURATION}[radius]\nlisten = [\"127.0.0.1:{port}\"]\n[[radius.client]]\nname = \"fuzz\"\naddresses = \
+         [\"127.0.0.1\"]\nsecret-file = {:?}\n",
+        secret.path(),
+    );
+    Ok((text, port, secret))
+}
+
+/// Sends a packet of RADIUS; whether it is answered.
+pub(crate) fn ask_radius(packet: &[u8]) -> bool {
+    with(|service| {
+        // What the daemon does not take is lost, as on any network.
+        let _ = service.radius.send(packet);
+        must(service.radius.set_read_timeout(Some(DATAGRAM)), "no socket");
+        let answered = service.radius.recv(&mut [0; 4096]).is_ok();
+        service.others_are_served();
+        answered
+    })
+}
+
 impl Service {
     fn start() -> Self {
         let program = must(build(), "the daemon is not built");
-        let daemon = must(Daemon::start(&program, CONFIGURATION), "the daemon does not start");
+        let (configuration, port, secret) = must(with_radius(), "no port for RADIUS");
+        let daemon = must(Daemon::start(&program, &configuration), "the daemon does not start");
         let socket = must(UdpSocket::bind("127.0.0.1:0"), "no socket");
         must(socket.connect(daemon.address()), "no socket");
+        let radius = must(UdpSocket::bind("127.0.0.1:0"), "no socket");
+        must(radius.connect(("127.0.0.1", port)), "no socket");
         let runtime = must(Runtime::new(), "no runtime");
-        Self { daemon, runtime, kept: Vec::new(), raw: None, socket, fed: 0 }
+        let _secret = secret;
+        Self { daemon, runtime, kept: Vec::new(), raw: None, socket, radius, _secret, fed: 0 }
     }
 
     fn tls(&self, name: Option<&str>) -> ClientConfig {

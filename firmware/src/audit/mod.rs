@@ -359,6 +359,17 @@ pub enum Event {
     FingerCaptured {
         sensor: ReaderId,
     },
+    /// An accept gave its person a one-time code; it was that request's.
+    OneTimeCodeGiven {
+        subject: SubjectId,
+        request: String,
+    },
+    /// Somebody was asked for by RADIUS, and no finger was waited for to its end.
+    PushUnanswered {
+        claimed: SubjectId,
+        sensor: ReaderId,
+        why: String,
+    },
     /// Somebody is in a directory, and is known here from now on.
     SubjectFollowed {
         subject: SubjectId,

@@ -29,6 +29,7 @@ use crate::{
     lock::Lock,
     logging::Logging,
     panel::FrontPanel,
+    radius::Radius,
     sensors::Sensors,
     server::{Reloader, Server, Settings},
     services::{AtRest, AuditSettings, OpenError},
@@ -90,6 +91,7 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
     let destinations = loaded.destinations()?;
     let directories = loaded.directories()?;
     let mut handover = loaded.handover()?;
+    let radius = loaded.radius()?;
     let config = loaded.config.clone();
     let settings = Settings { shown: loaded.shown(), ..Settings::default() };
     let claim = claim(&config)?;
@@ -166,6 +168,7 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
     let opens = lock.clone();
     let following = Following::start(directories, async move { opens.opened().await.ok().cloned() });
     let server = server.with_following(following.clone());
+    let radius = radius.map(|settings| Radius::start(settings, server.desk()));
     let restart = Arc::new(Notify::new());
     if let Some(link) = link {
         let (restart, lock) = (Arc::clone(&restart), lock.clone());
@@ -225,6 +228,9 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
         watchdog::stopping();
     };
     server.run(stop).await;
+    if let Some(radius) = radius {
+        radius.end().await;
+    }
     following.end().await;
     forwarding.end().await;
     if let Some(services) = lock.services() {

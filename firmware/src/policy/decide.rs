@@ -44,6 +44,13 @@ pub enum Evidence {
         /// Whether it is his, and good now.
         right: bool,
     },
+    /// A code that an accept a moment ago gave stands for the finger.
+    OneTimeCode {
+        /// Who is claimed.
+        claimed: SubjectId,
+        /// Whether it is his, and good now.
+        right: bool,
+    },
     /// Nothing, but an accept a moment ago.
     Grace {
         /// Who is claimed.
@@ -193,6 +200,15 @@ pub fn decide(policy: &Policy, evidence: &Evidence) -> Verdict {
         },
         Evidence::Recovery { right: false, .. } => {
             refuse(RefuseReason::NotMatched, "wrong recovery code", None, None)
+        }
+        Evidence::OneTimeCode { claimed, right: true } => Verdict {
+            decision: Decision::Accept { subject: *claimed },
+            why: "one-time code",
+            score: None,
+            needed: None,
+        },
+        Evidence::OneTimeCode { right: false, .. } => {
+            refuse(RefuseReason::NotMatched, "wrong one-time code", None, None)
         }
         Evidence::Grace { claimed, over: false } => Verdict {
             decision: Decision::Accept { subject: *claimed },

@@ -180,6 +180,7 @@ pub(crate) const ROUTES: &[(&str, &str, Access)] = &[
     ("/v1/system/update", "post", UPDATERS),
     ("/v1/system/update", "delete", UPDATERS),
     ("/v1/system/update/trial", "post", UPDATERS),
+    ("/v1/one-time-codes", "post", STATION),
     ("/v1/verify", "post", STATION),
     ("/v1/identify", "post", STATION),
 ];

@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod attempts;
 mod backups;
+mod beside;
 mod certificate;
 mod clear;
 mod connection;

@@ -8,8 +8,8 @@ use super::{
     access::{Access, ROUTES, credentials},
     api::{
         accounts, adoption, at_rest, audit, backup, claim, decisions, diagnose, directory, factors, fingers,
-        handover, health, invitations, lockouts, policy, rights, sensors, stations, subjects, support,
-        system, tokens, upkeep,
+        handover, health, invitations, lockouts, one_time_codes, policy, rights, sensors, stations, subjects,
+        support, system, tokens, upkeep,
     },
 };
 
@@ -113,6 +113,7 @@ use super::{
         handover::read_grant,
         handover::put_grant,
         handover::delete_grant,
+        one_time_codes::give,
         decisions::verify,
         decisions::identify,
     )

@@ -5,7 +5,7 @@
 use authenteon_hal::discovery::ReaderId;
 
 use super::{Inner, Services, this_box};
-use crate::{audit::Event, request::Caller, store::StoreError};
+use crate::{audit::Event, request::Caller, store::StoreError, subject::SubjectId};
 
 impl Services {
     /// The bundle of an update came in.
@@ -56,6 +56,21 @@ impl Services {
         self.inner.act(by, &Event::FingerCaptured { sensor: sensor.clone() })
     }
 
+    /// Somebody was asked for by RADIUS, and was not accepted because no finger was waited for to its end.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn push_unanswered(
+        &self,
+        by: &Caller,
+        claimed: SubjectId,
+        sensor: &ReaderId,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let (sensor, why) = (sensor.clone(), why.to_owned());
+        self.inner.act(by, &Event::PushUnanswered { claimed, sensor, why })
+    }
+
     /// The configuration was read again: which keys wait for a start, or nothing when it cannot be used.
     ///
     /// # Errors
@@ -69,7 +84,7 @@ impl Services {
 
 impl Inner {
     /// Keeps it. The version before could not read its own audit with it, so it is not while an update is on trial.
-    fn act(&self, by: &Caller, event: &Event) -> Result<(), StoreError> {
+    pub(super) fn act(&self, by: &Caller, event: &Event) -> Result<(), StoreError> {
         if self.store.is_earlier() {
             tracing::info!(
                 "an act that the version before has no record of is not in the audit: an update is on trial"
@@ -106,6 +121,7 @@ mod tests {
         services.support_bundle_made(&boss).unwrap();
         services.sensor_tested(&boss, &sensor, false).unwrap();
         services.finger_captured(&boss, &sensor).unwrap();
+        services.push_unanswered(&boss, SubjectId::from_bytes([7; 16]), &sensor, "nobody came").unwrap();
         services.configuration_read(Some(vec!["server.listen".to_owned()])).unwrap();
         services.configuration_read(None).unwrap();
         let page = services.audit(&Wanted { after: 1, limit: 20, ..Wanted::default() }).unwrap();
@@ -117,12 +133,13 @@ mod tests {
             "support-bundle-made",
             "sensor-tested",
             "finger-captured",
+            "push-unanswered",
             "configuration-reloaded",
             "configuration-refused",
         ];
         assert_eq!(kinds.collect::<Vec<_>>(), expected);
         let by: Vec<_> = page.records.iter().map(|record| record["by"]["name"].as_str().unwrap()).collect();
-        assert!(by[..6].iter().all(|by| *by == "boss") && by[6..] == ["this box", "this box"], "{by:?}");
+        assert!(by[..7].iter().all(|by| *by == "boss") && by[7..] == ["this box", "this box"], "{by:?}");
         assert_eq!(page.records[4]["what"]["sensor"], "serial-ttyS1");
     }
 }

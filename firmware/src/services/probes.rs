@@ -13,6 +13,7 @@ use std::sync::{MutexGuard, PoisonError};
 pub(super) use self::unkept::Unkept;
 use super::{Inner, Services, damaged, is_enrolled};
 use crate::{
+    factor::OneTimeCode,
     memory::{SeenSamples, Turn},
     policy::{Decision, Evidence, RefuseReason, Replay, ReplayRule, Verdict, decide},
     replay::{History, Probe, Ready},
@@ -30,6 +31,8 @@ pub(crate) enum Ground {
     Enrolled,
     /// A code, which goes with the person.
     Code,
+    /// This code, which is used up now, and goes with the person.
+    OneTime(OneTimeCode),
 }
 
 /// An accept on the way to be durable: nobody else's of the same person, and no erasure, is.
@@ -120,10 +123,11 @@ impl Accepting<'_> {
 }
 
 impl Inner {
-    /// Whether what an accept rests on is there.
+    /// Whether what an accept rests on is there. What is good once is not any more after it.
     fn stands(&self, subject: SubjectId, ground: &Ground) -> bool {
         match ground {
             Ground::Code => true,
+            Ground::OneTime(code) => self.codes.take(subject, code, self.clock.running()),
             Ground::Enrolled => self.is_enrolled(subject),
             Ground::Fingers(fingers) => {
                 let gallery = self.gallery();

@@ -51,15 +51,33 @@ impl Authority {
     /// # Errors
     /// [`ServerError`].
     pub fn server(&self, names: &[&str], over: bool) -> Result<Identity, ServerError> {
+        let stem = if over { "over" } else { "server" };
+        self.certify(names, over, ExtendedKeyUsagePurpose::ServerAuth, stem)
+    }
+
+    /// A client's certificate with these names, in files that are called as it is.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn client(&self, name: &str) -> Result<Identity, ServerError> {
+        self.certify(&[name], false, ExtendedKeyUsagePurpose::ClientAuth, name)
+    }
+
+    fn certify(
+        &self,
+        names: &[&str],
+        over: bool,
+        usage: ExtendedKeyUsagePurpose,
+        stem: &str,
+    ) -> Result<Identity, ServerError> {
         let mut params =
             CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
         params.distinguished_name.push(DnType::CommonName, names.first().copied().unwrap_or("server"));
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![usage];
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = if over { date_time_ymd(2021, 1, 1) } else { date_time_ymd(2100, 1, 1) };
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        let stem = if over { "over" } else { "server" };
         let identity = Identity {
             certificate: self.folder.join(format!("{stem}.pem")),
             key: self.folder.join(format!("{stem}.key")),

@@ -1,10 +1,11 @@
-//! Real directory servers for tests: Samba as an Active Directory domain controller, and OpenLDAP, each in a network namespace
+//! Real servers for tests: Samba as an Active Directory domain controller, OpenLDAP, and FreeRADIUS, each in a network namespace
 //! of its own, so that they can have the ports and addresses that they want, several at a time.
 //!
 //! They come from Debian's packages and are started as root. Where that is not to be had, [`ready`] says why, and a test prints
 //! `skipped: WHY`. Invariant: what is started here ends with the value that stands for it, and its namespace with it.
 
 pub mod authority;
+pub mod freeradius;
 pub mod mit;
 pub mod namespace;
 pub mod samba;
@@ -51,6 +52,9 @@ const MIT: [(&str, &str); 4] = [
 ];
 const SLAPD: [(&str, &str); 3] = [("slapd", "slapd"), ("slapadd", "slapd"), ("ldapmodify", "ldap-utils")];
 
+const RADIUS: [(&str, &str); 3] =
+    [("freeradius", "freeradius"), ("radclient", "freeradius-utils"), ("radtest", "freeradius-utils")];
+
 /// Which server is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -62,6 +66,8 @@ pub enum Wanted {
     Kerberos,
     /// An MIT realm beside OpenLDAP, and clients of it.
     Mit,
+    /// FreeRADIUS and its client.
+    Radius,
 }
 
 /// Whether it can be started here.
@@ -70,12 +76,13 @@ pub enum Wanted {
 /// Why not, to be printed behind `skipped: `.
 pub fn ready(wanted: Wanted) -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
-        return Err("network namespaces and directory servers need root".into());
+        return Err("network namespaces and the servers in them need root".into());
     }
     let programs: &[&[(&str, &str)]] = match wanted {
         Wanted::Samba => &[&SAMBA],
         Wanted::Slapd => &[&SLAPD],
         Wanted::Kerberos => &[&SAMBA, &CLIENTS],
+        Wanted::Radius => &[&RADIUS],
         Wanted::Mit => &[&SLAPD, &MIT],
     };
     let programs = programs.iter().copied().flatten();

@@ -6,6 +6,7 @@
 mod assertion;
 mod kerberos;
 mod office;
+mod radius;
 
 /// Ends a test with the reason why the server that it needs cannot be had here.
 macro_rules! needs {

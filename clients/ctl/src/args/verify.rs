@@ -36,6 +36,10 @@ pub(crate) struct Verify {
     /// With an accept, print an assertion (JSON Web Token) for this audience
     #[arg(long, value_name = "URL", conflicts_with = "grace")]
     pub(crate) audience: Option<String>,
+    /// After an accept show a one-time code: the person types it within a minute, once, in the place of a password, where
+    /// RADIUS asks this box
+    #[arg(long)]
+    pub(crate) one_time_code: bool,
 }
 
 /// What a person presents and knows who says no name.

@@ -51,6 +51,13 @@ pub(super) fn who(text: &str) -> Value {
     }
 }
 
+/// What is given after an accept.
+#[derive(Deserialize)]
+struct Given {
+    one_time_code: String,
+    good_for_s: u64,
+}
+
 #[derive(Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 enum Decision {
@@ -75,7 +82,9 @@ pub(crate) async fn verify(
         None => with_fingers(&mut body, place, asked.fingers, (&asked.files, asked.dpi))?,
     }
     let live = place.sensor.as_ref().map(|_| live);
-    Ok(ask("/v1/verify", body, &mut connect().await?, live).await?.outcome)
+    let mut client = connect().await?;
+    let handed = ask("/v1/verify", body, &mut client, live).await?;
+    if asked.one_time_code { with_code(handed, &mut client).await } else { Ok(handed.outcome) }
 }
 
 /// With so many fingers at a reader, or else those of the files.
@@ -121,6 +130,20 @@ pub(crate) async fn identify(
     with_audience(&mut body, asked.audience.as_deref());
     let live = place.sensor.as_ref().map(|_| live);
     Ok(ask("/v1/identify", body, &mut connect().await?, live).await?.outcome)
+}
+
+/// With the one-time code that an accept gives.
+async fn with_code(handed: Handed, client: &mut Client) -> Result<Outcome, CtlError> {
+    let Handed { mut outcome, request_id } = handed;
+    if outcome.exit != Exit::Ok {
+        return Ok(outcome);
+    }
+    let given = client.post("/v1/one-time-codes", &json!({"request_id": request_id})).await?;
+    let Given { one_time_code, good_for_s } = understand(&given)?;
+    outcome.text += &format!("\none-time code: {one_time_code}, good once within {good_for_s} seconds");
+    outcome.json["one_time_code"] = json!(one_time_code);
+    outcome.json["good_for_s"] = json!(good_for_s);
+    Ok(outcome)
 }
 
 /// Asks, and where a finger is waited for shows how far it is.

@@ -15,6 +15,7 @@ pub(super) mod handover;
 pub(super) mod health;
 pub(super) mod invitations;
 pub(super) mod lockouts;
+pub(super) mod one_time_codes;
 pub(super) mod policy;
 mod presented;
 pub(super) mod rights;
@@ -102,6 +103,7 @@ pub(super) fn router(state: State) -> Router {
         .merge(tokens::routes())
         .merge(directory::routes())
         .merge(handover::routes())
+        .merge(one_time_codes::routes())
         .route("/v1/sensors", get(sensors::list))
         .route("/v1/sensors/{id}/capture", post(sensors::capture))
         .route("/v1/sensors/{id}/test", post(sensors::test))

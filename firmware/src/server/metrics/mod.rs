@@ -28,6 +28,7 @@ use super::access::ROUTES;
 use crate::{
     observe::{Observer, Step},
     policy::Decision,
+    radius::{Count, Outcome},
     verify::name,
 };
 
@@ -50,6 +51,7 @@ pub(crate) struct Metrics {
     in_progress: Gauge,
     connections: Family<[Label; 1], Gauge>,
     decisions: Family<[Label; 3], Counter>,
+    radius: Family<[Label; 1], Counter>,
     extractions: Histogram,
     comparisons: Histogram,
     commits: Histogram,
@@ -72,6 +74,7 @@ impl Metrics {
             in_progress: Gauge::default(),
             connections: Family::default(),
             decisions: Family::default(),
+            radius: Family::default(),
             extractions: times(),
             comparisons: times(),
             commits: times(),
@@ -84,6 +87,7 @@ impl Metrics {
         registry.register("connections", "Connections that are open", this.connections.clone());
         let help = "Decisions given, with the reason that clients are told";
         registry.register("decisions", help, this.decisions.clone());
+        registry.register("radius_packets", "Packets of RADIUS, by what became of them", this.radius.clone());
         let help = "Time from an image to its template";
         registry.register_with_unit("extraction_duration", help, Unit::Seconds, this.extractions.clone());
         let help = "Time from a template to a decision: a comparison or a search";
@@ -122,6 +126,16 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+impl Count for Metrics {
+    fn radius(&self, outcome: Outcome) {
+        self.radius.get_or_create(&[("outcome", outcome.name())]).inc();
+    }
+
+    fn verified(&self, decision: &Decision) {
+        self.decided("verify", decision);
     }
 }
 

@@ -399,6 +399,7 @@ impl Inner {
         if ready.is_shut {
             // Whoever is let in again one day lays a finger down.
             self.graces.forget(ready.subject);
+            self.codes.forget(ready.subject);
         }
     }
 
