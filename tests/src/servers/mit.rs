@@ -45,8 +45,9 @@ impl Mit {
             format!(
                 "[libdefaults]\n default_realm = {REALM}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n rdns = \
                  false\n dns_canonicalize_hostname = false\n[realms]\n {REALM} = {{\n  kdc = {address}\n  pkinit_anchors = \
-                 FILE:{}\n }}\n[domain_realm]\n .mit.example = {REALM}\n",
-                authority.file.display()
+                 FILE:{}\n  pkinit_anchors = FILE:{}\n }}\n[domain_realm]\n .mit.example = {REALM}\n",
+                authority.file.display(),
+                people.display()
             ),
         )?;
         fs::write(

@@ -104,14 +104,16 @@ impl Samba {
         let identity = self.authority.kerberos("CORP.EXAMPLE", &[HOST])?;
         let file = self.folder.path().join("krb5.conf");
         let (certificate, key) = (identity.certificate.display(), identity.key.display());
+        // A client looks whether it would trust its own certificate.
+        let own = self.authority.file.display();
+        let people = people.display();
         let text = format!(
             "[libdefaults]\n default_realm = CORP.EXAMPLE\n dns_lookup_kdc = false\n dns_lookup_realm = false\n rdns = \
-             false\n[realms]\n CORP.EXAMPLE = {{\n  kdc = {ADDRESS}\n  pkinit_anchors = FILE:{}\n  pkinit_eku_checking = \
-             kpServerAuth\n  pkinit_kdc_hostname = {HOST}\n }}\n[domain_realm]\n .corp.example = \
-             CORP.EXAMPLE\n[kdc]\n enable-pkinit = yes\n pkinit_identity = FILE:{certificate},{key}\n pkinit_anchors = \
-             FILE:{}\n pkinit_principal_in_certificate = yes\n pkinit_win2k_require_binding = no\n",
-            self.authority.file.display(),
-            people.display(),
+             false\n[realms]\n CORP.EXAMPLE = {{\n  kdc = {ADDRESS}\n  pkinit_anchors = FILE:{own}\n  pkinit_anchors = \
+             FILE:{people}\n  pkinit_eku_checking = kpServerAuth\n  pkinit_kdc_hostname = {HOST}\n }}\n[domain_realm]\n \
+             .corp.example = CORP.EXAMPLE\n[kdc]\n enable-pkinit = yes\n pkinit_identity = \
+             FILE:{certificate},{key}\n pkinit_anchors = FILE:{people}\n pkinit_principal_in_certificate = yes\n \
+             pkinit_win2k_require_binding = no\n"
         );
         fs::write(&file, text)?;
         self.kerberos = Some(file);

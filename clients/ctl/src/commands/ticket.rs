@@ -28,6 +28,7 @@ use crate::sample;
 #[derive(Deserialize)]
 struct Certified {
     certificate: String,
+    authority: String,
     upn: String,
     expires: String,
 }
@@ -97,12 +98,13 @@ pub(crate) async fn run(
     let csr = CertificateParams::default().serialize_request(&key).and_then(|csr| csr.pem());
     let csr = csr.map_err(|why| CtlError::System(format!("no request can be made: {why}")))?;
     let answer = client.post("/v1/certificates", &json!({"request_id": request_id, "csr": csr})).await?;
-    let Certified { certificate, upn, expires } = understand(&answer)?;
+    let Certified { certificate, authority, upn, expires } = understand(&answer)?;
     let principal = ticket.principal.clone().unwrap_or_else(|| principal_of(&upn));
     let private = Private::make()?;
     let key = private.write("key.pem", &key.serialize_pem())?;
     let certificate = private.write("certificate.pem", &certificate)?;
-    kinit(ticket, &principal, &certificate, &key).await?;
+    let authority = private.write("authority.pem", &authority)?;
+    kinit(ticket, &principal, (&certificate, &key), &authority).await?;
     let cache = ticket.cache.as_deref().unwrap_or("the default cache");
     let text = format!("a ticket of {principal} is in {cache}");
     Ok(Outcome::done(
@@ -120,12 +122,20 @@ fn principal_of(upn: &str) -> String {
 }
 
 /// PKINIT, by the Kerberos of this machine.
-async fn kinit(ticket: &Ticket, principal: &str, certificate: &Path, key: &Path) -> Result<(), CtlError> {
+async fn kinit(
+    ticket: &Ticket,
+    principal: &str,
+    (certificate, key): (&Path, &Path),
+    authority: &Path,
+) -> Result<(), CtlError> {
     let mut command = Command::new("kinit");
     let identity = format!("X509_user_identity=FILE:{},{}", certificate.display(), key.display());
     command.args(["-X", &identity]);
     if let Some(anchors) = &ticket.anchors {
-        command.args(["-X", &format!("X509_anchors=FILE:{}", anchors.display())]);
+        // In the place of those of krb5.conf; kinit looks whether it trusts the person's own certificate, too.
+        for file in [anchors.as_path(), authority] {
+            command.args(["-X", &format!("X509_anchors=FILE:{}", file.display())]);
+        }
     }
     if let Some(cache) = &ticket.cache {
         command.args(["-c", cache]);
@@ -154,6 +164,9 @@ fn advice(said: &str) -> &'static str {
         "; the clocks of this machine and of the Kerberos server differ: set both"
     } else if has("revoked") {
         "; the account is disabled or locked"
+    } else if has("own certificate") {
+        "; this machine does not trust the box's authority: name it in pkinit_anchors of krb5.conf beside the Kerberos server's \
+         (`authenteonctl certificate authority --out FILE`), or give the Kerberos server's with --anchors"
     } else if has("not trusted") || has("self-signed") || has("unable to get local issuer") || has("verify") {
         "; this machine does not trust the Kerberos server's certificate: --anchors FILE, or pkinit_anchors in krb5.conf"
     } else if has("Password incorrect") || has("Preauthentication failed") || has("preauthentication") {
@@ -191,6 +204,7 @@ mod tests {
         assert!(advice("kinit: Clock skew too great").contains("clocks"));
         assert!(advice("kinit: Client's credentials have been revoked").contains("disabled"));
         assert!(advice("kinit: Password incorrect while getting initial credentials").contains("trust"));
+        assert!(advice("Failed to verify own certificate (depth 0): x").contains("pkinit_anchors"));
         assert_eq!(advice("something else"), "");
     }
 }

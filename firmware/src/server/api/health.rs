@@ -173,11 +173,7 @@ pub(crate) async fn ready(Shared(state): Shared<State>) -> Result<Json<Ready>, P
         snapshot: services.snapshot(),
         free_bytes: services.free_bytes(),
         clock: clock_of(&state),
-        stale_directories: services
-            .directories()
-            .into_iter()
-            .filter_map(|directory| (directory.configured && directory.stale).then(|| directory.name.into()))
-            .collect(),
+        stale_directories: services.stale_directories().into_iter().map(String::from).collect(),
     }))
 }
 

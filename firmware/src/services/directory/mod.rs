@@ -187,6 +187,23 @@ impl Services {
         self.inner.factors.followed(source)
     }
 
+    /// Those that were not read for too long; asked often, so nobody is counted.
+    #[must_use]
+    pub fn stale_directories(&self) -> Vec<SourceName> {
+        let now = self.inner.clock.now();
+        let names: Vec<(SourceName, Duration)> = self
+            .inner
+            .directories
+            .all()
+            .iter()
+            .map(|(name, watched)| (name.clone(), watched.stale_after))
+            .collect();
+        let is_stale = |(name, after): &(SourceName, Duration)| {
+            is_stale(&self.inner.progress_of(name).unwrap_or_default(), *after, now)
+        };
+        names.into_iter().filter(is_stale).map(|(name, _)| name).collect()
+    }
+
     /// All of them, those of which only people are left, too.
     #[must_use]
     pub fn directories(&self) -> Vec<DirectoryStatus> {
