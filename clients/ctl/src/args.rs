@@ -41,13 +41,12 @@ pub(crate) use verify::{Identify, Known, Verify};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use authenteon_box::{Fingerprint, Server};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use uuid::Uuid;
 
-use crate::client::Server;
 use crate::exit;
-use crate::pin::Fingerprint;
 use crate::profile::ProfileName;
 
 /// Command-line client of an Authenteon fingerprint appliance.
@@ -75,9 +74,6 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-/// The file with the box's id, beside its CA's certificate.
-pub(crate) const BOX_ID: &str = "box-id";
 
 /// How an answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use authenteon_box::{BoxError, Problem};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::problem::Problem;
+use crate::problem::Told;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub(crate) enum CtlError {
     #[error("{server} did not answer within {seconds} s")]
     TimedOut { server: String, seconds: u64 },
     /// The box refused the request and said why.
-    #[error("{}", describe(.0))]
+    #[error("{0}")]
     Problem(Problem),
     /// The box answered what this client does not understand.
     #[error("the box's answer makes no sense: {0}")]
@@ -54,16 +55,21 @@ pub(crate) enum CtlError {
     System(String),
 }
 
-fn describe(problem: &Problem) -> String {
-    let mut text = problem.title.clone();
-    if !problem.detail.is_empty() {
-        text = format!("{text}: {}", problem.detail);
+impl From<BoxError> for CtlError {
+    fn from(error: BoxError) -> Self {
+        match error {
+            BoxError::Config { path, reason } => Self::Config { path, reason },
+            BoxError::Missing(what) => Self::Missing(what),
+            BoxError::Request(why) => Self::Usage(why),
+            BoxError::Unreachable { server, reason } => Self::Unreachable { server, reason },
+            BoxError::Untrusted { server, reason } => Self::Untrusted { server, reason },
+            BoxError::CertificateRefused { server, reason } => Self::CertificateRefused { server, reason },
+            BoxError::TimedOut { server, seconds } => Self::TimedOut { server, seconds },
+            BoxError::Problem(problem) => Self::Problem(problem),
+            BoxError::Answer(why) => Self::Answer(why),
+            BoxError::System(why) => Self::System(why),
+        }
     }
-    // Whose fault it is, the log says.
-    if let (500.., Some(request)) = (problem.status, problem.request()) {
-        text = format!("{text} (request {request})");
-    }
-    text
 }
 
 impl CtlError {

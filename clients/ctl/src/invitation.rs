@@ -6,10 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use authenteon_box::Fingerprint;
 use sha2::{Digest, Sha256};
 
 use crate::args::client_name;
-use crate::pin::Fingerprint;
 
 const PREFIX: &str = "AU1";
 /// Bytes of the ticket, of the authority's SHA-256, and of the check at the end.

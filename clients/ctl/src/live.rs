@@ -6,12 +6,11 @@
 use std::io::Write;
 use std::time::Duration;
 
+use authenteon_box::{Client, Event};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::client::Client;
 use crate::error::CtlError;
-use crate::events::Event;
 
 /// How what happens is shown.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +25,7 @@ impl Live {
         let line = prompt("Waiting for the reader");
         let answer = client.follow(path, body, &mut |event| self.show(&line, event)).await;
         line.finish_and_clear();
-        answer
+        Ok(answer?)
     }
 
     fn show(self, line: &ProgressBar, event: &Event) {

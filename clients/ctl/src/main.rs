@@ -6,14 +6,12 @@
 
 mod args;
 mod chain;
-mod client;
 mod code;
 mod commands;
 #[cfg(test)]
 mod conventions;
 mod csv;
 mod error;
-mod events;
 mod exit;
 mod invitation;
 mod keys;

@@ -1,64 +1,20 @@
-//! Problem details (RFC 9457) as the box sends them, and what a person can do about each.
+//! What a problem of the box means for whoever runs the program: how it ends, and what a person can do about it.
 
-use serde::{Deserialize, Serialize};
+use authenteon_box::Problem;
 
 use crate::exit::Exit;
 
-/// Types of our own problems start with this.
-const PREFIX: &str = "urn:authenteon:problem:";
-/// What is before a request's id.
-const REQUEST: &str = "urn:authenteon:request:";
-
-/// A refusal by the box.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
-pub(crate) struct Problem {
-    #[serde(rename = "type", default = "about_blank")]
-    pub(crate) kind: String,
-    #[serde(default)]
-    pub(crate) title: String,
-    #[serde(default)]
-    pub(crate) status: u16,
-    #[serde(default)]
-    pub(crate) detail: String,
-    /// Which request it was: the box's log has the same id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) instance: Option<String>,
-}
-
-fn about_blank() -> String {
-    "about:blank".to_owned()
-}
-
-impl Problem {
-    /// Reads an answer's body; one that is no problem document still has its status.
-    pub(crate) fn parse(status: u16, body: &[u8]) -> Self {
-        let mut problem = serde_json::from_slice(body).unwrap_or_else(|_| Self {
-            kind: about_blank(),
-            title: String::new(),
-            status,
-            detail: String::new(),
-            instance: None,
-        });
-        // The status line is what happened; the body is what somebody wrote.
-        problem.status = status;
-        if problem.title.is_empty() {
-            problem.title = format!("the box answered with status {status}");
-        }
-        problem
-    }
-
-    /// The last part of our own types, such as `unknown-subject`.
-    pub(crate) fn slug(&self) -> &str {
-        self.kind.strip_prefix(PREFIX).unwrap_or_default()
-    }
-
-    /// The id of the request, as the box's log has it.
-    pub(crate) fn request(&self) -> Option<&str> {
-        self.instance.as_deref()?.strip_prefix(REQUEST)
-    }
-
+/// A refusal by the box, on the command line.
+pub(crate) trait Told {
     /// How the program ends.
-    pub(crate) fn exit(&self) -> Exit {
+    fn exit(&self) -> Exit;
+
+    /// What a person can do about it.
+    fn advice(&self) -> Option<&'static str>;
+}
+
+impl Told for Problem {
+    fn exit(&self) -> Exit {
         match (self.status, self.slug()) {
             (_, "locked" | "unprovisioned") => Exit::Locked,
             (_, "audit-broken") => Exit::Tampered,
@@ -74,8 +30,7 @@ impl Problem {
         }
     }
 
-    /// What a person can do about it.
-    pub(crate) fn advice(&self) -> Option<&'static str> {
+    fn advice(&self) -> Option<&'static str> {
         match (self.status, self.slug()) {
             (_, "locked") => Some("An administrator gives it with: authenteonctl unlock."),
             (_, "unprovisioned") => Some("The box has not been claimed yet; claim it first."),
@@ -177,19 +132,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_keeps_its_title_and_detail() {
+    fn somebody_unknown_is_a_failure() {
         let body = br#"{"type":"urn:authenteon:problem:unknown-subject","title":"Unknown subject",
             "status":404,"detail":"no such subject","instance":"urn:authenteon:request:7"}"#;
         let problem = Problem::parse(404, body);
-        assert_eq!((problem.slug(), problem.title.as_str()), ("unknown-subject", "Unknown subject"));
         assert_eq!(problem.exit(), Exit::Failure);
-        assert_eq!(problem.request(), Some("7"));
     }
 
     #[test]
-    fn an_answer_that_is_no_problem_document_still_has_a_title() {
+    fn a_box_behind_which_nobody_answers_is_not_reached() {
         let problem = Problem::parse(502, b"<html>");
-        assert_eq!(problem.title, "the box answered with status 502");
         assert_eq!(problem.exit(), Exit::Unreachable);
     }
 

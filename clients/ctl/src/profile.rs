@@ -12,15 +12,14 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use authenteon_box::{BOX_ID, Fingerprint, Server};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
-use crate::args::{BOX_ID, Connection};
-use crate::client::Server;
+use crate::args::Connection;
 use crate::error::CtlError;
 use crate::keys::{Next, write_new};
-use crate::pin::Fingerprint;
 
 /// The file of the list.
 const LIST: &str = "profiles.toml";

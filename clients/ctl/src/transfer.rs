@@ -59,11 +59,6 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// Bytes that are still to be sent.
-    pub(crate) fn left(&self) -> u64 {
-        self.left
-    }
-
     /// Of the file at `path`.
     pub(crate) fn open(path: &Path, what: &'static str) -> Result<Self, CtlError> {
         let file = File::open(path).map_err(bad(path))?;

@@ -3,12 +3,12 @@
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
+use authenteon_box::{BoxError, Client};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{confirm, understand};
 use crate::args::{AccountCommand, Login};
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::keys::replace_private;
 use crate::outcome::Outcome;
@@ -136,7 +136,7 @@ pub(crate) async fn logout(
         token_file.ok_or(CtlError::Missing("--token-file FILE is missing: the session that is to end"))?;
     match connect().await?.delete("/v1/sessions/self").await {
         // It is over already.
-        Err(CtlError::Problem(problem)) if problem.status == 401 => {}
+        Err(BoxError::Problem(problem)) if problem.status == 401 => {}
         done => done?,
     }
     std::fs::remove_file(&file)

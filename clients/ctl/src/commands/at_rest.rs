@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use authenteon_box::Client;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::understand;
 use crate::args::AtRestCommand;
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
 use crate::passphrase;

@@ -7,6 +7,7 @@ use std::io::{self, BufReader, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use authenteon_box::{Client, Problem};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,11 +16,9 @@ use serde_json::{Value, json};
 use super::understand;
 use crate::args::{AuditCommand, AuditFilter, AuditVerify};
 use crate::chain::{self, Found, Proof, Signed, Verdict};
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
-use crate::problem::Problem;
 use crate::transfer::{Download, bar};
 
 /// Records of a page.

@@ -8,6 +8,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use authenteon_box::{Client, Problem};
+use http_body_util::BodyExt;
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,12 +17,10 @@ use sha2::{Digest, Sha256};
 
 use super::{confirm, understand};
 use crate::args::{Backup, Restore};
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
 use crate::passphrase;
-use crate::problem::Problem;
 use crate::transfer::{Download, Upload, bar, bytes_of_all};
 
 const BACKUP: &str = "/v1/system/backup";
@@ -172,7 +172,8 @@ async fn worked(
     connect: &impl AsyncFn() -> Result<Client, CtlError>,
 ) -> Result<(State, Value), CtlError> {
     let mut client = connect().await?;
-    let here = client.upload_file(RESTORE, Upload::open(file, "Sending the backup")?, CONTENT_TYPE).await?;
+    let backup = Upload::open(file, "Sending the backup")?.boxed();
+    let here = client.upload_file(RESTORE, backup, CONTENT_TYPE).await?;
     let here: State = understand(&here)?;
     options["backup"] = json!(here.backup);
     let ended = ended(&mut client, &options, &here.backup).await;

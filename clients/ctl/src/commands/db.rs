@@ -5,17 +5,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use authenteon_box::{Client, Problem};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::understand;
 use crate::args::DbCommand;
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
-use crate::problem::Problem;
 
 const PATH: &str = "/v1/system/store";
 /// How often the box is asked how far it is: soon at first, for small stores.

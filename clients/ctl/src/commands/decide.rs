@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use authenteon_box::Client;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::crypto::aws_lc_rs;
@@ -14,7 +15,6 @@ use uuid::Uuid;
 
 use super::understand;
 use crate::args::{AtReader, Identify, Known, Verify};
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::live::Live;

@@ -1,10 +1,10 @@
 //! `diagnose`: what is wrong with the box, and what to do about it.
 
+use authenteon_box::Client;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::understand;
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::outcome::Outcome;

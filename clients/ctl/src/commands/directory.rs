@@ -1,11 +1,11 @@
 //! `directory status|test|sync|diff|confirm|password`.
 
+use authenteon_box::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{confirm, understand};
 use crate::args::DirectoryCommand;
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
 use crate::passphrase;

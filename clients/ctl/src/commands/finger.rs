@@ -1,12 +1,12 @@
 //! `finger enrol|duress|list|delete`.
 
+use authenteon_box::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::subject::{Finger, table};
 use super::{confirm, understand};
 use crate::args::FingerCommand;
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::live::Live;
 use crate::outcome::Outcome;

@@ -1,11 +1,11 @@
 //! `assertion`, `certificate` and what a station is granted.
 
+use authenteon_box::Client;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{confirm, understand};
 use crate::args::{AssertionCommand, CertificateCommand, Granted};
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
 

@@ -1,8 +1,8 @@
 //! `health`: is the box alive, and, for those it knows, is it ready.
 
+use authenteon_box::Client;
 use serde_json::{Value, json};
 
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::outcome::Outcome;

@@ -1,12 +1,12 @@
 //! `lockout list|clear`, and `subject unlock`.
 
+use authenteon_box::Client;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::understand;
 use crate::args::LockoutCommand;
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
 

@@ -31,12 +31,12 @@ mod update;
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use authenteon_box::Client;
 use clap::CommandFactory;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::args::{Args, Command};
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::live::Live;
 use crate::outcome::Outcome;
@@ -58,7 +58,7 @@ pub(crate) async fn run(Args { mut connection, json, command, .. }: Args) -> Res
     let unknown = async || {
         let target = Target { cert: None, key: None, token: None, ..target(&connection)? };
         let tls = tls::config(&target)?;
-        Client::connect(target.server, tls, limit).await
+        Ok(Client::connect(target.server, tls, limit).await?)
     };
     match command {
         Command::Health => {

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
+use authenteon_box::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{confirm, understand};
 use crate::args::PolicyCommand;
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
 

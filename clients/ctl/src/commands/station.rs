@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use authenteon_box::{Client, Server};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{confirm, understand};
 use crate::args::{Connection, StationCommand};
-use crate::client::{Client, Server};
 use crate::error::CtlError;
 use crate::invitation;
 use crate::keys::{Next, keep_key, request, write_new};

@@ -1,5 +1,6 @@
 //! `subject create|list|show|rename|groups|pin|recovery-code|delete|export|erase|unlock`.
 
+use authenteon_box::{BoxError, Client};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -7,7 +8,6 @@ use uuid::Uuid;
 use super::{confirm, lockout, understand};
 use crate::args::SubjectCommand;
 use crate::chain;
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
 use crate::passphrase;
@@ -147,7 +147,7 @@ pub(crate) async fn run(
             let mut client = connect().await?;
             match client.delete(&format!("/v1/subjects/{subject}")).await {
                 // Erased before, and the proof was not kept.
-                Err(CtlError::Problem(problem)) if problem.slug() == "unknown-subject" => {}
+                Err(BoxError::Problem(problem)) if problem.slug() == "unknown-subject" => {}
                 done => done?,
             }
             let answer = client.get(&format!("/v1/system/erasures/{subject}")).await?;

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
+use authenteon_box::Client;
 use serde_json::json;
 
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
 use crate::transfer::{Download, bar};

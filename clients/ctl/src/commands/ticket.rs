@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use authenteon_box::Client;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize};
 use serde::Deserialize;
 use serde_json::json;
@@ -17,7 +18,6 @@ use uuid::Uuid;
 use super::decide::{self, Handed};
 use super::understand;
 use crate::args::{Login, Ticket};
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::live::Live;

@@ -1,11 +1,11 @@
 //! `token`: programs that come in without a certificate.
 
+use authenteon_box::Client;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{confirm, understand};
 use crate::args::TokenCommand;
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::outcome::Outcome;
 use crate::transfer::Download;

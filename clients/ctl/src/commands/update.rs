@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use authenteon_box::Client;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::understand;
 use crate::args::UpdateCommand;
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::exit::Exit;
 use crate::outcome::Outcome;
@@ -123,7 +123,7 @@ async fn tried(
     loop {
         tokio::time::sleep(PAUSE * 4).await;
         let answer = match connect().await {
-            Ok(mut client) => client.get(PATH).await,
+            Ok(mut client) => client.get(PATH).await.map_err(CtlError::from),
             Err(error) => Err(error),
         };
         match answer {

@@ -1,10 +1,10 @@
 //! `sensor adopt|release|resume`: which of the box's readers are used.
 
+use authenteon_box::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{name, view};
-use crate::client::Client;
 use crate::commands::{confirm, understand};
 use crate::error::CtlError;
 use crate::outcome::Outcome;

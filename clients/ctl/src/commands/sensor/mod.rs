@@ -11,6 +11,7 @@ mod view;
 use std::path::Path;
 use std::time::Duration;
 
+use authenteon_box::Client;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -18,7 +19,6 @@ use serde_json::json;
 
 use super::understand;
 use crate::args::{OneReader, SensorCommand};
-use crate::client::Client;
 use crate::error::CtlError;
 use crate::live::{Live, prompt};
 use crate::outcome::Outcome;

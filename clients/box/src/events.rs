@@ -4,14 +4,16 @@
 
 use serde_json::Value;
 
-use crate::error::CtlError;
+use crate::error::BoxError;
 use crate::problem::Problem;
 
 /// An event as it came.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) name: String,
-    pub(crate) data: Value,
+pub struct Event {
+    /// What happened: `place-finger`, `hold`, `lift`, `quality`, or what a newer box tells.
+    pub name: String,
+    /// More about it.
+    pub data: Value,
 }
 
 /// Puts events together from the pieces of a body.
@@ -29,7 +31,7 @@ impl Parser {
     }
 
     /// The events that a piece ends.
-    pub(crate) fn take(&mut self, piece: &[u8]) -> Result<Vec<Event>, CtlError> {
+    pub(crate) fn take(&mut self, piece: &[u8]) -> Result<Vec<Event>, BoxError> {
         self.rest.extend_from_slice(piece);
         let mut events = Vec::new();
         while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
@@ -38,19 +40,19 @@ impl Parser {
             self.line(line.trim_end_matches(['\r', '\n']), &mut events)?;
         }
         if self.rest.len() + self.data.len() > self.longest {
-            return Err(CtlError::Answer(format!("an event longer than {} bytes", self.longest)));
+            return Err(BoxError::Answer(format!("an event longer than {} bytes", self.longest)));
         }
         Ok(events)
     }
 
-    fn line(&mut self, line: &str, events: &mut Vec<Event>) -> Result<(), CtlError> {
+    fn line(&mut self, line: &str, events: &mut Vec<Event>) -> Result<(), BoxError> {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             // The end of an event; a line that begins with a colon only says that somebody is still there.
             "" if line.is_empty() && !self.data.is_empty() => {
                 let data = serde_json::from_str(&std::mem::take(&mut self.data));
-                let data = data.map_err(|error| CtlError::Answer(error.to_string()))?;
+                let data = data.map_err(|error| BoxError::Answer(error.to_string()))?;
                 events.push(Event { name: std::mem::take(&mut self.name), data });
             }
             "event" => value.clone_into(&mut self.name),
@@ -68,20 +70,21 @@ impl Parser {
 
 impl Event {
     /// The answer, when this is the last event; else what happened, for the person who waits.
-    pub(crate) fn ends(self) -> Result<Result<Value, CtlError>, Self> {
+    pub(crate) fn ends(self) -> Result<Result<Value, BoxError>, Self> {
         match self.name.as_str() {
             "result" => Ok(Ok(self.data)),
             "problem" => {
                 let status = self.data["status"].as_u64().and_then(|status| u16::try_from(status).ok());
                 let text = self.data.to_string();
-                Ok(Err(CtlError::Problem(Problem::parse(status.unwrap_or(500), text.as_bytes()))))
+                Ok(Err(BoxError::Problem(Problem::parse(status.unwrap_or(500), text.as_bytes()))))
             }
             _ => Err(self),
         }
     }
 
     /// For people.
-    pub(crate) fn words(&self) -> String {
+    #[must_use]
+    pub fn words(&self) -> String {
         let text = |key: &str| self.data[key].as_str().unwrap_or_default().to_owned();
         let which = match (self.data["impression"].as_u64(), self.data["of"].as_u64()) {
             (Some(number), Some(of)) if of > 1 => format!(" ({number} of {of})"),
@@ -128,7 +131,7 @@ mod tests {
         let kind = "urn:authenteon:problem:locked";
         let problem = format!("event: problem\ndata: {{\"type\":\"{kind}\",\"status\":503}}\n\n");
         let event = parser.take(problem.as_bytes()).unwrap().pop().unwrap();
-        let Ok(Err(CtlError::Problem(problem))) = event.ends() else { unreachable!() };
+        let Ok(Err(BoxError::Problem(problem))) = event.ends() else { unreachable!() };
         assert_eq!((problem.status, problem.slug()), (503, "locked"));
         assert!(parser.take(&[b'x'; 101]).is_err());
         assert!(Parser::new(100).take(b"event: result\ndata: {\n\n").is_err());

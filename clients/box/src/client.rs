@@ -4,128 +4,43 @@
 //! [`MAX_ANSWER`], and what went wrong on the wire is told apart by what a person would do about it.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
-use std::net::IpAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Body as _, Bytes};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use uuid::Uuid;
 
-use crate::error::CtlError;
+use crate::error::BoxError;
 use crate::events::{Event, Parser};
 use crate::problem::Problem;
-use crate::transfer::Upload;
+use crate::server::Server;
 
 /// Bytes a second of the slowest line that a file is sent over.
 const SLOWEST: u64 = 16 << 10;
 /// A page of subjects is a few hundred kilobytes at most.
 const MAX_ANSWER: usize = 16 << 20;
 
-/// Where the box listens: `https://host:port`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct Server {
-    host: String,
-    port: u16,
-    /// The name that its certificate must have, where that is not its host.
-    name: Option<String>,
-}
-
-impl Server {
-    /// The port registered for biolink-auth.
-    const PORT: u16 = 3411;
-
-    /// The name or address alone.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The box with this id, at whatever address it is.
-    pub(crate) fn of_box(mut self, id: Option<Uuid>) -> Self {
-        self.name = id.map(|id| format!("{id}.box.authenteon.invalid"));
-        self
-    }
-
-    /// For the Host header and for messages; an IPv6 address stands in brackets.
-    fn authority(&self) -> String {
-        match self.host.parse() {
-            Ok(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
-            _ => format!("{}:{}", self.host, self.port),
-        }
-    }
-}
-
-impl Default for Server {
-    /// A box on this machine.
-    fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: Self::PORT, name: None }
-    }
-}
-
-impl TryFrom<String> for Server {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Server> for String {
-    fn from(server: Server) -> Self {
-        server.to_string()
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "https://{}", self.authority())
-    }
-}
-
-impl FromStr for Server {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
-        match uri.scheme_str() {
-            Some("https") => {}
-            Some("http") => return Err("the box speaks TLS only: use https://".to_owned()),
-            _ => return Err("expected https://HOST:PORT".to_owned()),
-        }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err("expected https://HOST:PORT without a path".to_owned());
-        }
-        let host = uri.host().ok_or("expected https://HOST:PORT")?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port: uri.port_u16().unwrap_or(Self::PORT), name: None })
-    }
-}
-
 /// The body of a request.
-type Outgoing = BoxBody<Bytes, io::Error>;
+pub type Outgoing = BoxBody<Bytes, io::Error>;
 
 /// A body that is in memory.
 fn whole(bytes: impl Into<Bytes>) -> Outgoing {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed()
 }
 
-/// A connection to the box.
-pub(crate) struct Client {
+/// A connection to the box. What goes wrong with a request is a [`BoxError`]: of the wire, of the time, or the box's own.
+pub struct Client {
     server: Server,
     limit: Duration,
     sender: SendRequest<Outgoing>,
@@ -134,98 +49,95 @@ pub(crate) struct Client {
 
 impl Client {
     /// Connects and shakes hands.
-    pub(crate) async fn connect(
-        server: Server,
-        tls: Arc<ClientConfig>,
-        limit: Duration,
-    ) -> Result<Self, CtlError> {
+    pub async fn connect(server: Server, tls: Arc<ClientConfig>, limit: Duration) -> Result<Self, BoxError> {
         let opened = tokio::time::timeout(limit, open(&server, tls)).await;
         let sender = opened.map_err(|_| timed_out(&server, limit))??;
         Ok(Self { server, limit, sender, token: None })
     }
 
     /// The same connection, with a token in its requests.
-    pub(crate) fn showing(mut self, token: Option<HeaderValue>) -> Self {
+    pub fn showing(mut self, token: Option<HeaderValue>) -> Self {
         self.token = token;
         self
     }
 
     /// GET, with the answer as JSON.
-    pub(crate) async fn get(&mut self, path: &str) -> Result<Value, CtlError> {
+    pub async fn get(&mut self, path: &str) -> Result<Value, BoxError> {
         self.call(Method::GET, path, None).await
     }
 
     /// POST of JSON, with the answer as JSON.
-    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Result<Value, CtlError> {
+    pub async fn post(&mut self, path: &str, body: &Value) -> Result<Value, BoxError> {
         self.call(Method::POST, path, Some(body)).await
     }
 
     /// PUT of JSON, with the answer as JSON.
-    pub(crate) async fn put(&mut self, path: &str, body: &Value) -> Result<Value, CtlError> {
+    pub async fn put(&mut self, path: &str, body: &Value) -> Result<Value, BoxError> {
         self.call(Method::PUT, path, Some(body)).await
     }
 
     /// PATCH of JSON, with the answer as JSON.
-    pub(crate) async fn patch(&mut self, path: &str, body: &Value) -> Result<Value, CtlError> {
+    pub async fn patch(&mut self, path: &str, body: &Value) -> Result<Value, BoxError> {
         self.call(Method::PATCH, path, Some(body)).await
     }
 
     /// DELETE; the answer is empty.
-    pub(crate) async fn delete(&mut self, path: &str) -> Result<(), CtlError> {
+    pub async fn delete(&mut self, path: &str) -> Result<(), BoxError> {
         self.call(Method::DELETE, path, None).await.map(drop)
     }
 
     /// POST of bytes as they are, with the answer as JSON.
-    pub(crate) async fn upload(&mut self, path: &str, bytes: Vec<u8>) -> Result<Value, CtlError> {
+    pub async fn upload(&mut self, path: &str, bytes: Vec<u8>) -> Result<Value, BoxError> {
         let mut request = self.request(Method::POST, path, None)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.rauc.bundle"));
         *request.body_mut() = whole(bytes);
         self.send(request).await
     }
 
-    /// PUT of a file as it is, with the answer as JSON.
-    pub(crate) async fn upload_file(
+    /// PUT of a body of a known length, with the answer as JSON.
+    pub async fn upload_file(
         &mut self,
         path: &str,
-        file: Upload,
+        file: Outgoing,
         kind: &'static str,
-    ) -> Result<Value, CtlError> {
+    ) -> Result<Value, BoxError> {
         let mut request = self.request(Method::PUT, path, None)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        let limit = self.limit + Duration::from_secs(file.left() / SLOWEST);
-        *request.body_mut() = file.boxed();
+        let length = file.size_hint().exact().unwrap_or_default();
+        let limit = self.limit + Duration::from_secs(length / SLOWEST);
+        *request.body_mut() = file;
         self.send_within(request, limit).await
     }
 
     /// POST of JSON, with the answer in pieces as it comes; `length` is told how long it is, where that is known. The limit
     /// is for each piece.
-    pub(crate) async fn download(
+    pub async fn download<E: From<BoxError>>(
         &mut self,
         path: &str,
         body: &Value,
         length: &mut dyn FnMut(u64),
-        take: &mut dyn FnMut(&[u8]) -> Result<(), CtlError>,
-    ) -> Result<(), CtlError> {
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let request = self.request(Method::POST, path, Some(body))?;
         self.stream(request, length, take).await
     }
 
     /// GET, with the answer in pieces as it comes.
-    pub(crate) async fn fetch(
+    pub async fn fetch<E: From<BoxError>>(
         &mut self,
         path: &str,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), CtlError>,
-    ) -> Result<(), CtlError> {
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let request = self.request(Method::GET, path, None)?;
         self.stream(request, &mut |_| {}, take).await
     }
 
-    async fn stream(
+    async fn stream<E: From<BoxError>>(
         &mut self,
         request: Request<Outgoing>,
         length: &mut dyn FnMut(u64),
-        take: &mut dyn FnMut(&[u8]) -> Result<(), CtlError>,
-    ) -> Result<(), CtlError> {
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let late = |_| timed_out(&self.server, self.limit);
         let wire = |error: hyper::Error| wire_error(&self.server, &error);
         self.sender.ready().await.map_err(wire)?;
@@ -236,7 +148,7 @@ impl Client {
         if !(200..300).contains(&status) {
             let whole = Limited::new(body, MAX_ANSWER).collect().await;
             let whole = whole.map_err(|error| wire_error(&self.server, &*error))?.to_bytes();
-            return Err(CtlError::Problem(Problem::parse(status, &whole)));
+            return Err(BoxError::Problem(Problem::parse(status, &whole)).into());
         }
         if let Some(exact) = hyper::body::Body::size_hint(&body).exact() {
             length(exact);
@@ -251,12 +163,12 @@ impl Client {
 
     /// POST of JSON to somebody who tells on the way how far he is: `told` hears of each event but the last, which is the
     /// answer. The limit is for each piece; the box says at least every few seconds that it is still there.
-    pub(crate) async fn follow(
+    pub async fn follow(
         &mut self,
         path: &str,
         body: &Value,
-        told: &mut dyn FnMut(&Event),
-    ) -> Result<Value, CtlError> {
+        told: &mut (dyn FnMut(&Event) + Send),
+    ) -> Result<Value, BoxError> {
         let mut request = self.request(Method::POST, path, Some(body))?;
         request
             .headers_mut()
@@ -275,9 +187,9 @@ impl Client {
             let whole = tokio::time::timeout(self.limit, Limited::new(body, MAX_ANSWER).collect()).await;
             let whole = whole.map_err(late)?.map_err(|error| wire_error(&self.server, &*error))?.to_bytes();
             return if (200..300).contains(&status) {
-                serde_json::from_slice(&whole).map_err(|error| CtlError::Answer(error.to_string()))
+                serde_json::from_slice(&whole).map_err(|error| BoxError::Answer(error.to_string()))
             } else {
-                Err(CtlError::Problem(Problem::parse(status, &whole)))
+                Err(BoxError::Problem(Problem::parse(status, &whole)))
             };
         }
         let mut parser = Parser::new(MAX_ANSWER);
@@ -290,31 +202,31 @@ impl Client {
                 }
             }
         }
-        Err(CtlError::Answer("it ended before its result".to_owned()))
+        Err(BoxError::Answer("it ended before its result".to_owned()))
     }
 
-    async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CtlError> {
+    async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, BoxError> {
         let request = self.request(method, path, body)?;
         self.send(request).await
     }
 
-    async fn send(&mut self, request: Request<Outgoing>) -> Result<Value, CtlError> {
+    async fn send(&mut self, request: Request<Outgoing>) -> Result<Value, BoxError> {
         self.send_within(request, self.limit).await
     }
 
-    async fn send_within(&mut self, request: Request<Outgoing>, limit: Duration) -> Result<Value, CtlError> {
+    async fn send_within(&mut self, request: Request<Outgoing>, limit: Duration) -> Result<Value, BoxError> {
         let exchange = exchange(&mut self.sender, request);
         let (status, body) = tokio::time::timeout(limit, exchange)
             .await
             .map_err(|_| timed_out(&self.server, limit))?
             .map_err(|error| wire_error(&self.server, &*error))?;
         if !(200..300).contains(&status) {
-            return Err(CtlError::Problem(Problem::parse(status, &body)));
+            return Err(BoxError::Problem(Problem::parse(status, &body)));
         }
         if body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&body).map_err(|error| CtlError::Answer(error.to_string()))
+        serde_json::from_slice(&body).map_err(|error| BoxError::Answer(error.to_string()))
     }
 
     fn request(
@@ -322,12 +234,12 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Request<Outgoing>, CtlError> {
+    ) -> Result<Request<Outgoing>, BoxError> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, self.server.authority())
-            .header(USER_AGENT, concat!("authenteonctl/", env!("CARGO_PKG_VERSION")))
+            .header(USER_AGENT, concat!("authenteon-client/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT, "application/json, application/problem+json");
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token);
@@ -336,13 +248,13 @@ impl Client {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        request.body(whole(bytes)).map_err(|error| CtlError::Usage(error.to_string()))
+        request.body(whole(bytes)).map_err(|error| BoxError::Request(error.to_string()))
     }
 }
 
-async fn open(server: &Server, tls: Arc<ClientConfig>) -> Result<SendRequest<Outgoing>, CtlError> {
+async fn open(server: &Server, tls: Arc<ClientConfig>) -> Result<SendRequest<Outgoing>, BoxError> {
     let unreachable =
-        |error: &dyn Error| CtlError::Unreachable { server: server.authority(), reason: error.to_string() };
+        |error: &dyn Error| BoxError::Unreachable { server: server.authority(), reason: error.to_string() };
     let name = server.name.clone().unwrap_or_else(|| server.host.clone());
     let name = ServerName::try_from(name).map_err(|error| unreachable(&error))?;
     let stream = TcpStream::connect((server.host.as_str(), server.port)).await;
@@ -368,21 +280,21 @@ async fn exchange(
     Ok((status, body))
 }
 
-fn timed_out(server: &Server, limit: Duration) -> CtlError {
-    CtlError::TimedOut { server: server.authority(), seconds: limit.as_secs() }
+fn timed_out(server: &Server, limit: Duration) -> BoxError {
+    BoxError::TimedOut { server: server.authority(), seconds: limit.as_secs() }
 }
 
 /// Finds out what a failure on the wire means.
-fn wire_error(server: &Server, error: &(dyn Error + 'static)) -> CtlError {
+fn wire_error(server: &Server, error: &(dyn Error + 'static)) -> BoxError {
     if causes(error).any(|cause| cause.is::<LengthLimitError>()) {
-        return CtlError::Answer(format!("longer than {MAX_ANSWER} bytes"));
+        return BoxError::Answer(format!("longer than {MAX_ANSWER} bytes"));
     }
     let server = server.authority();
     let reason = innermost(error).to_string();
     match tls_cause(error) {
-        Some(rustls::Error::AlertReceived(_)) => CtlError::CertificateRefused { server, reason },
-        Some(_) => CtlError::Untrusted { server, reason },
-        None => CtlError::Unreachable { server, reason },
+        Some(rustls::Error::AlertReceived(_)) => BoxError::CertificateRefused { server, reason },
+        Some(_) => BoxError::Untrusted { server, reason },
+        None => BoxError::Unreachable { server, reason },
     }
 }
 
@@ -403,28 +315,4 @@ fn tls_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
 
 fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     causes(error).last().unwrap_or(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn authority(text: &str) -> Result<String, String> {
-        text.parse().map(|server: Server| server.authority())
-    }
-
-    #[test]
-    fn the_port_is_3411_unless_given() {
-        assert_eq!(authority("https://box.example"), Ok("box.example:3411".to_owned()));
-        assert_eq!(authority("https://127.0.0.1:1234/"), Ok("127.0.0.1:1234".to_owned()));
-        assert_eq!(authority("https://[::1]"), Ok("[::1]:3411".to_owned()));
-    }
-
-    #[test]
-    fn a_url_that_is_not_the_boxs_is_refused_with_a_hint() {
-        assert!(authority("http://127.0.0.1").unwrap_err().contains("TLS only"));
-        for text in ["127.0.0.1:3411", "https://box/v1", "https://box?x=1", "ftp://box", ""] {
-            assert!(authority(text).is_err(), "{text}");
-        }
-    }
 }
