@@ -92,9 +92,25 @@ fn readers_and_matcher_know_nothing_of_each_other_or_of_the_network() {
 #[test]
 fn the_daemon_never_depends_on_the_bench_or_on_its_clients() {
     let all = dependencies();
-    for name in ["authenteon-tests", "authenteonctl", "authenteon-image"] {
-        assert!(!all["authenteon"].contains(name), "the daemon depends on {name}");
+    let clients = [
+        "authenteonctl",
+        "authenteon-agent",
+        "authenteon-agent-protocol",
+        "authenteon-box",
+        "pam_authenteon",
+    ];
+    for name in ["authenteon-tests", "authenteon-image"].iter().chain(&clients) {
+        assert!(!all["authenteon"].contains(*name), "the daemon depends on {name}");
     }
+}
+
+#[test]
+fn the_module_for_pam_knows_no_network_and_nothing_of_the_box() {
+    let all = dependencies();
+    let known = ["authenteon-agent-protocol", "nix", "pam-bindings"];
+    let other: Vec<_> = all["pam_authenteon"].iter().filter(|name| !known.contains(&name.as_str())).collect();
+    assert!(other.is_empty(), "{other:?}");
+    assert_eq!(naming("clients/pam/src", &["TcpStream", "UdpSocket", "std::net", "rustls"]), [""; 0]);
 }
 
 #[test]
@@ -152,7 +168,9 @@ fn unsafe_code_lives_only_in_the_kernels_and_at_the_system_s_edge() {
     for folder in ["hal/src", "matcher/src", "firmware/src", "clients", "tests/src", "image/src"] {
         found.extend(naming(folder, &["unsafe {", "unsafe fn", "unsafe impl"]));
     }
-    found.retain(|name| !name.starts_with("matcher/src/simd/") && !name.starts_with("hal/src/sys/"));
+    // The last is what PAM keeps of a transaction, as a pointer without a type.
+    let edges = ["matcher/src/simd/", "hal/src/sys/", "clients/pam/src/remembered.rs"];
+    found.retain(|name| !edges.iter().any(|edge| name.starts_with(edge)));
     assert_eq!(found, [""; 0]);
 }
 

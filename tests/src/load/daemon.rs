@@ -59,18 +59,26 @@ pub fn build() -> Result<PathBuf, DaemonError> {
 /// # Errors
 /// [`DaemonError::Build`].
 pub fn build_of(package: &str, name: &str) -> Result<PathBuf, DaemonError> {
+    built(&["--package", package, "--bin", name], name)
+}
+
+/// The same of any file that cargo builds of this workspace, when it is asked so.
+///
+/// # Errors
+/// [`DaemonError::Build`].
+pub fn built(what: &[&str], file: &str) -> Result<PathBuf, DaemonError> {
     let fails = |why: &dyn std::fmt::Display| DaemonError::Build(why.to_string());
     let ours = std::env::current_exe().map_err(|why| fails(&why))?;
     let folder = ours.parent().ok_or_else(|| fails(&"this program has no folder"))?;
     // A test lies among what it was linked from, one below the programs.
     let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
-    let program = folder.join(name);
+    let program = folder.join(file);
     let cargo = match std::env::var_os("CARGO") {
         None if program.exists() => return Ok(program),
         cargo => cargo.unwrap_or_else(|| "cargo".into()),
     };
     let mut command = Command::new(cargo);
-    command.args(["build", "--locked", "--package", package, "--bin", name]);
+    command.args(["build", "--locked"]).args(what);
     if folder.file_name() == Some(OsStr::new("release")) {
         command.arg("--release");
     }

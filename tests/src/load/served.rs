@@ -3,12 +3,14 @@
 //! Invariant: the daemon runs in the network namespace that it is given, and is gone with the value.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::SystemTime,
 };
 
 use hyper::Method;
+use rustix::process::Pid;
 use serde_json::Value;
 
 use super::{
@@ -114,6 +116,24 @@ impl Served {
         command.arg("--cacert").arg(file("ca.pem".into()));
         command.arg("--cert").arg(file(format!("{role}.pem"))).arg("--key").arg(file(format!("{role}.key")));
         Ok(command)
+    }
+
+    /// Where it listens, in its network.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.daemon.address()
+    }
+
+    /// The folder with its authority, and with the certificate and key of each role.
+    #[must_use]
+    pub fn pki(&self) -> PathBuf {
+        self.daemon.pki()
+    }
+
+    /// The number of its process.
+    #[must_use]
+    pub fn process(&self) -> Pid {
+        self.daemon.process()
     }
 
     /// The end of its log.

@@ -51,6 +51,15 @@ const MIT: [(&str, &str); 4] = [
     ("kinit", "krb5-user krb5-pkinit"),
 ];
 const SLAPD: [(&str, &str); 3] = [("slapd", "slapd"), ("slapadd", "slapd"), ("ldapmodify", "ldap-utils")];
+/// What logs people in, and asks PAM who they are.
+const LOGINS: [(&str, &str); 6] = [
+    ("pamtester", "pamtester"),
+    ("sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
+    ("sudo", "sudo"),
+    ("setpriv", "util-linux"),
+    ("openssl", "openssl"),
+];
 
 const RADIUS: [(&str, &str); 3] =
     [("freeradius", "freeradius"), ("radclient", "freeradius-utils"), ("radtest", "freeradius-utils")];
@@ -68,6 +77,8 @@ pub enum Wanted {
     Mit,
     /// FreeRADIUS and its client.
     Radius,
+    /// `sshd`, `sudo` and `pamtester`.
+    Logins,
 }
 
 /// Whether it can be started here.
@@ -84,6 +95,7 @@ pub fn ready(wanted: Wanted) -> Result<(), String> {
         Wanted::Kerberos => &[&SAMBA, &CLIENTS],
         Wanted::Radius => &[&RADIUS],
         Wanted::Mit => &[&SLAPD, &MIT],
+        Wanted::Logins => &[&LOGINS],
     };
     let programs = programs.iter().copied().flatten();
     for (program, package) in [("ip", "iproute2"), ("unshare", "util-linux")].iter().chain(programs) {

@@ -50,14 +50,15 @@ impl Namespace {
         Ok(made)
     }
 
-    /// A file that programs in here see instead of the one of this name in `/etc`.
+    /// A file that programs in here see instead of the one of this name in `/etc`; one of a folder, `pam.d/sudo` say, instead
+    /// of all that is in that folder.
     ///
     /// # Errors
     /// As of a file.
     pub fn etc(&self, file: &str, text: &str) -> io::Result<()> {
-        let folder = etc(&self.name);
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join(file), text)
+        let file = etc(&self.name).join(file);
+        fs::create_dir_all(file.parent().unwrap_or(&file))?;
+        fs::write(file, text)
     }
 
     /// A program that runs in here.
@@ -76,6 +77,15 @@ impl Namespace {
         let mut command = self.command(program);
         command.args(arguments);
         run(command, input)
+    }
+
+    /// The processes in here of programs of this name.
+    #[must_use]
+    pub fn processes(&self, program: &str) -> Vec<String> {
+        let pids = run(ip(&["netns", "pids", &self.name]), "").unwrap_or_default();
+        let name =
+            |pid: &str| fs::read_to_string(Path::new("/proc").join(pid).join("comm")).unwrap_or_default();
+        pids.split_whitespace().filter(|pid| name(pid).trim() == program).map(str::to_owned).collect()
     }
 
     /// The way in.

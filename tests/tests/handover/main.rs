@@ -5,7 +5,9 @@
 
 mod assertion;
 mod kerberos;
+mod machine;
 mod office;
+mod pam;
 mod radius;
 
 /// Ends a test with the reason why the server that it needs cannot be had here.

@@ -1,0 +1,338 @@
+//! A machine whose people log in with their fingers: a box with an emulated reader, the agent under its own user, and the
+//! module for PAM, with users, passwords and `/etc/pam.d` that only programs in its namespace see.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use authenteon_hal::{
+    Dpi, Frame,
+    zfm::{emulator::Emulator, pty::PluggedIn},
+};
+use authenteon_tests::{
+    load::{
+        daemon::{build_of, built},
+        served::Served,
+    },
+    servers::namespace::Namespace,
+    synthetic::{Conditions, Finger},
+};
+use hyper::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Longer than anything takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Of Alice and of Bob.
+pub(crate) const PASSWORD: &str = "wonderland";
+const AGENT: u32 = 64_123;
+const ALICE: u32 = 5501;
+const BOB: u32 = 5502;
+/// What the emulated module sees of a finger.
+const SIZE: (u32, u32) = (256, 288);
+
+/// A finger of Alice, or of somebody else, pressed for the so-and-so-manieth time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Touch {
+    Alice(u64),
+    Another(u64),
+}
+
+/// The module and the agent, built once.
+fn programs() -> &'static (PathBuf, PathBuf) {
+    static BUILT: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let agent = build_of("authenteon-agent", "authenteon-agent").unwrap();
+        let module = built(&["--package", "pam_authenteon", "--lib"], "libpam_authenteon.so").unwrap();
+        (agent, module)
+    })
+}
+
+/// A machine; Alice's finger is enrolled at the box, and the agent's configuration says which subject she is.
+pub(crate) struct Machine {
+    agent: Child,
+    /// Goes when the box is to be away.
+    served: Option<Served>,
+    reader: PluggedIn,
+    sensor: String,
+    pub(crate) folder: TempDir,
+    pub(crate) namespace: Namespace,
+}
+
+impl Machine {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Everybody on the machine asks the agent, and loads the module.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let namespace = Namespace::new(&[]).unwrap();
+        let port = folder.path().join("reader");
+        let reader = PluggedIn::at(port.clone(), Emulator::new()).unwrap();
+        let sensors = format!("[sensors]\nusb = false\n[[sensors.serial]]\nport = {port:?}\n");
+        let served = Served::start(namespace.entrance(), &sensors).unwrap();
+        let (_, module) = programs();
+        accounts(&namespace, folder.path());
+        services(&namespace, module, &folder.path().join("run/agent.sock"));
+        // Until it runs, there is something to end.
+        let agent = Command::new("true").spawn().unwrap();
+        let mut machine =
+            Self { agent, served: Some(served), reader, sensor: String::new(), folder, namespace };
+        machine.sensor = machine.adopted();
+        let alice = machine.enrolled();
+        machine.start_agent(&alice);
+        machine
+    }
+
+    /// Asks the box.
+    pub(crate) fn ask(&self, role: &str, method: &Method, path: &str, body: Option<&Value>) -> Value {
+        let served = self.served.as_ref().expect("the box is there");
+        let (status, answer) = served.ask(role, method, path, body).unwrap();
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+        answer
+    }
+
+    fn sensors(&self) -> Value {
+        self.ask("administrator", &Method::GET, "/v1/sensors", None)["sensors"][0].clone()
+    }
+
+    /// Waits until the reader is as it should be.
+    pub(crate) fn reader_is(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let reader = self.sensors();
+            if fits(&reader) {
+                return reader;
+            }
+            assert!(began.elapsed() < PATIENCE, "{what}: {reader}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn adopted(&self) -> String {
+        let seen = self.reader_is("there", |reader| reader["present"] == true);
+        let sensor = seen["sensor"].as_str().unwrap().to_owned();
+        let mut body = json!({ "model": seen["model"], "port": seen["port"] });
+        if let Some(serial) = seen.get("serial") {
+            body["serial"] = serial.clone();
+        }
+        let path = format!("/v1/sensors/{sensor}/adopt");
+        self.ask("administrator", &Method::POST, &path, Some(&body));
+        sensor
+    }
+
+    /// Alice, with a finger.
+    fn enrolled(&self) -> String {
+        let made = self.ask("officer", &Method::POST, "/v1/subjects", Some(&json!({ "name": "Alice" })));
+        let alice = made["subject_id"].as_str().unwrap().to_owned();
+        let at = json!({ "sensor": self.sensor, "timeout_ms": 60_000 });
+        let body = json!({ "position": "right-index", "samples": [at, at, at] });
+        let path = format!("/v1/subjects/{alice}/fingers");
+        thread::scope(|scope| {
+            let enrolling = scope.spawn(|| self.ask("officer", &Method::POST, &path, Some(&body)));
+            for number in 1..=3 {
+                self.touch(Touch::Alice(number));
+            }
+            enrolling.join().unwrap();
+        });
+        alice
+    }
+
+    /// Lays a finger on the reader once it waits for one, and lifts it when it was seen.
+    pub(crate) fn touch(&self, touch: Touch) {
+        let before = self.reader_is("asked for a finger", |reader| reader["busy"] == true);
+        // Bare for long enough to be seen so.
+        thread::sleep(Duration::from_millis(500));
+        self.reader.module().place(&print(touch));
+        self.reader_is("done with the finger", |reader| {
+            reader["frames"] != before["frames"] || reader["busy"] == false
+        });
+        self.reader.module().lift();
+    }
+
+    /// Lays a finger down without asking the box whether it waits.
+    pub(crate) fn place(&self, touch: Touch) {
+        self.reader.module().place(&print(touch));
+    }
+
+    /// Lifts it.
+    pub(crate) fn lift(&self) {
+        self.reader.module().lift();
+    }
+
+    fn start_agent(&mut self, alice: &str) {
+        let served = self.served.as_ref().expect("the box is there");
+        let own = self.folder.path().join("agent");
+        fs::create_dir(&own).unwrap();
+        for file in ["ca.pem", "station.pem", "station.key"] {
+            fs::copy(served.pki().join(file), own.join(file)).unwrap();
+            chown(own.join(file), Some(AGENT), Some(AGENT)).unwrap();
+            fs::set_permissions(own.join(file), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let run = self.folder.path().join("run");
+        fs::create_dir(&run).unwrap();
+        chown(&run, Some(AGENT), Some(AGENT)).unwrap();
+        let file = |name: &str| own.join(name).display().to_string();
+        let text = format!(
+            "version = 1\nserver = \"https://{}\"\ncacert = {:?}\ncert = {:?}\nkey = {:?}\nsensor = {:?}\nsocket = \
+             {:?}\n[users]\nalice = \"{alice}\"\n",
+            served.address(),
+            file("ca.pem"),
+            file("station.pem"),
+            file("station.key"),
+            self.sensor,
+            self.socket().display().to_string(),
+        );
+        let config = self.folder.path().join("agent.toml");
+        fs::write(&config, text).unwrap();
+        let config = config.display().to_string();
+        let (program, _) = programs();
+        let program = program.display().to_string();
+        let said = self.as_user(AGENT, &[&program, "check", "--config", &config]).output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+        let log = fs::File::create(self.folder.path().join("agent.log")).unwrap();
+        let mut command = self.as_user(AGENT, &[&program, "serve", "--config", &config]);
+        self.agent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let began = Instant::now();
+        while !self.socket().exists() {
+            assert!(began.elapsed() < PATIENCE, "{}", self.agent_said());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("run/agent.sock")
+    }
+
+    pub(crate) fn agent_said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("agent.log")).unwrap_or_default()
+    }
+
+    /// The box is away from now on.
+    pub(crate) fn stop_box(&mut self) {
+        self.served = None;
+    }
+
+    /// The box, while it is there.
+    pub(crate) fn served(&self) -> &Served {
+        self.served.as_ref().expect("the box is there")
+    }
+
+    /// A program of somebody on this machine, without a terminal.
+    pub(crate) fn as_user(&self, uid: u32, arguments: &[&str]) -> Command {
+        let mut command = self.namespace.command("setpriv");
+        command.args([format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".to_owned()]);
+        command.args(["setsid", "--wait"]).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn as_alice(&self, arguments: &[&str]) -> Command {
+        self.as_user(ALICE, arguments)
+    }
+
+    pub(crate) fn as_bob(&self, arguments: &[&str]) -> Command {
+        self.as_user(BOB, arguments)
+    }
+
+    pub(crate) fn as_root(&self, arguments: &[&str]) -> Command {
+        self.as_user(0, arguments)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // They may have ended by themselves; the namespace ends what they started.
+        let _ = self.agent.kill();
+        let _ = self.agent.wait();
+    }
+}
+
+/// A program that runs.
+pub(crate) struct Running {
+    child: Child,
+    said: thread::JoinHandle<String>,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) success: bool,
+    pub(crate) said: String,
+    pub(crate) took: Duration,
+}
+
+impl Running {
+    /// Starts it.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        command.stdout(writer.try_clone().unwrap()).stderr(writer);
+        let child = command.spawn().unwrap();
+        // Its ends of the pipe, or reading would never end.
+        drop(command);
+        let said = thread::spawn(move || std::io::read_to_string(reader).unwrap_or_default());
+        Self { child, said }
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ended {
+        let began = Instant::now();
+        let status = self.child.wait().unwrap();
+        Ended { success: status.success(), said: self.said.join().unwrap(), took: began.elapsed() }
+    }
+}
+
+/// Who is on the machine: who is here, Alice and Bob, and the agent's user.
+fn accounts(namespace: &Namespace, folder: &Path) {
+    let home = folder.join("home");
+    fs::create_dir(&home).unwrap();
+    let real = fs::read_to_string("/etc/passwd").unwrap();
+    let more = format!(
+        "alice:x:{ALICE}:{ALICE}::{0}:/bin/sh\nbob:x:{BOB}:{BOB}::{0}:/bin/sh\nauthenteon-agent:x:{AGENT}:{AGENT}::/:/usr/sbin/nologin\n",
+        home.display()
+    );
+    namespace.etc("passwd", &(real + &more)).unwrap();
+    let groups = fs::read_to_string("/etc/group").unwrap();
+    let more = format!("alice:x:{ALICE}:\nbob:x:{BOB}:\nauthenteon-agent:x:{AGENT}:\n");
+    namespace.etc("group", &(groups + &more)).unwrap();
+    let hash =
+        Command::new("openssl").args(["passwd", "-6", "-salt", "handover", PASSWORD]).output().unwrap();
+    let hash = String::from_utf8(hash.stdout).unwrap();
+    let hash = hash.trim();
+    let shadow =
+        format!("root:*:20000::::::\nsshd:!:20000::::::\nalice:{hash}:20000::::::\nbob:{hash}:20000::::::\n");
+    namespace.etc("shadow", &shadow).unwrap();
+    // Nobody is lectured, and nobody is let in again without being asked.
+    namespace
+        .etc("sudoers", "Defaults !lecture, timestamp_timeout=0, passwd_tries=1\nalice ALL=(ALL) ALL\n")
+        .unwrap();
+}
+
+/// How each program asks who somebody is.
+fn services(namespace: &Namespace, module: &Path, socket: &Path) {
+    let ours = |more: &str| format!("{} socket={} {more}", module.display(), socket.display());
+    let unix = "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_permit.so\n";
+    let service = |name: &str, text: String| namespace.etc(&format!("pam.d/{name}"), &text).unwrap();
+    service("sudo", format!("auth sufficient {}\n{unix}", ours("timeout=20")));
+    service("sshd", format!("auth sufficient {}\n{unix}", ours("timeout=20")));
+    // Nothing but the finger, for longer than a test waits, and for a moment.
+    let alone = |options: &str| format!("auth required {0}\naccount required {0}\n", ours(options));
+    service("finger", alone("timeout=60 [prompt=Touch the reader] debug"));
+    service("moment", alone("timeout=3"));
+    service("mistyped", alone("timeout=never"));
+    service("other", "auth required pam_deny.so\naccount required pam_deny.so\n".to_owned());
+}
+
+/// What the reader sees.
+fn print(touch: Touch) -> Frame {
+    let (seed, number) = match touch {
+        Touch::Alice(number) => (1, number),
+        Touch::Another(number) => (2, number),
+    };
+    let conditions = Conditions { width: SIZE.0, height: SIZE.1, ..Conditions::good() };
+    let seen = Finger::new(seed).impression(number, &conditions);
+    Frame::new(SIZE.0, SIZE.1, Dpi::STANDARD, seen.pixels).unwrap()
+}

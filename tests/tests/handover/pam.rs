@@ -1,0 +1,238 @@
+//! Logins of Linux by a finger at the box's reader: `pamtester`, `sudo` and `sshd` load `pam_authenteon.so`, which asks the
+//! agent, which asks the box.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    machine::{Ended, Machine, PASSWORD, PATIENCE, Running, Touch},
+    needs,
+};
+
+/// Runs it while a finger is laid on the reader.
+fn touching(machine: &Machine, command: Command, touch: Touch) -> Ended {
+    let running = Running::of(command);
+    machine.touch(touch);
+    running.end()
+}
+
+fn pamtester(machine: &Machine, service: &str, login: &str) -> Command {
+    machine.as_root(&["pamtester", service, login, "authenticate", "acct_mgmt", "setcred"])
+}
+
+/// Nobody is waited for at the reader, soon.
+fn reader_is_free(machine: &Machine) {
+    machine.reader_is("free again", |reader| reader["busy"] == false);
+}
+
+/// Sends a signal to a process of ours.
+fn signal(process: impl std::fmt::Display, signal: &str) {
+    let sent = Command::new("kill").args([signal, &process.to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn handover_pam_a_finger_at_the_box_opens_without_a_terminal_and_a_wrong_one_does_not() {
+    needs!(Logins);
+    let machine = Machine::start();
+    let began = Instant::now();
+    let opened = touching(&machine, pamtester(&machine, "finger", "alice"), Touch::Alice(4));
+    println!("    pamtester, by a finger: {} ms", began.elapsed().as_millis());
+    assert!(opened.success, "{opened:?}\n{}", machine.agent_said());
+    assert!(opened.said.contains("Touch the reader"), "{opened:?}");
+    assert!(opened.said.contains("account management done"), "{opened:?}");
+
+    let refused = touching(&machine, pamtester(&machine, "finger", "alice"), Touch::Another(1));
+    assert!(!refused.success && refused.said.contains("Authentication failure"), "{refused:?}");
+    // Her finger is hers alone: it is asked about Bob, whom no directory has.
+    let other = touching(&machine, pamtester(&machine, "finger", "bob"), Touch::Alice(5));
+    assert!(!other.success && other.said.contains("Authentication failure"), "{other:?}");
+    // The log has what happened, and to nobody by name.
+    let said = machine.agent_said();
+    assert!(said.contains("accepted") && said.contains("refused"), "{said}");
+    assert!(!said.contains("alice") && !said.contains("bob"), "{said}");
+}
+
+#[test]
+fn handover_pam_nobody_asks_about_others_and_no_finger_opens_an_account_of_the_system() {
+    needs!(Logins);
+    let machine = Machine::start();
+    let tested = |command: Command| Running::of(command).end();
+    let of_alice = ["pamtester", "finger", "alice", "authenticate"];
+    let others = tested(machine.as_bob(&of_alice));
+    assert!(!others.success && others.said.contains("cannot retrieve authentication info"), "{others:?}");
+    let own = touching(&machine, machine.as_alice(&of_alice), Touch::Alice(4));
+    assert!(own.success, "{own:?}");
+    let root = tested(pamtester(&machine, "finger", "root"));
+    assert!(!root.success && root.said.contains("cannot retrieve authentication info"), "{root:?}");
+    // Nobody was waited for, and an option that is not understood asks nobody.
+    let mistyped = tested(pamtester(&machine, "mistyped", "alice"));
+    assert!(
+        !mistyped.success && mistyped.said.contains("cannot retrieve authentication info"),
+        "{mistyped:?}"
+    );
+    for ended in [&others, &root, &mistyped] {
+        assert!(!ended.said.contains("Touch") && ended.took < Duration::from_secs(10), "{ended:?}");
+    }
+}
+
+#[test]
+fn handover_pam_a_touch_that_is_cancelled_late_or_never_made_opens_nothing_and_frees_the_reader() {
+    needs!(Logins);
+    let machine = Machine::start();
+    // Nobody comes.
+    let late = Running::of(pamtester(&machine, "moment", "alice")).end();
+    assert!(!late.success && late.said.contains("cannot retrieve authentication info"), "{late:?}");
+    assert!(late.took < Duration::from_secs(10), "{late:?}");
+    reader_is_free(&machine);
+
+    // Ctrl-C, and a program that is gone.
+    for sent in ["-INT", "-KILL"] {
+        let running = Running::of(pamtester(&machine, "finger", "alice"));
+        machine.reader_is("asked for a finger", |reader| reader["busy"] == true);
+        signal(process(&machine, "pamtester"), sent);
+        let ended = running.end();
+        assert!(!ended.success, "{sent}: {ended:?}");
+        let falls_through = ended.said.contains("cannot retrieve authentication info");
+        assert_eq!(falls_through, sent == "-INT", "{ended:?}");
+        reader_is_free(&machine);
+    }
+
+    // The box is held up between the finger and its answer until nobody waits any more.
+    let running = Running::of(pamtester(&machine, "moment", "alice"));
+    machine.reader_is("asked for a finger", |reader| reader["busy"] == true);
+    let daemon = machine.served().process().as_raw_nonzero();
+    signal(daemon, "-STOP");
+    machine.place(Touch::Alice(4));
+    let held_up = running.end();
+    signal(daemon, "-CONT");
+    thread::sleep(Duration::from_millis(500));
+    machine.lift();
+    assert!(!held_up.success && held_up.said.contains("cannot retrieve authentication info"), "{held_up:?}");
+    reader_is_free(&machine);
+    // The next one is not let in by what came of it.
+    let next = Running::of(pamtester(&machine, "moment", "alice")).end();
+    assert!(!next.success, "{next:?}");
+    let opened = touching(&machine, pamtester(&machine, "finger", "alice"), Touch::Alice(5));
+    assert!(opened.success, "{opened:?}");
+}
+
+/// The process of a program that runs once on the machine.
+fn process(machine: &Machine, program: &str) -> String {
+    let mut found = machine.namespace.processes(program);
+    assert_eq!(found.len(), 1, "{program}: {found:?}");
+    found.remove(0)
+}
+
+fn sudo(machine: &Machine, input: &str) -> Command {
+    let mut command =
+        machine.as_alice(&["sudo", "--stdin", "--prompt=password:", "sh", "-c", "echo; id -un"]);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut writer, input.as_bytes()).unwrap();
+    command.stdin(reader);
+    command
+}
+
+#[test]
+fn handover_pam_sudo_is_opened_by_a_finger_not_by_a_wrong_one_and_by_a_password_when_the_box_is_away() {
+    needs!(Logins);
+    let mut machine = Machine::start();
+    let opened = touching(&machine, sudo(&machine, ""), Touch::Alice(4));
+    assert!(opened.success && opened.said.lines().any(|line| line == "root"), "{opened:?}");
+    assert!(opened.said.contains("Place your finger") && !opened.said.contains("password:"), "{opened:?}");
+
+    // The wrong finger, and then no password.
+    let refused = touching(&machine, sudo(&machine, ""), Touch::Another(1));
+    assert!(!refused.success && refused.said.contains("password:"), "{refused:?}");
+    assert!(!refused.said.lines().any(|line| line == "root"), "{refused:?}");
+
+    machine.stop_box();
+    let began = Instant::now();
+    let by_password = Running::of(sudo(&machine, &format!("{PASSWORD}\n"))).end();
+    println!("    sudo, by a password while the box is away: {} ms", began.elapsed().as_millis());
+    assert!(by_password.success && by_password.said.lines().any(|line| line == "root"), "{by_password:?}");
+    assert!(!by_password.said.contains("Place your finger"), "{by_password:?}");
+    let wrong = Running::of(sudo(&machine, "looking-glass\n")).end();
+    assert!(!wrong.success, "{wrong:?}");
+}
+
+/// A running sshd of the machine, which ends with its namespace.
+fn start_sshd(machine: &Machine) {
+    let folder = machine.folder.path();
+    let key = folder.join("host.key").display().to_string();
+    machine.namespace.run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &key], "").unwrap();
+    // Debian's own unit makes it.
+    fs::create_dir_all("/run/sshd").unwrap();
+    let config = folder.join("sshd_config");
+    let text = format!(
+        "Port 22\nListenAddress 127.0.0.1\nHostKey {key}\nPidFile none\nUsePAM yes\nKbdInteractiveAuthentication \
+         yes\nPasswordAuthentication no\nPubkeyAuthentication no\nStrictModes no\nPrintMotd no\n"
+    );
+    fs::write(&config, text).unwrap();
+    let log = folder.join("sshd.log").display().to_string();
+    let config = config.display().to_string();
+    let mut command = machine.namespace.command("sshd");
+    command.args(["-D", "-E", &log, "-f", &config]).stdin(Stdio::null());
+    command.spawn().unwrap();
+    let began = Instant::now();
+    while machine.namespace.within(|| std::net::TcpStream::connect(("127.0.0.1", 22)).is_err()).unwrap() {
+        assert!(began.elapsed() < PATIENCE, "{}", fs::read_to_string(&log).unwrap_or_default());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Somebody comes by ssh; a password is given if one is asked for.
+fn ssh(machine: &Machine, password: Option<&str>) -> Command {
+    let mut arguments = vec!["ssh", "-F", "none"];
+    for option in [
+        "PreferredAuthentications=keyboard-interactive",
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+        "LogLevel=ERROR",
+        "NumberOfPasswordPrompts=1",
+    ] {
+        arguments.extend(["-o", option]);
+    }
+    arguments.extend(["alice@127.0.0.1", "id", "-un"]);
+    let mut command = machine.as_root(&arguments);
+    let answers = machine.folder.path().join("askpass");
+    if let Some(password) = password {
+        fs::write(&answers, format!("#!/bin/sh\necho {password}\n")).unwrap();
+        fs::set_permissions(&answers, fs::Permissions::from_mode(0o755)).unwrap();
+        command.env("SSH_ASKPASS", &answers).env("SSH_ASKPASS_REQUIRE", "force");
+    }
+    command
+}
+
+#[test]
+fn handover_pam_sshd_is_opened_by_a_finger_not_by_a_wrong_one_and_by_a_password_when_the_box_is_away() {
+    needs!(Logins);
+    let mut machine = Machine::start();
+    start_sshd(&machine);
+    let log = || fs::read_to_string(machine.folder.path().join("sshd.log")).unwrap_or_default();
+    let began = Instant::now();
+    let opened = touching(&machine, ssh(&machine, None), Touch::Alice(4));
+    println!("    ssh, by a finger: {} ms", began.elapsed().as_millis());
+    assert!(opened.success && opened.said.lines().any(|line| line == "alice"), "{opened:?}\n{}", log());
+
+    let refused = touching(&machine, ssh(&machine, None), Touch::Another(1));
+    assert!(!refused.success && !refused.said.lines().any(|line| line == "alice"), "{refused:?}");
+
+    // Who hangs up while he is waited for leaves the reader to the next.
+    let waits = Running::of(ssh(&machine, None));
+    machine.reader_is("asked for a finger", |reader| reader["busy"] == true);
+    signal(process(&machine, "ssh"), "-KILL");
+    assert!(!waits.end().success);
+    reader_is_free(&machine);
+
+    machine.stop_box();
+    let by_password = Running::of(ssh(&machine, Some(PASSWORD))).end();
+    assert!(by_password.success && by_password.said.lines().any(|line| line == "alice"), "{by_password:?}");
+    let wrong = Running::of(ssh(&machine, Some("looking-glass"))).end();
+    assert!(!wrong.success, "{wrong:?}");
+}
