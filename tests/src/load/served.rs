@@ -48,15 +48,15 @@ pub fn hand(probes: usize) -> Result<Hand, LoadError> {
     Ok(Hand { enrol: person.enrol, probes: person.probes })
 }
 
-/// The daemon beside this test if it is newer than its sources; else it is built.
-fn program() -> Result<PathBuf, LoadError> {
+/// A program beside this test if it is newer than its sources; else it is built.
+fn program(package: &str, name: &str, sources: &str) -> Result<PathBuf, LoadError> {
     let ours = std::env::current_exe().unwrap_or_default();
-    let beside = ours.parent().and_then(Path::parent).map(|folder| folder.join("authenteond"));
+    let beside = ours.parent().and_then(Path::parent).map(|folder| folder.join(name));
     let made = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
-    let sources = newest(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../firmware/src")));
+    let sources = newest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(sources));
     match beside {
         Some(beside) if made(&beside).is_some_and(|made| Some(made) > sources) => Ok(beside),
-        _ => Ok(daemon::build()?),
+        _ => Ok(daemon::build_of(package, name)?),
     }
 }
 
@@ -76,7 +76,7 @@ impl Served {
     /// # Errors
     /// [`LoadError`].
     pub fn start(network: Entrance, configuration: &str) -> Result<Self, LoadError> {
-        let program = program()?;
+        let program = program("authenteon", "authenteond", "firmware/src")?;
         let started = network.within(|| Daemon::start(&program, configuration));
         let daemon = started.map_err(|why| LoadError::System { what: "its network", why })??;
         Ok(Self { daemon, network })
@@ -109,7 +109,7 @@ impl Served {
     /// # Errors
     /// [`LoadError`]: it cannot be built.
     pub fn ctl(&self, network: &Namespace, role: &str) -> Result<Command, LoadError> {
-        let program = daemon::build_of("authenteonctl", "authenteonctl")?;
+        let program = program("authenteonctl", "authenteonctl", "clients/ctl/src")?;
         let mut command = network.command(&program.display().to_string());
         let file = |name: String| self.daemon.pki().join(name);
         command.arg("--server").arg(format!("https://{}", self.daemon.address()));
