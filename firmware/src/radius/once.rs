@@ -15,6 +15,8 @@ use super::clients::Client;
 
 /// Requests that are remembered.
 const MOST: usize = 65_536;
+/// Answers that are kept: of the longest, 32 MiB.
+const ANSWERS: usize = 8192;
 /// How long an answer is given again.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -91,6 +93,7 @@ impl Once {
             Some(answer) => {
                 *stage = Stage::Answered(now, answer.to_vec());
                 all.answered.push_back((now, *name));
+                all.forget(now);
             }
             None => {
                 all.stages.remove(name);
@@ -104,7 +107,7 @@ impl All {
     /// Lets go of answers that nobody waits for any more.
     fn forget(&mut self, now: Duration) {
         while let Some((at, name)) = self.answered.front().copied()
-            && now.saturating_sub(at) > AGAIN
+            && (now.saturating_sub(at) > AGAIN || self.answered.len() > ANSWERS)
         {
             self.answered.pop_front();
             // It may have been forgotten, and have come again since.
@@ -164,9 +167,10 @@ mod tests {
             once.end(&name(number), Some(b"no"), at(0));
         }
         let all = once.all();
-        assert_eq!((all.stages.len(), all.order.len()), (MOST, MOST));
+        assert_eq!((all.stages.len(), all.order.len(), all.answered.len()), (MOST, MOST, ANSWERS));
         drop(all);
         assert_eq!(once.begin(&name(0), at(1)), Known::New);
+        assert_eq!(once.begin(&name(MOST - ANSWERS), at(1)), Known::Silent);
         assert_eq!(once.begin(&name(MOST), at(1)), Known::Answered(b"no".to_vec()));
     }
 }

@@ -6,6 +6,7 @@ use authenteon_tests::{
     load::served::hand,
     servers::slapd::{self, Options, SUFFIX, Slapd},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -159,4 +160,29 @@ fn handover_radius_what_is_no_code_is_told_what_is_needed_and_counts_against_nob
     assert_eq!(office.audit("verified").len(), 0, "nobody guessed anything");
     let (_, lockouts) = office.ask("officer", &Method::GET, "/v1/lockouts", None);
     assert!(!lockouts.to_string().contains(nobody), "{lockouts}");
+}
+
+#[test]
+fn handover_radius_the_command_line_shows_the_code_of_an_accept_and_none_of_a_refusal() {
+    needs!(Radius);
+    let network = network();
+    let office = Office::start(&network, "", "");
+    let fingers = hand(3).unwrap();
+    let ada = office.person("Ada", &fingers);
+    let folder = tempfile::tempdir().unwrap();
+    let verify = |whom: &str, number: usize| {
+        let print = folder.path().join(format!("{number}.png"));
+        std::fs::write(&print, STANDARD.decode(fingers.probes[number]["data"].as_str().unwrap()).unwrap())
+            .unwrap();
+        let mut command = office.served.ctl(&network, "station").unwrap();
+        let output = command.args(["verify", "--one-time-code", whom]).arg(&print).output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let refused = verify("0b7a3c52-5a0e-4d8e-9c1a-2f6d7f0e8a11", 0);
+    assert!(refused.contains("not-matched") && !refused.contains("one-time code"), "{refused}");
+    // One print in some hundreds is not good enough to be matched.
+    let said = [verify(&ada, 1), verify(&ada, 2)];
+    let code = said.iter().rev().find_map(|said| said.split("one-time code: ").nth(1)?.get(..8));
+    let code = code.unwrap_or_else(|| panic!("{said:?}"));
+    assert_eq!(code_of(&network, &ada, code), Told::Accept, "{said:?}");
 }

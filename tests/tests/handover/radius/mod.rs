@@ -59,8 +59,10 @@ impl Office {
                 "[[radius.client]]\nname = \"{name}\"\naddresses = [\"{address}\"]\nsecret-file = {file:?}\n{more}"
             )
         };
+        // Over TLS packets come in by one interface alone, where there is but one.
+        let interface = if clients.contains("radsec") { "interface = \"lo\"\n" } else { "" };
         let text = [
-            format!("[radius]\nlisten = [\"{BOX}\"]\n"),
+            format!("[radius]\nlisten = [\"{BOX}\"]\n{interface}"),
             client("vpn", VPN, SECRET, ""),
             client("itself", BOX, SECRET, ""),
             client("proxy", PROXY, OTHER_SECRET, ""),
