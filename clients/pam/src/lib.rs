@@ -16,9 +16,7 @@ use std::ffi::CStr;
 use std::time::Instant;
 
 use authenteon_agent_protocol::Login;
-use pam::constants::{
-    PAM_ERROR_MSG, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamFlag, PamMessageStyle, PamResultCode,
-};
+use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamFlag, PamResultCode};
 use pam::conv::Conv;
 use pam::items::Service;
 use pam::module::{PamHandle, PamHooks};
@@ -109,16 +107,13 @@ fn service(pamh: &PamHandle) -> String {
 /// Says something to the person. A program that cannot is none that waits for us: the finger counts all the same.
 fn tell(pamh: &PamHandle, options: &Options, shown: Shown<'_>) {
     let Ok(Some(conversation)) = pamh.get_item::<Conv<'_>>() else { return };
-    let say = |style: PamMessageStyle, text: &str| {
-        // Some programs, those without a terminal among them, show nothing.
-        let _ = conversation.send(style, text);
+    let question = format!("{}, then press Enter: ", options.prompt);
+    let (style, text) = match shown {
+        Shown::Place if options.enter => (PAM_PROMPT_ECHO_ON, question.as_str()),
+        Shown::Place => (PAM_TEXT_INFO, options.prompt.as_str()),
+        Shown::Hint(hint) => (PAM_TEXT_INFO, hint),
+        Shown::Refusal(hint) => (PAM_ERROR_MSG, hint),
     };
-    match shown {
-        Shown::Place if options.enter => {
-            say(PAM_PROMPT_ECHO_ON, &format!("{}, then press Enter: ", options.prompt))
-        }
-        Shown::Place => say(PAM_TEXT_INFO, &options.prompt),
-        Shown::Hint(hint) => say(PAM_TEXT_INFO, hint),
-        Shown::Refusal(hint) => say(PAM_ERROR_MSG, hint),
-    }
+    // Some programs, those without a terminal among them, show nothing.
+    let _ = conversation.send(style, text);
 }

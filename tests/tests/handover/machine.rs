@@ -34,6 +34,8 @@ pub(crate) const PASSWORD: &str = "wonderland";
 const AGENT: u32 = 64_123;
 const ALICE: u32 = 5501;
 const BOB: u32 = 5502;
+/// Who is in the directory of the tests too.
+pub(crate) const LISTED: &str = "p00003";
 /// What the emulated module sees of a finger.
 const SIZE: (u32, u32) = (256, 288);
 
@@ -55,36 +57,63 @@ fn programs() -> &'static (PathBuf, PathBuf) {
 }
 
 /// A machine; Alice's finger is enrolled at the box, and the agent's configuration says which subject she is.
-pub(crate) struct Machine {
+pub(crate) struct Machine<'a> {
     agent: Child,
     /// Goes when the box is to be away.
     served: Option<Served>,
     reader: PluggedIn,
     sensor: String,
     pub(crate) folder: TempDir,
-    pub(crate) namespace: Namespace,
+    pub(crate) namespace: &'a Namespace,
 }
 
-impl Machine {
-    pub(crate) fn start() -> Self {
+impl<'a> Machine<'a> {
+    /// In this network, with Alice, who is in no directory.
+    pub(crate) fn start(namespace: &'a Namespace) -> Self {
+        let mut machine = Self::beside(namespace, "");
+        let made = machine.ask("officer", &Method::POST, "/v1/subjects", Some(&json!({ "name": "Alice" })));
+        let alice = made["subject_id"].as_str().unwrap();
+        machine.enrol(alice);
+        machine.start_agent(&format!("[users]\nalice = \"{alice}\"\n"));
+        machine
+    }
+
+    /// In the network of a directory, which the box follows by this section: the finger is that of who has this login there.
+    pub(crate) fn following(namespace: &'a Namespace, directory: &str, login: &str) -> Self {
+        let mut machine = Self::beside(namespace, directory);
+        let began = Instant::now();
+        let found = loop {
+            let everybody = machine.ask("officer", &Method::GET, "/v1/subjects?limit=1000", None);
+            let everybody = everybody["subjects"].as_array().unwrap();
+            if let Some(found) = everybody.iter().find(|one| one["directory"]["login"] == login) {
+                break found["subject_id"].as_str().unwrap().to_owned();
+            }
+            assert!(began.elapsed() < PATIENCE, "{login} is not on the box");
+            thread::sleep(Duration::from_millis(100));
+        };
+        machine.enrol(&found);
+        machine.start_agent("");
+        machine
+    }
+
+    /// A box with an adopted reader, and what programs of the machine see; no agent yet.
+    fn beside(namespace: &'a Namespace, directory: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Everybody on the machine asks the agent, and loads the module.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let namespace = Namespace::new(&[]).unwrap();
         let port = folder.path().join("reader");
         let reader = PluggedIn::at(port.clone(), Emulator::new()).unwrap();
-        let sensors = format!("[sensors]\nusb = false\n[[sensors.serial]]\nport = {port:?}\n");
-        let served = Served::start(namespace.entrance(), &sensors).unwrap();
-        let (_, module) = programs();
-        accounts(&namespace, folder.path());
-        services(&namespace, module, &folder.path().join("run/agent.sock"));
+        let sections = format!("[sensors]\nusb = false\n[[sensors.serial]]\nport = {port:?}\n{directory}");
+        let served = Served::start(namespace.entrance(), &sections).unwrap();
+        accounts(namespace, folder.path());
+        for (name, text) in services(&folder.path().join("run/agent.sock")) {
+            namespace.etc(&format!("pam.d/{name}"), &text).unwrap();
+        }
         // Until it runs, there is something to end.
         let agent = Command::new("true").spawn().unwrap();
         let mut machine =
             Self { agent, served: Some(served), reader, sensor: String::new(), folder, namespace };
         machine.sensor = machine.adopted();
-        let alice = machine.enrolled();
-        machine.start_agent(&alice);
         machine
     }
 
@@ -125,13 +154,11 @@ impl Machine {
         sensor
     }
 
-    /// Alice, with a finger.
-    fn enrolled(&self) -> String {
-        let made = self.ask("officer", &Method::POST, "/v1/subjects", Some(&json!({ "name": "Alice" })));
-        let alice = made["subject_id"].as_str().unwrap().to_owned();
+    /// Alice's finger becomes somebody's.
+    fn enrol(&self, subject: &str) {
         let at = json!({ "sensor": self.sensor, "timeout_ms": 60_000 });
         let body = json!({ "position": "right-index", "samples": [at, at, at] });
-        let path = format!("/v1/subjects/{alice}/fingers");
+        let path = format!("/v1/subjects/{subject}/fingers");
         thread::scope(|scope| {
             let enrolling = scope.spawn(|| self.ask("officer", &Method::POST, &path, Some(&body)));
             for number in 1..=3 {
@@ -139,7 +166,6 @@ impl Machine {
             }
             enrolling.join().unwrap();
         });
-        alice
     }
 
     /// Lays a finger on the reader once it waits for one, and lifts it when it was seen.
@@ -164,7 +190,7 @@ impl Machine {
         self.reader.module().lift();
     }
 
-    fn start_agent(&mut self, alice: &str) {
+    fn start_agent(&mut self, users: &str) {
         let served = self.served.as_ref().expect("the box is there");
         let own = self.folder.path().join("agent");
         fs::create_dir(&own).unwrap();
@@ -179,7 +205,7 @@ impl Machine {
         let file = |name: &str| own.join(name).display().to_string();
         let text = format!(
             "version = 1\nserver = \"https://{}\"\ncacert = {:?}\ncert = {:?}\nkey = {:?}\nsensor = {:?}\nsocket = \
-             {:?}\n[users]\nalice = \"{alice}\"\n",
+             {:?}\n{users}",
             served.address(),
             file("ca.pem"),
             file("station.pem"),
@@ -210,6 +236,14 @@ impl Machine {
 
     pub(crate) fn agent_said(&self) -> String {
         fs::read_to_string(self.folder.path().join("agent.log")).unwrap_or_default()
+    }
+
+    /// Changes how a program asks who somebody is: for the finger first, with these options, and then for a password.
+    pub(crate) fn asks(&self, service: &str, options: &str) {
+        let unix =
+            "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_permit.so\n";
+        let text = format!("auth sufficient {}\n{unix}", module(&self.socket(), options));
+        self.namespace.etc(&format!("pam.d/{service}"), &text).unwrap();
     }
 
     /// The box is away from now on.
@@ -243,7 +277,7 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
+impl Drop for Machine<'_> {
     fn drop(&mut self) {
         // They may have ended by themselves; the namespace ends what they started.
         let _ = self.agent.kill();
@@ -291,7 +325,7 @@ fn accounts(namespace: &Namespace, folder: &Path) {
     fs::create_dir(&home).unwrap();
     let real = fs::read_to_string("/etc/passwd").unwrap();
     let more = format!(
-        "alice:x:{ALICE}:{ALICE}::{0}:/bin/sh\nbob:x:{BOB}:{BOB}::{0}:/bin/sh\nauthenteon-agent:x:{AGENT}:{AGENT}::/:/usr/sbin/nologin\n",
+        "alice:x:{ALICE}:{ALICE}::{0}:/bin/sh\nbob:x:{BOB}:{BOB}::{0}:/bin/sh\n{LISTED}:x:5503:5503::{0}:/bin/sh\nauthenteon-agent:x:{AGENT}:{AGENT}::/:/usr/sbin/nologin\n",
         home.display()
     );
     namespace.etc("passwd", &(real + &more)).unwrap();
@@ -312,18 +346,25 @@ fn accounts(namespace: &Namespace, folder: &Path) {
 }
 
 /// How each program asks who somebody is.
-fn services(namespace: &Namespace, module: &Path, socket: &Path) {
-    let ours = |more: &str| format!("{} socket={} {more}", module.display(), socket.display());
+fn services(socket: &Path) -> [(&'static str, String); 6] {
     let unix = "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_permit.so\n";
-    let service = |name: &str, text: String| namespace.etc(&format!("pam.d/{name}"), &text).unwrap();
-    service("sudo", format!("auth sufficient {}\n{unix}", ours("timeout=20")));
-    service("sshd", format!("auth sufficient {}\n{unix}", ours("timeout=20")));
+    let first = |options: &str| format!("auth sufficient {}\n{unix}", module(socket, options));
     // Nothing but the finger, for longer than a test waits, and for a moment.
-    let alone = |options: &str| format!("auth required {0}\naccount required {0}\n", ours(options));
-    service("finger", alone("timeout=60 [prompt=Touch the reader] debug"));
-    service("moment", alone("timeout=3"));
-    service("mistyped", alone("timeout=never"));
-    service("other", "auth required pam_deny.so\naccount required pam_deny.so\n".to_owned());
+    let alone = |options: &str| format!("auth required {0}\naccount required {0}\n", module(socket, options));
+    [
+        ("sudo", first("timeout=20")),
+        ("sshd", first("timeout=20")),
+        ("finger", alone("timeout=60 [prompt=Touch the reader] debug")),
+        ("moment", alone("timeout=3")),
+        ("mistyped", alone("timeout=never")),
+        ("other", "auth required pam_deny.so\naccount required pam_deny.so\n".to_owned()),
+    ]
+}
+
+/// The module as it stands in a file of `/etc/pam.d`.
+fn module(socket: &Path, options: &str) -> String {
+    let (_, module) = programs();
+    format!("{} socket={} {options}", module.display(), socket.display())
 }
 
 /// What the reader sees.

@@ -9,24 +9,31 @@ use std::{
     time::{Duration, Instant},
 };
 
+use authenteon_tests::servers::{
+    namespace::Namespace,
+    slapd::{self, Options, SUFFIX, Slapd},
+};
+use hyper::Method;
+use serde_json::json;
+
 use crate::{
-    machine::{Ended, Machine, PASSWORD, PATIENCE, Running, Touch},
+    machine::{Ended, LISTED, Machine, PASSWORD, PATIENCE, Running, Touch},
     needs,
 };
 
 /// Runs it while a finger is laid on the reader.
-fn touching(machine: &Machine, command: Command, touch: Touch) -> Ended {
+fn touching(machine: &Machine<'_>, command: Command, touch: Touch) -> Ended {
     let running = Running::of(command);
     machine.touch(touch);
     running.end()
 }
 
-fn pamtester(machine: &Machine, service: &str, login: &str) -> Command {
+fn pamtester(machine: &Machine<'_>, service: &str, login: &str) -> Command {
     machine.as_root(&["pamtester", service, login, "authenticate", "acct_mgmt", "setcred"])
 }
 
 /// Nobody is waited for at the reader, soon.
-fn reader_is_free(machine: &Machine) {
+fn reader_is_free(machine: &Machine<'_>) {
     machine.reader_is("free again", |reader| reader["busy"] == false);
 }
 
@@ -39,7 +46,8 @@ fn signal(process: impl std::fmt::Display, signal: &str) {
 #[test]
 fn handover_pam_a_finger_at_the_box_opens_without_a_terminal_and_a_wrong_one_does_not() {
     needs!(Logins);
-    let machine = Machine::start();
+    let network = Namespace::new(&[]).unwrap();
+    let machine = Machine::start(&network);
     let began = Instant::now();
     let opened = touching(&machine, pamtester(&machine, "finger", "alice"), Touch::Alice(4));
     println!("    pamtester, by a finger: {} ms", began.elapsed().as_millis());
@@ -61,7 +69,8 @@ fn handover_pam_a_finger_at_the_box_opens_without_a_terminal_and_a_wrong_one_doe
 #[test]
 fn handover_pam_nobody_asks_about_others_and_no_finger_opens_an_account_of_the_system() {
     needs!(Logins);
-    let machine = Machine::start();
+    let network = Namespace::new(&[]).unwrap();
+    let machine = Machine::start(&network);
     let tested = |command: Command| Running::of(command).end();
     let of_alice = ["pamtester", "finger", "alice", "authenticate"];
     let others = tested(machine.as_bob(&of_alice));
@@ -84,7 +93,8 @@ fn handover_pam_nobody_asks_about_others_and_no_finger_opens_an_account_of_the_s
 #[test]
 fn handover_pam_a_touch_that_is_cancelled_late_or_never_made_opens_nothing_and_frees_the_reader() {
     needs!(Logins);
-    let machine = Machine::start();
+    let network = Namespace::new(&[]).unwrap();
+    let machine = Machine::start(&network);
     // Nobody comes.
     let late = Running::of(pamtester(&machine, "moment", "alice")).end();
     assert!(!late.success && late.said.contains("cannot retrieve authentication info"), "{late:?}");
@@ -123,13 +133,13 @@ fn handover_pam_a_touch_that_is_cancelled_late_or_never_made_opens_nothing_and_f
 }
 
 /// The process of a program that runs once on the machine.
-fn process(machine: &Machine, program: &str) -> String {
+fn process(machine: &Machine<'_>, program: &str) -> String {
     let mut found = machine.namespace.processes(program);
     assert_eq!(found.len(), 1, "{program}: {found:?}");
     found.remove(0)
 }
 
-fn sudo(machine: &Machine, input: &str) -> Command {
+fn sudo(machine: &Machine<'_>, input: &str) -> Command {
     let mut command =
         machine.as_alice(&["sudo", "--stdin", "--prompt=password:", "sh", "-c", "echo; id -un"]);
     let (reader, mut writer) = std::io::pipe().unwrap();
@@ -141,7 +151,8 @@ fn sudo(machine: &Machine, input: &str) -> Command {
 #[test]
 fn handover_pam_sudo_is_opened_by_a_finger_not_by_a_wrong_one_and_by_a_password_when_the_box_is_away() {
     needs!(Logins);
-    let mut machine = Machine::start();
+    let network = Namespace::new(&[]).unwrap();
+    let mut machine = Machine::start(&network);
     let opened = touching(&machine, sudo(&machine, ""), Touch::Alice(4));
     assert!(opened.success && opened.said.lines().any(|line| line == "root"), "{opened:?}");
     assert!(opened.said.contains("Place your finger") && !opened.said.contains("password:"), "{opened:?}");
@@ -162,7 +173,7 @@ fn handover_pam_sudo_is_opened_by_a_finger_not_by_a_wrong_one_and_by_a_password_
 }
 
 /// A running sshd of the machine, which ends with its namespace.
-fn start_sshd(machine: &Machine) {
+fn start_sshd(machine: &Machine<'_>) {
     let folder = machine.folder.path();
     let key = folder.join("host.key").display().to_string();
     machine.namespace.run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &key], "").unwrap();
@@ -187,7 +198,7 @@ fn start_sshd(machine: &Machine) {
 }
 
 /// Somebody comes by ssh; a password is given if one is asked for.
-fn ssh(machine: &Machine, password: Option<&str>) -> Command {
+fn ssh(machine: &Machine<'_>, password: Option<&str>) -> Command {
     let mut arguments = vec!["ssh", "-F", "none"];
     for option in [
         "PreferredAuthentications=keyboard-interactive",
@@ -212,7 +223,8 @@ fn ssh(machine: &Machine, password: Option<&str>) -> Command {
 #[test]
 fn handover_pam_sshd_is_opened_by_a_finger_not_by_a_wrong_one_and_by_a_password_when_the_box_is_away() {
     needs!(Logins);
-    let mut machine = Machine::start();
+    let network = Namespace::new(&[]).unwrap();
+    let mut machine = Machine::start(&network);
     start_sshd(&machine);
     let log = || fs::read_to_string(machine.folder.path().join("sshd.log")).unwrap_or_default();
     let began = Instant::now();
@@ -235,4 +247,64 @@ fn handover_pam_sshd_is_opened_by_a_finger_not_by_a_wrong_one_and_by_a_password_
     assert!(by_password.success && by_password.said.lines().any(|line| line == "alice"), "{by_password:?}");
     let wrong = Running::of(ssh(&machine, Some("looking-glass"))).end();
     assert!(!wrong.success, "{wrong:?}");
+}
+
+#[test]
+fn handover_pam_a_person_at_ssh_reads_what_to_do_before_the_finger_where_enter_is_asked_for() {
+    needs!(Logins);
+    let network = Namespace::new(&[]).unwrap();
+    let machine = Machine::start(&network);
+    start_sshd(&machine);
+    machine.asks("sshd", "timeout=20 enter");
+    let [read, touched] = ["read", "touched"].map(|name| machine.folder.path().join(name));
+    let command = ssh(&machine, Some(""));
+    // He reads, touches the reader, and presses Enter.
+    let answers = format!(
+        "#!/bin/sh\necho \"$1\" > {}\nwhile [ ! -e {} ]; do sleep 0.1; done\necho\n",
+        read.display(),
+        touched.display()
+    );
+    fs::write(machine.folder.path().join("askpass"), answers).unwrap();
+    let running = Running::of(command);
+    let began = Instant::now();
+    while !read.exists() {
+        assert!(began.elapsed() < PATIENCE, "nobody is told what to do");
+        thread::sleep(Duration::from_millis(50));
+    }
+    machine.touch(Touch::Alice(4));
+    fs::write(touched, "").unwrap();
+    let opened = running.end();
+    assert!(opened.success && opened.said.lines().any(|line| line == "alice"), "{opened:?}");
+    let told = fs::read_to_string(read).unwrap();
+    assert!(told.contains("Place your finger, then press Enter"), "{told}");
+}
+
+#[test]
+fn handover_pam_who_is_in_the_directory_comes_in_by_his_login_until_he_is_disabled_there() {
+    needs!(Logins);
+    needs!(Slapd);
+    let slapd = Slapd::start(10, Options { syncprov: true, ..Options::default() }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    fs::write(&password, format!("{}\n", slapd::PASSWORD)).unwrap();
+    let section = format!(
+        "[[directory]]\nname = \"corp\"\nkind = \"ldap\"\nca = {:?}\npassword-file = {password:?}\ninterval-seconds = \
+         3600\nservers = [\"{}\"]\naccount = \"{}\"\nbase = \"{SUFFIX}\"\nattributes = {{ name = \"fullName\", login = \
+         \"uid\" }}\n",
+        slapd.authority.file,
+        slapd::ADDRESS,
+        slapd::READER
+    );
+    let machine = Machine::following(&slapd.namespace, &section, LISTED);
+    let opened = touching(&machine, pamtester(&machine, "finger", LISTED), Touch::Alice(4));
+    assert!(opened.success, "{opened:?}\n{}", machine.agent_said());
+    let other = touching(&machine, pamtester(&machine, "finger", LISTED), Touch::Another(1));
+    assert!(!other.success && other.said.contains("Authentication failure"), "{other:?}");
+    let disabled =
+        format!("dn: {}\nchangetype: modify\nreplace: loginDisabled\nloginDisabled: TRUE\n", slapd::dn(3));
+    slapd.change(&disabled).unwrap();
+    machine.ask("administrator", &Method::POST, "/v1/directory/corp/sync", Some(&json!({})));
+    let refused = touching(&machine, pamtester(&machine, "finger", LISTED), Touch::Alice(5));
+    assert!(!refused.success && refused.said.contains("Authentication failure"), "{refused:?}");
+    assert!(refused.said.contains("disabled in its directory"), "{refused:?}");
 }
