@@ -172,8 +172,18 @@ fn handover_pam_sudo_is_opened_by_a_finger_not_by_a_wrong_one_and_by_a_password_
     assert!(!wrong.success, "{wrong:?}");
 }
 
-/// A running sshd of the machine, which ends with its namespace.
-fn start_sshd(machine: &Machine<'_>) {
+/// A running sshd, ended with the value.
+struct Sshd(std::process::Child);
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start_sshd(machine: &Machine<'_>) -> Sshd {
     let folder = machine.folder.path();
     let key = folder.join("host.key").display().to_string();
     machine.namespace.run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &key], "").unwrap();
@@ -189,12 +199,13 @@ fn start_sshd(machine: &Machine<'_>) {
     let config = config.display().to_string();
     let mut command = machine.namespace.command("sshd");
     command.args(["-D", "-E", &log, "-f", &config]).stdin(Stdio::null());
-    command.spawn().unwrap();
+    let sshd = Sshd(command.spawn().unwrap());
     let began = Instant::now();
     while machine.namespace.within(|| std::net::TcpStream::connect(("127.0.0.1", 22)).is_err()).unwrap() {
         assert!(began.elapsed() < PATIENCE, "{}", fs::read_to_string(&log).unwrap_or_default());
         thread::sleep(Duration::from_millis(20));
     }
+    sshd
 }
 
 /// Somebody comes by ssh; a password is given if one is asked for.
@@ -225,7 +236,7 @@ fn handover_pam_sshd_is_opened_by_a_finger_not_by_a_wrong_one_and_by_a_password_
     needs!(Logins);
     let network = Namespace::new(&[]).unwrap();
     let mut machine = Machine::start(&network);
-    start_sshd(&machine);
+    let _sshd = start_sshd(&machine);
     let log = || fs::read_to_string(machine.folder.path().join("sshd.log")).unwrap_or_default();
     let began = Instant::now();
     let opened = touching(&machine, ssh(&machine, None), Touch::Alice(4));
@@ -254,7 +265,7 @@ fn handover_pam_a_person_at_ssh_reads_what_to_do_before_the_finger_where_enter_i
     needs!(Logins);
     let network = Namespace::new(&[]).unwrap();
     let machine = Machine::start(&network);
-    start_sshd(&machine);
+    let _sshd = start_sshd(&machine);
     machine.asks("sshd", "timeout=20 enter");
     let [read, touched] = ["read", "touched"].map(|name| machine.folder.path().join(name));
     let command = ssh(&machine, Some(""));
