@@ -1,5 +1,7 @@
 //! Packets of RADIUS, as they come and proved by the secret, so that what is in them is looked at.
 
+use std::{thread, time::Duration};
+
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 
@@ -39,6 +41,14 @@ fn corpus() -> Vec<Vec<u8>> {
     let mut corpus: Vec<Vec<u8>> =
         sealed.iter().map(|attributes| [&[0, 1, 9][..], attributes].concat()).collect();
     corpus.push([&[0, 12, 9][..], &state].concat());
+    // It listens a moment after the API does.
+    let status = proved(12, 6, [4; 16], &state).unwrap_or_default();
+    for _ in 0..250 {
+        if ask_radius(&status) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(8));
+    }
     // As it goes over the wire, of which nothing is secret.
     corpus.extend(proved(12, 5, [3; 16], &state).map(|packet| [vec![1], packet].concat()));
     corpus
