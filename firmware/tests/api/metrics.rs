@@ -117,6 +117,7 @@ async fn metrics_are_exact_prometheus_text_in_which_decisions_are_counted_by_the
         "certificate",
         "version",
         "directory",
+        "outcome",
     ];
     for (label, _) in after.series().flat_map(labels) {
         assert!(allowed.contains(&label.as_str()), "{label} is a label of\n{body}");

@@ -88,6 +88,10 @@ impl Metrics {
         let help = "Decisions given, with the reason that clients are told";
         registry.register("decisions", help, this.decisions.clone());
         registry.register("radius_packets", "Packets of RADIUS, by what became of them", this.radius.clone());
+        // There from the start, so that a rate of them is one.
+        for outcome in [Outcome::Accept, Outcome::Reject] {
+            this.radius.get_or_create(&[("outcome", outcome.name())]);
+        }
         let help = "Time from an image to its template";
         registry.register_with_unit("extraction_duration", help, Unit::Seconds, this.extractions.clone());
         let help = "Time from a template to a decision: a comparison or a search";
