@@ -102,6 +102,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("GET /v1/stations/{name}/grant", "station grant"),
     ("PUT /v1/stations/{name}/grant", "station grant"),
     ("DELETE /v1/stations/{name}/grant", "station grant"),
+    ("POST /v1/one-time-codes", "verify"),
     ("POST /v1/verify", "verify"),
     ("POST /v1/identify", "identify"),
 ];

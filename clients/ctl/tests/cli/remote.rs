@@ -287,7 +287,7 @@ fn wrong_usage_ends_with_code_2_and_asks_the_box_nothing() {
     let cardboard = Cardboard::start(|_| (200, body(&json!({}))));
     let cases: [&[&str]; 6] = [
         &["--server", "http://127.0.0.1:3411", "health"],
-        &["verify", "not-an-id", "x.png"],
+        &["verify", ID],
         &["finger", "enrol", ID, "sixth-finger", "x.png"],
         &["finger", "enrol", ID, "left-thumb"],
         &["identify", "x.png", "--dpi", "20"],
