@@ -49,7 +49,10 @@ pub fn hand(probes: usize) -> Result<Hand, LoadError> {
 }
 
 /// A program beside this test if it is newer than its sources; else it is built.
-fn program(package: &str, name: &str, sources: &str) -> Result<PathBuf, LoadError> {
+///
+/// # Errors
+/// [`LoadError`]: it cannot be built.
+pub fn program(package: &str, name: &str, sources: &str) -> Result<PathBuf, LoadError> {
     let ours = std::env::current_exe().unwrap_or_default();
     let beside = ours.parent().and_then(Path::parent).map(|folder| folder.join(name));
     let made = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();

@@ -17,8 +17,8 @@ use authenteon_hal::{
 };
 use authenteon_tests::{
     load::{
-        daemon::{build_of, built},
-        served::Served,
+        daemon::built,
+        served::{Served, program},
     },
     servers::namespace::Namespace,
     synthetic::{Conditions, Finger},
@@ -50,7 +50,7 @@ pub(crate) enum Touch {
 fn programs() -> &'static (PathBuf, PathBuf) {
     static BUILT: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let agent = build_of("authenteon-agent", "authenteon-agent").unwrap();
+        let agent = program("authenteon-agent", "authenteon-agent", "clients").unwrap();
         let module = built(&["--package", "pam_authenteon", "--lib"], "libpam_authenteon.so").unwrap();
         (agent, module)
     })
