@@ -90,7 +90,7 @@ impl Metrics {
         registry.register("radius_packets", "Packets of RADIUS, by what became of them", this.radius.clone());
         // There from the start, so that a rate of them is one.
         for outcome in [Outcome::Accept, Outcome::Reject] {
-            this.radius.get_or_create(&[("outcome", outcome.name())]);
+            this.radius.get_or_create(&[("outcome", outcome.name())]).inc_by(0);
         }
         let help = "Time from an image to its template";
         registry.register_with_unit("extraction_duration", help, Unit::Seconds, this.extractions.clone());
