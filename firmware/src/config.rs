@@ -8,6 +8,7 @@ mod audit;
 mod claim;
 mod clock;
 mod directory;
+mod first_line;
 mod handover;
 mod load;
 mod metrics;

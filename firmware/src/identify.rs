@@ -17,7 +17,7 @@ use crate::{
     request::{Caller, Nonce, RequestId},
     sample::Sample,
     services::{
-        DecideError, Decided, FingerKey, Ground, Services, Wish, handover::Handing, lockout::Attempt,
+        Allowed, DecideError, Decided, FingerKey, Ground, Services, handover::Handing, lockout::Attempt,
     },
     subject::{FingerPosition, SubjectId},
     verify::{Asked, Judged, asserted, name, pin_digest, wrong_pin},
@@ -52,7 +52,7 @@ impl Services {
     /// # Errors
     /// [`DecideError`].
     pub fn identify(&self, by: &Caller, request: IdentifyRequest) -> Result<Decision, DecideError> {
-        self.identify_for(by, request, &Wish::default()).map(|decided| decided.decision)
+        self.identify_for(by, request, &Allowed::default()).map(|decided| decided.decision)
     }
 
     /// Identifies, and hands over with an accept what is wanted.
@@ -63,9 +63,9 @@ impl Services {
         &self,
         by: &Caller,
         request: IdentifyRequest,
-        wanted: &Wish,
+        allowed: &Allowed,
     ) -> Result<Decided, DecideError> {
-        self.may_hand_over(by, wanted, request.sensor.is_some())?;
+        let wanted = allowed.wish();
         self.inner.searchable()?;
         let IdentifyRequest { request_id, nonce, sample, second, pin, sensor } = request;
         let samples: Vec<Sample> = iter::once(sample).chain(second).collect();

@@ -30,6 +30,7 @@ pub mod network;
 pub mod network_time;
 mod observe;
 pub mod panel;
+mod places;
 pub mod policy;
 pub mod radius;
 pub mod reader;

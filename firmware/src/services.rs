@@ -84,8 +84,8 @@ pub use self::{
     },
     factors::{ChangeError, SubjectChange},
     handover::{
-        Accepted, Decided, Due, Grant, GrantError, Handed, HandoverError, HandoverSettings, NoCertificate,
-        NotAccepted, Purpose, UserAuthorityFacts, Wish,
+        Accepted, Allowed, Decided, Due, Grant, GrantError, Handed, HandoverError, HandoverSettings,
+        KeysError, NoCertificate, NotAccepted, OnTrial, Purpose, UserAuthorityFacts, Wish,
     },
     lockout::Failed,
     one_time_codes::{CodeError, GOOD as CODE_GOOD},

@@ -92,21 +92,24 @@ impl AsRef<str> for SubjectName {
     }
 }
 
-/// What somebody types to say who he is: a login, or a user principal name. Case makes no difference.
+/// What somebody types to say who he is: a login, or a user principal name. Case makes no difference, nor the domain that
+/// Windows writes before it (`DOMAIN\login`): the directories that are followed have it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Login(String);
 
 /// A text that nobody is called by.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a login has 1 to 256 characters and no control characters")]
+#[error(
+    "a login has 1 to 256 characters and no control characters, behind a domain or without one (DOMAIN\\login)"
+)]
 pub struct NotALogin;
 
 impl TryFrom<String> for Login {
     type Error = NotALogin;
 
     fn try_from(text: String) -> Result<Self, NotALogin> {
-        let trimmed = text.trim();
+        let trimmed = text.rsplit('\\').next().unwrap_or_default().trim();
         let fits = (1..=256).contains(&trimmed.chars().count()) && !trimmed.chars().any(char::is_control);
         if fits { Ok(Self(trimmed.to_lowercase())) } else { Err(NotALogin) }
     }
@@ -302,6 +305,18 @@ mod tests {
         assert_eq!(name("  Ada Lovelace ").unwrap().as_ref(), "Ada Lovelace");
         for bad in ["", "   ", "a\nb", &"x".repeat(129)] {
             assert_eq!(name(bad), Err(NotAName), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_the_same_in_any_case_and_behind_any_domain() {
+        let login = |text: &str| Login::try_from(text.to_owned());
+        for same in ["ada", " Ada ", "CORP\\ada", "corp.example\\ADA"] {
+            assert_eq!(login(same).unwrap().as_ref(), "ada", "{same}");
+        }
+        assert_eq!(login("Ada@Corp.Example").unwrap().as_ref(), "ada@corp.example");
+        for bad in ["", " ", "CORP\\", "a\nb", &"x".repeat(257)] {
+            assert_eq!(login(bad), Err(NotALogin), "{bad:?}");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     request::{Caller, Nonce, RequestId},
     sample::{Decoded, Examined, Sample},
     services::{
-        Accepting, DecideError, Decided, Factors, Ground, Handed, HandoverError, LookedAt, Services, Wish,
+        Accepting, Allowed, DecideError, Decided, Factors, Ground, Handed, HandoverError, LookedAt, Services,
         handover::{self, Handing},
         lockout::{Attempt, Numbers},
         put_factors,
@@ -115,7 +115,7 @@ impl Services {
     /// # Errors
     /// [`DecideError`].
     pub fn verify(&self, by: &Caller, request: VerifyRequest) -> Result<Decision, DecideError> {
-        self.verify_for(by, request, &Wish::default()).map(|decided| decided.decision)
+        self.verify_for(by, request, &Allowed::default()).map(|decided| decided.decision)
     }
 
     /// Verifies, and hands over with an accept what is wanted.
@@ -126,9 +126,9 @@ impl Services {
         &self,
         by: &Caller,
         request: VerifyRequest,
-        wanted: &Wish,
+        allowed: &Allowed,
     ) -> Result<Decided, DecideError> {
-        self.may_hand_over(by, wanted, request.sensor.is_some())?;
+        let wanted = allowed.wish();
         let VerifyRequest { request_id, nonce, subject, proof, pin, sensor } = request;
         let body = Sha256::new()
             .chain_update(b"verify")

@@ -92,7 +92,7 @@ fn a_module_that_would_end_its_program_is_not_packed() {
 fn what_the_package_runs_as_root_is_sound_starts_nothing_and_turns_no_login_on() {
     for script in ["postinst", "prerm", "postrm", "build-deb"] {
         let path = packaging().join(script);
-        if let Some(checked) = run("shellcheck", &[path.to_str().unwrap()]) {
+        if let Some(checked) = run("shellcheck", &["-x", path.to_str().unwrap()]) {
             succeeds(&checked);
         }
         let text = fs::read_to_string(&path).unwrap();

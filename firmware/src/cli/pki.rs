@@ -7,6 +7,7 @@ use crate::{
     credential::{
         authority::Authority,
         clients::{Client, Clients},
+        stations::ClientName,
         write_private, write_public,
     },
     request::Role,
@@ -60,11 +61,10 @@ pub(super) fn client(command: ClientCommand) -> Result<bool, Failure> {
 
 /// Issues a certificate, writes it and its key to `out`, and registers it.
 pub(crate) fn add(dir: &Path, name: &str, role: Role, out: &Path) -> Result<(), Failure> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-        let why = "a client's name has letters, digits, '.', '_' and '-': it names its files too".to_owned();
-        return Err(Failure { code: super::USAGE, why });
-    }
+    // It names its files too.
+    let name = ClientName::try_from(name.to_owned())
+        .map_err(|why| Failure { code: super::USAGE, why: why.to_string() })?;
+    let name = name.as_str();
     let mut clients = Clients::load(dir)?;
     let issued = Authority::open(dir)?.issue_client(name, role)?;
     clients.add(Client::new(name, role, &issued.fingerprint, Some(issued.expires)))?;

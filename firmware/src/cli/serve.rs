@@ -162,7 +162,7 @@ async fn run(reload: Reload) -> Result<Option<OpenError>, Failure> {
     let opens = lock.clone();
     tokio::spawn(async move {
         if let Ok(services) = opens.opened().await {
-            services.hand_over_by(handover);
+            services.configure_handover(handover);
         }
     });
     let opens = lock.clone();

@@ -2,10 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::Read as _,
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -13,19 +11,17 @@ use std::{
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{ConfigError, Loaded};
+use super::{ConfigError, Loaded, first_line::first_line};
 use crate::{
     clock::SystemClock,
     directory::{
-        self, Attributes, DirectoryError, Kind, Method, Password, Protection, Settings, SourceName,
+        self, Attributes, DirectoryError, Kind, Mapping, Method, Password, Protection, Settings, SourceName,
         follow::{Make, Watch},
         plan::Rules,
     },
     subject::GroupName,
 };
 
-/// Bytes of a file with a password.
-const LONGEST: u64 = 4096;
 /// Milliseconds of a day.
 const DAY: u64 = 86_400_000;
 
@@ -89,6 +85,8 @@ pub struct DirectorySection {
     /// Seconds that a whole reading may take.
     #[serde(default = "reading")]
     pub reading_seconds: u64,
+    /// The Kerberos realm of its people.
+    pub realm: Option<String>,
     /// Hours without a reading after which no certificate rests on it.
     #[serde(default = "stale")]
     pub stale_hours: u64,
@@ -176,7 +174,7 @@ impl Loaded {
                 };
                 ConfigError::Value { place, why: why.to_owned() }
             };
-            let watch = section.watch().map_err(bad)?;
+            let watch = section.watch(self.config.directory.len() == 1).map_err(bad)?;
             if names.insert(watch.name.clone()) {
                 Ok(watch)
             } else {
@@ -210,7 +208,8 @@ impl Loaded {
 }
 
 impl DirectorySection {
-    fn watch(&self) -> Result<Watch, Bad> {
+    /// `alone`: whether no other directory is followed.
+    fn watch(&self, alone: bool) -> Result<Watch, Bad> {
         let name = SourceName::try_from(self.name.clone())
             .map_err(|_| ("name", "1 to 64 letters, digits, '.', '_' and '-'"))?;
         self.check()?;
@@ -221,7 +220,11 @@ impl DirectorySection {
                 Kind::Edirectory => "edirectory",
                 Kind::Ldap => "ldap",
             },
-            by_sid: self.kind == Kind::ActiveDirectory,
+            mapping: match (self.kind, &self.realm) {
+                (Kind::ActiveDirectory, _) => Mapping::Sid,
+                (_, None) if !alone => Mapping::Unsaid,
+                (_, realm) => Mapping::Principal { realm: realm.clone() },
+            },
             password_file: self.password_file.is_some(),
             rules: Rules {
                 keep_disabled: Some(self.keep_disabled_days * DAY).filter(|keep| *keep > 0),
@@ -267,6 +270,15 @@ impl DirectorySection {
         }
         if !active_directory && self.base.is_none() {
             return Err(("base", "where people lie: \"ou=people,o=example\""));
+        }
+        match &self.realm {
+            Some(_) if active_directory => {
+                return Err(("realm", "Active Directory knows its people by SID: leave it out"));
+            }
+            Some(realm) if !directory::is_plain(realm) => {
+                return Err(("realm", "a Kerberos realm: CORP.EXAMPLE"));
+            }
+            _ => {}
         }
         if self.account.trim().is_empty() {
             return Err(("account", "who reads the directory: nobody is let in without a name"));
@@ -340,19 +352,10 @@ impl DirectorySection {
     }
 }
 
-/// The first line of a file.
-fn first_line(path: &Path) -> Result<Zeroizing<String>, String> {
-    let mut text = Zeroizing::new(String::new());
-    let file = fs::File::open(path).map_err(|why| why.to_string())?;
-    file.take(LONGEST).read_to_string(&mut text).map_err(|why| why.to_string())?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(Zeroizing::new(line.to_owned())),
-        _ => Err("its first line is empty".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const GOOD: &str = "name = \"corp\"\nkind = \"active-directory\"\ndomain = \"corp.example\"\nca = \"/ca.pem\"\n\
@@ -364,14 +367,14 @@ mod tests {
 
     #[test]
     fn five_keys_are_all_that_must_be_said_of_active_directory() {
-        let watch = parsed("").watch().unwrap();
+        let watch = parsed("").watch(true).unwrap();
         assert_eq!(
             (watch.name.as_ref(), watch.kind, watch.password_file),
             ("corp", "active-directory", false)
         );
         assert_eq!((watch.interval.as_secs(), watch.stale_after.as_secs()), (30, 86_400));
         assert_eq!(watch.rules, Rules::default());
-        let kept = parsed("keep-disabled-days = 0\nerase-gone-days = 1\n").watch().unwrap().rules;
+        let kept = parsed("keep-disabled-days = 0\nerase-gone-days = 1\n").watch(true).unwrap().rules;
         assert_eq!((kept.keep_disabled, kept.keep_gone), (None, Some(DAY)));
     }
 
@@ -391,6 +394,21 @@ mod tests {
     }
 
     #[test]
+    fn a_realm_is_that_of_one_directory_and_of_several_each_has_to_say_its_own() {
+        let ldap = GOOD.replace("active-directory", "ldap") + "base = \"o=x\"\n";
+        let mapping = |text: &str, alone| {
+            toml::from_str::<DirectorySection>(text).unwrap().watch(alone).unwrap().mapping
+        };
+        let named = format!("{ldap}realm = \"MIT.EXAMPLE\"\n");
+        for alone in [true, false] {
+            assert_eq!(mapping(GOOD, alone), Mapping::Sid);
+            assert_eq!(mapping(&named, alone), Mapping::Principal { realm: Some("MIT.EXAMPLE".into()) });
+        }
+        assert_eq!(mapping(&ldap, true), Mapping::Principal { realm: None });
+        assert_eq!(mapping(&ldap, false), Mapping::Unsaid);
+    }
+
+    #[test]
     fn what_cannot_be_followed_is_named_by_its_key() {
         for (more, key) in [
             ("method = \"syncrepl\"", "method"),
@@ -401,13 +419,16 @@ mod tests {
             ("stale-hours = 0", "stale-hours"),
             ("most-at-once-percent = 101", "most-at-once-percent"),
             ("reading-seconds = 4000", "reading-seconds"),
+            ("realm = \"CORP.EXAMPLE\"", "realm"),
         ] {
-            assert_eq!(parsed(more).watch().err().unwrap().0, key, "{more}");
+            assert_eq!(parsed(more).watch(true).err().unwrap().0, key, "{more}");
         }
-        let other = |text: &str| toml::from_str::<DirectorySection>(text).unwrap().watch().err().unwrap().0;
+        let other =
+            |text: &str| toml::from_str::<DirectorySection>(text).unwrap().watch(true).err().unwrap().0;
         let ldap = GOOD.replace("active-directory", "ldap");
         assert_eq!(other(&ldap), "base");
         assert_eq!(other(&format!("{ldap}base = \"o=x\"\nmethod = \"usn\"\n")), "method");
+        assert_eq!(other(&format!("{ldap}base = \"o=x\"\nrealm = \"a/b\"\n")), "realm");
         assert_eq!(other(&GOOD.replace("domain = \"corp.example\"\n", "")), "servers");
         assert_eq!(other(&GOOD.replace("svc@corp.example", " ")), "account");
         assert_eq!(other(&GOOD.replace("\"corp\"", "\"co/rp\"")), "name");
@@ -425,7 +446,5 @@ mod tests {
         assert!(why.contains("password-file"), "{why}");
         fs::write(&path, "\n").unwrap();
         assert!(make(None).err().unwrap().to_string().contains("empty"));
-        fs::write(&path, "secret\n").unwrap();
-        assert_eq!(first_line(&path).unwrap().as_str(), "secret");
     }
 }

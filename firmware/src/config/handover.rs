@@ -26,8 +26,6 @@ pub struct HandoverSection {
     pub station_certificates_a_minute: usize,
     /// The same of the box.
     pub certificates_a_minute: usize,
-    /// The Kerberos realm of people who are in no Active Directory.
-    pub realm: Option<String>,
     /// Where the list of revoked certificates is fetched.
     pub revocation_list: Option<String>,
     /// Where the box serves it itself, in clear: address and port.
@@ -43,7 +41,6 @@ impl Default for HandoverSection {
             certificate_groups: None,
             station_certificates_a_minute: 30,
             certificates_a_minute: 300,
-            realm: None,
             revocation_list: None,
             revocation_listen: None,
         }
@@ -87,7 +84,6 @@ impl Loaded {
             certificate: Duration::from_secs(section.certificate_minutes * 60),
             groups,
             most_a_minute: (section.station_certificates_a_minute, section.certificates_a_minute),
-            realm: section.realm.clone(),
             list: section.revocation_list.clone(),
         })
     }

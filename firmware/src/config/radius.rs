@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
-    io::Read as _,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -11,16 +9,13 @@ use std::{
 
 use authenteon_hal::discovery::ReaderId;
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
-use super::{ConfigError, Loaded};
+use super::{ConfigError, Loaded, first_line::first_line};
 use crate::{
     credential::stations::ClientName,
     radius::{Client, Clients, Mode, Network, RadSec, Secret, Settings},
 };
 
-/// Bytes of a file with a secret.
-const LONGEST: u64 = 4096;
 /// The ports of RADIUS over UDP, and over TLS.
 const PORT: u16 = 1812;
 const TLS_PORT: u16 = 2083;
@@ -125,7 +120,7 @@ impl Loaded {
             Ok(RadSec { listen, ca: radsec.ca.clone(), identity })
         });
         let radsec = radsec.transpose().map_err(here("radius.radsec"))?;
-        let (mut names, mut certificates) = (BTreeSet::new(), BTreeSet::new());
+        let (mut names, mut certificates, mut networks) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut clients = Vec::new();
         for (index, client) in section.client.iter().enumerate() {
             let here = |(key, why): Bad| ConfigError::Value {
@@ -140,6 +135,18 @@ impl Loaded {
                 && !certificates.insert(name.to_ascii_lowercase())
             {
                 return Err(here(bad("certificate-name", "another client has it")));
+            }
+            // Neither would be the smaller one.
+            if let Some(twice) = made
+                .plain
+                .iter()
+                .flat_map(|(networks, _)| networks)
+                .find(|network| !networks.insert(**network))
+            {
+                return Err(here(bad(
+                    "addresses",
+                    format!("{twice} stands here twice, or is another client's"),
+                )));
             }
             clients.push(made);
         }
@@ -237,14 +244,14 @@ impl RadiusClient {
 
 /// The secret in a file.
 fn read(file: &Path) -> Result<Secret, Bad> {
-    let mut text = Zeroizing::new(String::new());
-    let read = fs::File::open(file).and_then(|open| open.take(LONGEST).read_to_string(&mut text));
-    read.map_err(|why: io::Error| bad("secret-file", format!("{}: {why}", file.display())))?;
-    Secret::try_from(text.lines().next().unwrap_or_default()).map_err(|why| bad("secret-file", why))
+    let line = first_line(file).map_err(|why| bad("secret-file", format!("{}: {why}", file.display())))?;
+    Secret::try_from(line.as_str()).map_err(|why| bad("secret-file", why))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::config::load;
 
@@ -302,6 +309,11 @@ mod tests {
             (format!("[radius]\nlisten = [\"box\"]\n{CLIENT}"), "\"box\" is no address"),
             (format!("{radius}interface = \"a b\"\n{CLIENT}"), "such as eth1"),
             (format!("{radius}{CLIENT}{CLIENT}"), "another client is called so"),
+            (
+                format!("{radius}{CLIENT}{}", CLIENT.replace("vpn", "other")),
+                "192.0.2.20/32 stands here twice",
+            ),
+            (format!("{radius}{}", CLIENT.replace("vpn", "radius.vpn")), "clients of RADIUS"),
             (format!("{radius}{CLIENT}sensor = \"a\"\n"), "mode = \"push\""),
             (format!("{radius}{CLIENT}mode = \"push\"\n"), "which reader"),
             (format!("{radius}{CLIENT}mode = \"push\"\nsensor = \"a\"\nwait-seconds = 61\n"), "from 1 to 60"),

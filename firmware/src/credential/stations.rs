@@ -30,6 +30,8 @@ use crate::{
 
 /// Bytes of a client's name.
 const LONGEST: usize = 64;
+/// What clients of RADIUS are called by in the audit and in restrictions, before their names: nobody else is.
+pub(crate) const OF_RADIUS: &str = "radius.";
 /// A certificate that was renewed is good for so long at least: programs that run have it still.
 const OVERLAP: Duration = Duration::from_secs(3600);
 
@@ -39,7 +41,10 @@ pub struct ClientName(String);
 
 /// A text that names no client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a client's name has 1 to {LONGEST} letters, digits, '.', '_' and '-', and does not begin with '.'")]
+#[error(
+    "a client's name has 1 to {LONGEST} letters, digits, '.', '_' and '-', and begins neither with '.' nor with '{OF_RADIUS}', \
+     which clients of RADIUS have"
+)]
 pub struct NotAName;
 
 impl TryFrom<String> for ClientName {
@@ -47,7 +52,8 @@ impl TryFrom<String> for ClientName {
 
     fn try_from(text: String) -> Result<Self, NotAName> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let good = (1..=LONGEST).contains(&text.len()) && !text.starts_with('.') && text.chars().all(plain);
+        let reserved = text.starts_with('.') || text.starts_with(OF_RADIUS);
+        let good = (1..=LONGEST).contains(&text.len()) && !reserved && text.chars().all(plain);
         if good { Ok(Self(text)) } else { Err(NotAName) }
     }
 }

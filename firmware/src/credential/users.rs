@@ -16,7 +16,10 @@ use yasna::{DERWriter, Tag, TagClass, models::ObjectIdentifier};
 use zeroize::Zeroizing;
 
 use super::csr::{CsrError, ProvenKey};
-use crate::{clock::Timestamp, directory::Sid};
+use crate::{
+    clock::Timestamp,
+    directory::{Principal, Sid},
+};
 
 /// The clocks of those who look at it may be behind so far.
 const BACKDATED: Duration = Duration::minutes(2);
@@ -57,8 +60,8 @@ pub struct Person {
     pub upn: String,
     /// The security identifier, which Active Directory maps it by.
     pub sid: Option<Sid>,
-    /// The Kerberos principal as MIT's realms want it, in parts: name and realm.
-    pub principal: Option<(String, String)>,
+    /// The Kerberos principal, which is looked for where there is no SID.
+    pub principal: Principal,
 }
 
 /// A certificate of somebody.
@@ -68,6 +71,8 @@ pub struct UserCertificate {
     pub pem: String,
     /// Whose it is.
     pub upn: String,
+    /// As whom Kerberos knows him.
+    pub principal: Principal,
     /// Its number, in hexadecimal.
     pub serial: String,
     /// When it is over.
@@ -155,6 +160,7 @@ impl UserAuthority {
         Ok(UserCertificate {
             pem: made.pem(),
             upn: person.upn.clone(),
+            principal: person.principal.clone(),
             serial: crate::request::hex(&serial),
             expires: Timestamp::from_millis(expires.saturating_mul(1000)),
         })
@@ -215,8 +221,9 @@ fn names(person: &Person) -> Vec<u8> {
     yasna::construct_der(|writer| {
         writer.write_sequence(|names| {
             other_name(names.next(), &UPN, |value| value.write_utf8_string(&person.upn));
-            if let Some((name, realm)) = &person.principal {
-                other_name(names.next(), &PKINIT_SAN, |value| principal(value, name, realm));
+            // Active Directory knows the two others; MIT's realms want their own.
+            if person.sid.is_none() {
+                other_name(names.next(), &PKINIT_SAN, |value| principal(value, &person.principal));
             }
         });
     })
@@ -242,23 +249,19 @@ fn other_name(writer: DERWriter<'_>, kind: &[u64], value: impl FnOnce(DERWriter<
 }
 
 /// `KRB5PrincipalName` of RFC 4556.
-fn principal(writer: DERWriter<'_>, name: &str, realm: &str) {
+fn principal(writer: DERWriter<'_>, principal: &Principal) {
     // `GeneralString`, for which there is no method.
     let general = Tag { tag_class: TagClass::Universal, tag_number: 27 };
     let text = |writer: DERWriter<'_>, text: &str| {
         writer.write_tagged_implicit(general, |writer| writer.write_utf8_string(text));
     };
     writer.write_sequence(|parts| {
-        parts.next().write_tagged(Tag::context(0), |writer| text(writer, realm));
+        parts.next().write_tagged(Tag::context(0), |writer| text(writer, principal.realm()));
         parts.next().write_tagged(Tag::context(1), |writer| {
             writer.write_sequence(|parts| {
                 parts.next().write_tagged(Tag::context(0), |kind| kind.write_i64(NT_PRINCIPAL));
                 parts.next().write_tagged(Tag::context(1), |writer| {
-                    writer.write_sequence(|parts| {
-                        for part in name.split('/') {
-                            text(parts.next(), part);
-                        }
-                    });
+                    writer.write_sequence(|parts| text(parts.next(), principal.name()));
                 });
             });
         });
@@ -283,11 +286,11 @@ mod tests {
         Person {
             upn: "ada@corp.example".into(),
             sid: Sid::of_octets(&octets),
-            principal: Some(("ada".into(), "CORP.EXAMPLE".into())),
+            principal: Principal::new("ada@corp.example", None).unwrap(),
         }
     }
 
-    fn made() -> (UserAuthority, UserCertificate, [u8; 32]) {
+    fn made(person: &Person) -> (UserAuthority, UserCertificate, [u8; 32]) {
         let now = Timestamp::from_millis(NOW);
         let authority = UserAuthority::generate(Uuid::nil(), now).unwrap();
         let again = UserAuthority::read(authority.pem(), authority.key()).unwrap();
@@ -296,13 +299,14 @@ mod tests {
         let proven = proven_key(&request(&key)).unwrap();
         let digest = proven.sha256;
         assert_eq!(KeyDigest::of(&key.subject_public_key_info()), KeyDigest(digest));
-        let made = again.certify(&person(), &proven, (now, LIFE), Some("http://box/user.crl")).unwrap();
+        let made = again.certify(person, &proven, (now, LIFE), Some("http://box/user.crl")).unwrap();
         (authority, made, digest)
     }
 
     #[test]
     fn of_a_request_the_key_alone_is_in_the_certificate() {
-        let (authority, made, digest) = made();
+        // In no Active Directory.
+        let (authority, made, digest) = made(&Person { sid: None, ..person() });
         let der = CertificateDer::from_pem_slice(made.pem.as_bytes()).unwrap();
         let (_, read) = X509Certificate::from_der(&der).unwrap();
         assert_eq!(KeyDigest::of(read.public_key().raw), KeyDigest(digest));
@@ -329,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_sid_is_in_the_extension_that_windows_maps_accounts_by() {
-        let (_, made, _) = made();
+        let (_, made, _) = made(&person());
         let der = CertificateDer::from_pem_slice(made.pem.as_bytes()).unwrap();
         let (_, read) = X509Certificate::from_der(&der).unwrap();
         let oid = x509_parser::oid_registry::Oid::from(&SID).unwrap();

@@ -6,7 +6,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::pending,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use super::{
-    Cursor, DirectoryError, Entry, ObjectId, Reading, Rights, Source, SourceName, State,
+    Cursor, DirectoryError, Entry, Mapping, ObjectId, Reading, Rights, Source, SourceName, State,
     plan::{Plan, Rules},
 };
 use crate::services::{Confirmed, FollowError, Outcome, Read, Services, StoreError};
@@ -35,7 +38,7 @@ const CHECKED: Duration = Duration::from_secs(1);
 /// How often everybody is looked for, in milliseconds: a missing right hides deletions.
 const SWEEP: u64 = 86_400_000;
 /// How long to wait after a sweep failed.
-const SWEEP_AGAIN: Duration = Duration::from_secs(600);
+const SWEEP_AGAIN: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 60_000 });
 /// People of whom a sweep asks one by one; when it finds more that are not known, everybody is read.
 const ONE_BY_ONE: usize = 20;
 /// Orders that may wait.
@@ -57,8 +60,8 @@ pub struct Watch {
     pub password_file: bool,
     /// What may be done unasked, and how long what is kept.
     pub rules: Rules,
-    /// Whether it maps certificates to accounts by SID: Active Directory.
-    pub by_sid: bool,
+    /// How its Kerberos maps certificates to accounts.
+    pub mapping: Mapping,
     /// How often it is read.
     pub interval: Duration,
     /// How long a reading may take.
@@ -110,6 +113,27 @@ enum Order {
 struct Handle {
     watch: Watch,
     orders: mpsc::Sender<Order>,
+    refused: Refused,
+}
+
+/// Whether the directory refused the account and its password when they were last tried: who tries them again and again has
+/// the account locked.
+#[derive(Clone, Default)]
+struct Refused(Arc<AtomicBool>);
+
+impl Refused {
+    fn is_refused(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of how it went; what says nothing of the password changes nothing.
+    fn note<T>(&self, outcome: Result<&T, &SyncError>) {
+        match outcome {
+            Ok(_) => self.0.store(false, Ordering::Relaxed),
+            Err(SyncError::Directory(DirectoryError::Credentials)) => self.0.store(true, Ordering::Relaxed),
+            Err(_) => {}
+        }
+    }
 }
 
 /// All that are followed. Cheap to clone.
@@ -133,19 +157,21 @@ impl Following {
         let mut waiting = Vec::new();
         for watch in watches {
             let (orders, ordered) = mpsc::channel(ORDERS);
-            waiting.push((watch.clone(), ordered));
-            all.insert(watch.name.clone(), Handle { watch, orders });
+            let refused = Refused::default();
+            waiting.push((watch.clone(), ordered, refused.clone()));
+            all.insert(watch.name.clone(), Handle { watch, orders, refused });
         }
         let following = Self { all: Arc::new(all), stop: Some(Arc::new(stop)), ..Self::default() };
         let (tasks, opened) = (Arc::clone(&following.tasks), Arc::clone(&following.services));
         tokio::spawn(async move {
             let Some(services) = services.await else { return };
-            services.watch_directories(waiting.iter().map(|(w, _)| (w.name.clone(), w.stale_after)));
+            services.watch_directories(waiting.iter().map(|(w, ..)| (w.name.clone(), w.stale_after)));
             // Only this task sets it.
             let _ = opened.set(services.clone());
             let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            for (watch, orders) in waiting {
-                let follower = Follower { watch, services: services.clone(), source: None, sweep_from: None };
+            for (watch, orders, refused) in waiting {
+                let services = services.clone();
+                let follower = Follower { watch, services, source: None, refused, sweep_from: None };
                 let mut stopped = stopped.clone();
                 tasks.push(tokio::spawn(async move {
                     tokio::select! {
@@ -206,20 +232,30 @@ impl Following {
         Ok(in_time(watch.patience, source.test()).await?)
     }
 
-    /// How a person stands in a directory now, read beside the loop; and whether accounts there are mapped by SID.
+    /// How a person stands in a directory now, read beside the loop; and how accounts there are mapped. Where the password was
+    /// refused it is not tried again: that is for the loop, once in a while.
     ///
     /// # Errors
     /// [`SyncError`].
-    pub async fn person(&self, name: &SourceName, id: ObjectId) -> Result<(bool, Option<Entry>), SyncError> {
-        let (watch, services) = (&self.handle(name)?.watch, self.services()?);
+    pub async fn person(
+        &self,
+        name: &SourceName,
+        id: ObjectId,
+    ) -> Result<(Mapping, Option<Entry>), SyncError> {
+        let (Handle { watch, refused, .. }, services) = (self.handle(name)?, self.services()?);
+        if refused.is_refused() {
+            return Err(DirectoryError::Credentials.into());
+        }
         let mut source = made(watch, &services).await?;
-        let entry = in_time(watch.patience, source.person(id)).await?;
-        Ok((watch.by_sid, entry))
+        let entry = in_time(watch.patience, source.person(id)).await.map_err(SyncError::from);
+        refused.note(entry.as_ref());
+        Ok((watch.mapping.clone(), entry?))
     }
 
     /// What sources are made from has changed: they are made anew, and read at once.
     pub fn renew(&self, name: Option<&SourceName>) {
         for handle in self.all.values().filter(|handle| name.is_none_or(|name| handle.watch.name == *name)) {
+            handle.refused.0.store(false, Ordering::Relaxed);
             // Where so many orders wait, the source is made anew soon enough.
             let _ = handle.orders.try_send(Order::Renew);
         }
@@ -248,6 +284,7 @@ struct Follower {
     services: Services,
     /// Kept from one cycle to the next, with what it remembers of the last one.
     source: Option<Box<dyn Source>>,
+    refused: Refused,
     /// When everybody may be looked for again, after that failed.
     sweep_from: Option<Instant>,
 }
@@ -275,9 +312,10 @@ impl Follower {
                 None => (Ask::default(), None),
             };
             let outcome = self.cycle(&ask).await;
+            self.refused.note(outcome.as_ref());
             match &outcome {
                 Ok(_) if ask.dry_run => {}
-                Ok(_) => (next, failures) = (Instant::now() + self.watch.interval, 0),
+                Ok(_) => (next, failures) = (Instant::now() + self.interval(), 0),
                 Err(SyncError::Follow(FollowError::Store(StoreError::Degraded { .. }))) => {
                     next = Instant::now() + CHECKED;
                 }
@@ -294,6 +332,12 @@ impl Follower {
                 let _ = reply.send(outcome);
             }
         }
+    }
+
+    /// After how long it comes round.
+    fn interval(&self) -> Duration {
+        let again = self.sweep_from.map_or(Duration::MAX, |_| SWEEP_AGAIN);
+        self.watch.interval.min(again)
     }
 
     fn failed(&self, why: &SyncError) {
@@ -330,7 +374,10 @@ impl Follower {
         let outcome = self.follow(progress.cursor, reading, swept, ask.confirmed.clone()).await?;
         self.sweep_from = unswept.is_some().then(|| Instant::now() + SWEEP_AGAIN);
         if let Some(why) = unswept {
-            self.failed(&why);
+            let text = why.to_string();
+            if !self.services.directory_unswept(&self.watch.name, &text) {
+                warn!(directory = %self.watch.name, why = text, "not everybody was looked for; it is tried again");
+            }
         }
         Ok(outcome)
     }

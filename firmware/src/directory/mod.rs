@@ -13,6 +13,7 @@ mod link;
 mod pending;
 mod person;
 pub mod plan;
+mod principal;
 mod roles;
 mod servers;
 mod settings;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 
 pub use link::{Account, Identifier, Link, NotASourceName, SourceName, State};
 pub use person::{Entry, NotAnObjectId, ObjectId, Sid, Standing};
+pub(crate) use principal::is_plain;
+pub use principal::{Mapping, NotAPrincipal, Principal};
 pub use settings::{Attributes, Kind, Method, PATIENCE, Password, Protection, Settings};
 pub use source::{Asked, Cursor, DirectoryError, Reading, Rights, Source};
 

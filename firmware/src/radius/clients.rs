@@ -15,12 +15,12 @@ use authenteon_hal::discovery::ReaderId;
 
 use super::seal::Secret;
 use crate::{
-    credential::stations::ClientName,
+    credential::stations::{ClientName, OF_RADIUS},
     request::{Caller, ClientId, Role},
 };
 
 /// Addresses of a network; one alone is one too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network {
     address: IpAddr,
     bits: u8,
@@ -108,7 +108,7 @@ impl Client {
     #[must_use]
     pub fn caller(&self, from: IpAddr) -> Caller {
         let name = self.name.as_str();
-        Caller::new(ClientId::of_radius(name), Role::Station, format!("radius.{name}")).at(Some(from))
+        Caller::new(ClientId::of_radius(name), Role::Station, format!("{OF_RADIUS}{name}")).at(Some(from))
     }
 }
 

@@ -198,13 +198,12 @@ impl Desk {
     }
 }
 
-/// Whom a name claims to be: a subject's id is itself, and of `DOMAIN\login` the login counts. Nothing when it names nobody.
+/// Whom a name claims to be: a subject's id is itself. Nothing when it names nobody.
 fn claimed(services: &Services, user: &str) -> Option<Result<SubjectId, StoreError>> {
     if let Ok(id) = user.parse() {
         return Some(Ok(id));
     }
-    let login = user.rsplit('\\').next().unwrap_or(user);
-    let login = Login::try_from(login.to_owned()).ok()?;
+    let login = Login::try_from(user.to_owned()).ok()?;
     Some(services.claimed(&login))
 }
 

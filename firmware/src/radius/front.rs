@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
 use tracing::warn;
 
 use super::{
@@ -36,6 +39,8 @@ struct Inner {
     once: Once,
     pending: Pending,
     places: Arc<Semaphore>,
+    /// What is done beside those who listen; nothing any more once RADIUS has ended.
+    beside: Mutex<Option<JoinSet<()>>>,
     /// When it was said last what is wrong with whom.
     said: Mutex<HashMap<(String, String), Duration>>,
 }
@@ -63,7 +68,24 @@ impl Front {
     pub(super) fn new(clients: Clients, desk: Desk) -> Self {
         let places = Arc::new(Semaphore::new(MOST));
         let (once, pending, said) = (Once::default(), Pending::default(), Mutex::default());
-        Self(Arc::new(Inner { clients, desk, once, pending, places, said }))
+        let beside = Mutex::new(Some(JoinSet::new()));
+        Self(Arc::new(Inner { clients, desk, once, pending, places, beside, said }))
+    }
+
+    /// Does something beside whoever listens, until RADIUS ends.
+    pub(super) fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(tasks) = self.0.beside.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(work);
+        }
+    }
+
+    /// Ends all of that.
+    pub(super) async fn end(&self) {
+        let tasks = self.0.beside.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut tasks) = tasks {
+            tasks.shutdown().await;
+        }
     }
 
     pub(super) fn clients(&self) -> &Clients {
@@ -88,20 +110,26 @@ impl Front {
                 return Taken::Nothing;
             }
         };
-        let Ok(place) = Arc::clone(&self.0.places).try_acquire_owned() else {
-            self.count(Outcome::Unanswered);
-            return Taken::Nothing;
-        };
+        // One that comes again takes no place, and is answered though all are taken.
         let name = once::name(client, &request.bytes());
         match self.0.once.begin(&name, SystemClock.running()) {
-            Known::New => {
-                Taken::Work(Box::new(Work { client: client.clone(), from, request, name, _place: place }))
-            }
+            Known::New => {}
             known => {
                 self.count(Outcome::Repeated);
-                if let Known::Answered(answer) = known { Taken::Again(answer) } else { Taken::Nothing }
+                return if let Known::Answered(answer) = known {
+                    Taken::Again(answer)
+                } else {
+                    Taken::Nothing
+                };
             }
         }
+        let Ok(place) = Arc::clone(&self.0.places).try_acquire_owned() else {
+            self.count(Outcome::Unanswered);
+            // Later there may be one.
+            self.0.once.end(&name, None, SystemClock.running());
+            return Taken::Nothing;
+        };
+        Taken::Work(Box::new(Work { client: client.clone(), from, request, name, _place: place }))
     }
 
     /// Works on a request: the bytes of its answer, if it has one.

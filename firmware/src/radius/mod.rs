@@ -31,6 +31,7 @@ pub use self::{
 pub struct Radius {
     stopping: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    front: Front,
 }
 
 impl Radius {
@@ -56,7 +57,7 @@ impl Radius {
                 stopped.clone(),
             )));
         }
-        Self { stopping, tasks }
+        Self { stopping, tasks, front }
     }
 
     /// Stops: who waits for an answer gets none, and asks another server.
@@ -66,5 +67,6 @@ impl Radius {
             // One that panicked has ended as well.
             let _ = task.await;
         }
+        self.front.end().await;
     }
 }

@@ -97,7 +97,10 @@ impl Once {
             }
             None => {
                 all.stages.remove(name);
-                all.order.retain(|other| other != name);
+                // It is one of the last.
+                if let Some(place) = all.order.iter().rposition(|other| other == name) {
+                    all.order.remove(place);
+                }
             }
         }
     }

@@ -85,11 +85,13 @@ impl Desk {
         loop {
             let left = push.wait.saturating_sub(SystemClock.running().saturating_sub(began));
             let captured = tokio::select! {
-                captured = claim.capture(left, Progress::none()) => captured,
+                // First: a finger that comes at the same moment is nobody's any more.
+                biased;
                 () = waiting.given_up.notified() => {
                     claim.show(Signal::Refused);
                     return self.unanswered(&push, TWICE).await;
                 }
+                captured = claim.capture(left, Progress::none()) => captured,
             };
             let frame = match captured {
                 Ok(frame) => frame,

@@ -1,6 +1,6 @@
 //! RADIUS over TLS (RFC 6614): 1.3, or 1.2 for switches that have nothing newer, and both sides show a certificate.
 //!
-//! Files are read anew every minute, so that certificates can be renewed. Invariant: nothing of RADIUS is read from anybody
+//! Files are read at the start and anew every minute, so that certificates can be renewed. Invariant: nothing of RADIUS is read from anybody
 //! whose certificate is not of the configured authority, or has no name that the configuration knows.
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -15,7 +15,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -30,17 +31,21 @@ use super::{
     seal::Secret,
     udp::until_there,
 };
-use crate::clock::{Clock as _, SystemClock};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    places::{Place, Places},
+};
 
-/// Connections at a time.
+/// Connections at a time, and of one address.
 const MOST: usize = 64;
+const OF_ONE: usize = 16;
 /// Those that wait to be taken.
 const BACKLOG: u32 = 64;
 /// A handshake takes no longer, and nor does the rest of a packet that has begun.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Whoever asks nothing for so long has gone: clients ask for the status in between.
 const IDLE: Duration = Duration::from_secs(600);
-/// How long the files that were read are used.
+/// How long the files that were read are used, and how long one that could not be read is let be.
 const FRESH: Duration = Duration::from_secs(60);
 /// Before a listener that fails is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -73,7 +78,7 @@ pub(super) async fn serve(
     let work = async {
         let listener = until_there(address, || bind(address, interface.as_deref())).await;
         info!(%address, "RADIUS over TLS");
-        accept(listener, &radsec, &front).await;
+        accept(listener, radsec, &front).await;
     };
     tokio::select! {
         () = work => {}
@@ -91,12 +96,39 @@ async fn bind(address: SocketAddr, interface: Option<&str>) -> io::Result<TcpLis
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, radsec: &RadSec, front: &Front) {
-    let places = Arc::new(Semaphore::new(MOST));
-    let mut read: Option<(Duration, Arc<ServerConfig>)> = None;
+/// The files as they were read last.
+struct Files {
+    radsec: RadSec,
+    tried: Option<Duration>,
+    read: Option<Arc<ServerConfig>>,
+}
+
+impl Files {
+    /// TLS with the files of this minute; nothing while there are none that can be used.
+    async fn fresh(&mut self) -> Option<Arc<ServerConfig>> {
+        let now = SystemClock.running();
+        if self.tried.is_none_or(|tried| now.saturating_sub(tried) > FRESH) {
+            self.tried = Some(now);
+            let radsec = self.radsec.clone();
+            let read = spawn_blocking(move || config(&radsec).map_err(|why| why.to_string())).await;
+            match read.unwrap_or_else(|why| Err(why.to_string())) {
+                Ok(config) => self.read = Some(Arc::new(config)),
+                // The one of before may do still.
+                Err(why) => warn!(why, "the certificates of RADIUS over TLS cannot be used"),
+            }
+        }
+        self.read.clone()
+    }
+}
+
+async fn accept(listener: TcpListener, radsec: RadSec, front: &Front) {
+    let places = Places::of(MOST, OF_ONE);
+    let mut files = Files { radsec, tried: None, read: None };
+    // What is wrong with them is said before anybody comes.
+    files.fresh().await;
     loop {
-        // Nobody closes it.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        // There always will be.
+        let Some(free) = places.free().await else { return };
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(why) => {
@@ -105,27 +137,16 @@ async fn accept(listener: TcpListener, radsec: &RadSec, front: &Front) {
                 continue;
             }
         };
-        let now = SystemClock.running();
-        if read.as_ref().is_none_or(|(at, _)| now.saturating_sub(*at) > FRESH) {
-            match config(radsec) {
-                Ok(config) => read = Some((now, Arc::new(config))),
-                // The one of before may do still.
-                Err(why) => warn!(%why, "the certificates of RADIUS over TLS cannot be used"),
-            }
-        }
-        let Some((_, config)) = &read else { continue };
-        let (acceptor, front) = (TlsAcceptor::from(Arc::clone(config)), front.clone());
-        tokio::spawn(connection(acceptor, stream, from, front, place));
+        let Some(place) = places.give(free, from.ip()) else {
+            front.complain("none", "as many connections over TLS as an address may have are open", from.ip());
+            continue;
+        };
+        let Some(config) = files.fresh().await else { continue };
+        front.beside(connection(TlsAcceptor::from(config), stream, from, front.clone(), place));
     }
 }
 
-async fn connection(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    from: SocketAddr,
-    front: Front,
-    _place: OwnedSemaphorePermit,
-) {
+async fn connection(acceptor: TlsAcceptor, stream: TcpStream, from: SocketAddr, front: Front, _place: Place) {
     match shake_hands(acceptor, stream, &front).await {
         Ok((stream, client)) => exchange(stream, &client, from, &front).await,
         Err(why) => {
@@ -176,9 +197,9 @@ async fn exchange(stream: TlsStream<TcpStream>, client: &Client, from: SocketAdd
                     let _ = answers.send(answer).await;
                 }
                 Taken::Work(work) => {
-                    let (front, answers) = (front.clone(), answers.clone());
-                    tokio::spawn(async move {
-                        if let Some(answer) = front.work(*work).await {
+                    let (again, answers) = (front.clone(), answers.clone());
+                    front.beside(async move {
+                        if let Some(answer) = again.work(*work).await {
                             // Whoever has gone asks again.
                             let _ = answers.send(answer).await;
                         }

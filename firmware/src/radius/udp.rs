@@ -87,9 +87,9 @@ async fn receive(socket: Arc<UdpSocket>, front: &Front) {
             Taken::Nothing => {}
             Taken::Again(answer) => send(&socket, &answer, from).await,
             Taken::Work(work) => {
-                let (socket, front) = (Arc::clone(&socket), front.clone());
-                tokio::spawn(async move {
-                    if let Some(answer) = front.work(*work).await {
+                let (socket, again) = (Arc::clone(&socket), front.clone());
+                front.beside(async move {
+                    if let Some(answer) = again.work(*work).await {
                         send(&socket, &answer, from).await;
                     }
                 });

@@ -12,7 +12,7 @@ use std::{
 
 use authenteon_hal::clock::{Clock, SystemClock};
 
-use super::places::network;
+use crate::places::network;
 
 /// Attempts of one address in [`WINDOW`].
 const ATTEMPTS: u32 = 20;

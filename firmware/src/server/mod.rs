@@ -22,7 +22,6 @@ mod metrics;
 mod openapi;
 mod operation;
 mod outgoing;
-mod places;
 mod problem;
 mod published;
 mod quic;
@@ -70,6 +69,7 @@ use crate::{
     logging::LastLines,
     memory::Answers,
     panel::FrontPanel,
+    places::Places,
     sensors::Sensors,
     services::Services,
     update::link::Link,
@@ -79,7 +79,6 @@ use access::{DEGRADED, FAILED, LOCKED, OPERATIONAL, UNPROVISIONED};
 use attempts::Attempts;
 use backups::Backups;
 use operation::{Bounds, Operation};
-use places::Places;
 use problem::Problem;
 use shares::Shares;
 use tcp::Listener;

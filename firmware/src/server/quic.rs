@@ -25,10 +25,12 @@ use super::{
     ROUND, ServeError, State,
     connection::{Share, WINDOW, told},
     http3,
-    places::{Place, Places},
     tls::Tls,
 };
-use crate::config::Limits;
+use crate::{
+    config::Limits,
+    places::{Place, Places},
+};
 
 /// The protocol that is spoken here.
 const PROTOCOL: &[u8] = b"h3";

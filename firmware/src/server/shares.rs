@@ -15,8 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::places::network;
-use crate::request::ClientId;
+use crate::{places::network, request::ClientId};
 
 /// Whose share it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

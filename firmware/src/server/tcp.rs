@@ -36,10 +36,9 @@ use tracing::{debug, info, warn};
 use super::{
     ROUND, ServeError, State,
     connection::{Activity, HEAD, Peer, PeerAddress, PeerCertificate, Share, WINDOW, told},
-    places::Places,
     tls::Tls,
 };
-use crate::config::Limits;
+use crate::{config::Limits, places::Places};
 
 /// First byte of a TLS record that begins a handshake.
 const HANDSHAKE: u8 = 0x16;

@@ -211,6 +211,12 @@ impl Inner {
         self.known().clients.values().any(|client| client.name == name)
     }
 
+    /// Does something of a client while nobody is renamed or removed; nothing where none is called so.
+    pub(super) fn while_client<T>(&self, name: &str, work: impl FnOnce() -> T) -> Option<T> {
+        let known = self.known();
+        known.clients.values().any(|client| client.name == name).then(work)
+    }
+
     /// The client that holds the certificate with this SHA-256, in hex, and the certificate in PEM.
     pub(super) fn certified(&self, sha256: &str) -> Result<Option<(Client, String)>, StoreError> {
         let Some(digest) = unhex(sha256) else { return Ok(None) };

@@ -205,22 +205,24 @@ impl Inner {
 
     /// Forgets what is kept of somebody who was deleted.
     pub(super) fn forget_factors(&self, id: SubjectId) {
-        self.logins.put(id, None);
         self.factors.put(id, None);
+        self.logins.put(id, None);
     }
 
     /// Forgets what is kept of everybody: nobody is there.
     pub(super) fn forget_factors_of_all(&self) {
-        self.logins.forget();
         self.factors.clear();
+        self.logins.forget();
     }
 
     /// Reads everybody's anew, after others came into the store.
     pub(super) fn read_factors(&self) -> Result<(), StoreError> {
         self.factors.clear();
-        self.logins.forget();
-        self.store.read_all(&[Table::Factors], &mut |values| {
+        let read = self.store.read_all(&[Table::Factors], &mut |values| {
             values.iter().try_for_each(|value| self.factors.read(value))
-        })
+        });
+        // After that: who asked for a name meanwhile saw a part of them.
+        self.logins.forget();
+        read
     }
 }

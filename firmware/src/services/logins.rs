@@ -84,16 +84,15 @@ impl Services {
     /// [`StoreError`].
     pub fn called(&self, login: &Login) -> Result<Option<SubjectId>, StoreError> {
         let inner = &self.inner;
-        // Whoever is shown meanwhile waits, and is put in after.
+        // Whoever is shown meanwhile waits, and is put in after: so he is shown in memory before.
         let mut index = inner.logins.index();
         if index.is_none() {
             let mut made = Index::default();
-            let mut people = Vec::new();
-            inner.factors.each_followed(|id, _| people.push(id));
-            for id in people {
-                let record = inner.subject(id)?;
-                made.put(id, record.and_then(|record| record.account).as_ref());
-            }
+            inner.each_record(|id, record| {
+                if inner.factors.of(id).followed.is_some() {
+                    made.put(id, record.account.as_ref());
+                }
+            })?;
             *index = Some(made);
         }
         Ok(index.as_ref().and_then(|index| index.get(login)))

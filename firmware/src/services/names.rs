@@ -44,6 +44,7 @@ impl Inner {
         (from, to): (&str, Option<&str>),
     ) -> Result<(), StoreError> {
         let _changing = self.restrictions.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _granting = self.handover.grants.changing();
         let whom = Whom::Station(from.to_owned());
         let restriction = self.restrictions.of(&whom);
         if let Some(restriction) = &restriction {

@@ -26,6 +26,8 @@ pub struct MemoryStore {
     room: Mutex<Option<Room>>,
     /// As one that makes its index anew.
     degraded: AtomicBool,
+    /// As one that the version before may have to go on with.
+    earlier: AtomicBool,
 }
 
 const DEGRADED: StoreError = StoreError::Degraded { done: 0, all: 1 };
@@ -45,6 +47,7 @@ impl MemoryStore {
             entries: Mutex::default(),
             room: Mutex::default(),
             degraded: AtomicBool::default(),
+            earlier: AtomicBool::default(),
         }
     }
 
@@ -56,6 +59,11 @@ impl MemoryStore {
     /// From now on it is as one that makes its index anew: what rests on that is refused; or as one that has it again.
     pub fn set_degraded(&self, degraded: bool) {
         self.degraded.store(degraded, Ordering::SeqCst);
+    }
+
+    /// From now on an update is on trial, or kept.
+    pub fn set_earlier(&self, earlier: bool) {
+        self.earlier.store(earlier, Ordering::SeqCst);
     }
 
     fn is_whole(&self) -> Result<(), StoreError> {
@@ -85,6 +93,10 @@ impl Store for MemoryStore {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let mut of_table = entries.iter().rev().filter(|((t, _), _)| *t == table);
         Ok(of_table.next().map(|((_, key), value)| (key.clone(), value.clone())))
+    }
+
+    fn is_earlier(&self) -> bool {
+        self.earlier.load(Ordering::SeqCst)
     }
 
     fn room(&self) -> Result<(Room, Option<u64>), StoreError> {

@@ -9,7 +9,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, ExtendedKeyUsagePurpose,
     IsCa, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, date_time_ymd,
 };
-use yasna::{Tag, TagClass, models::ObjectIdentifier};
+use yasna::{DERWriter, Tag, TagClass, models::ObjectIdentifier};
 
 use super::ServerError;
 
@@ -100,13 +100,37 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 2, 3, 5]),
         ];
-        params.custom_extensions =
-            vec![CustomExtension::from_oid_content(&[2, 5, 29, 17], kdc_names(realm, names))];
+        let names = kerberos_names((&["krbtgt", realm], realm), names, None);
+        params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 17], names)];
+        self.kept(params, "kerberos")
+    }
+
+    /// A certificate of somebody in a realm, as the box gives them, but by this authority.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn person(&self, name: &str, realm: &str) -> Result<Identity, ServerError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ClientAuth,
+            ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 2]),
+            ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 2, 3, 4]),
+        ];
+        let upn = format!("{name}@{}", realm.to_lowercase());
+        let names = kerberos_names((&[name], realm), &[], Some(&upn));
+        params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 17], names)];
+        self.kept(params, name)
+    }
+
+    /// Signs one of a new RSA key, good for years.
+    fn kept(&self, mut params: CertificateParams, stem: &str) -> Result<Identity, ServerError> {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2100, 1, 1);
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        let file = |end: &str| self.folder.join(format!("kerberos.{end}"));
+        let file = |end: &str| self.folder.join(format!("{stem}.{end}"));
         let identity = Identity { certificate: file("pem"), key: file("key") };
         fs::write(&identity.certificate, certificate.pem())?;
         fs::write(&identity.key, key.serialize_pem())?;
@@ -115,13 +139,14 @@ impl Authority {
     }
 }
 
-/// The names of a Kerberos server: those of its machine, and `krbtgt` of its realm as `KRB5PrincipalName`.
-fn kdc_names(realm: &str, names: &[&str]) -> Vec<u8> {
+/// The names of somebody in Kerberos: those of a machine, a principal in parts and its realm as `KRB5PrincipalName`, and a user
+/// principal name.
+fn kerberos_names((principal, realm): (&[&str], &str), machine: &[&str], upn: Option<&str>) -> Vec<u8> {
     let general = Tag { tag_class: TagClass::Universal, tag_number: 27 };
-    let text = |writer: yasna::DERWriter<'_>, text: &str| {
+    let text = |writer: DERWriter<'_>, text: &str| {
         writer.write_tagged_implicit(general, |writer| writer.write_utf8_string(text));
     };
-    let principal = |writer: yasna::DERWriter<'_>| {
+    let name = |writer: DERWriter<'_>| {
         writer.write_sequence(|parts| {
             parts.next().write_tagged(Tag::context(0), |writer| text(writer, realm));
             parts.next().write_tagged(Tag::context(1), |writer| {
@@ -129,8 +154,7 @@ fn kdc_names(realm: &str, names: &[&str]) -> Vec<u8> {
                     parts.next().write_tagged(Tag::context(0), |kind| kind.write_i64(1));
                     parts.next().write_tagged(Tag::context(1), |writer| {
                         writer.write_sequence(|parts| {
-                            text(parts.next(), "krbtgt");
-                            text(parts.next(), realm);
+                            principal.iter().for_each(|part| text(parts.next(), part));
                         });
                     });
                 });
@@ -139,17 +163,26 @@ fn kdc_names(realm: &str, names: &[&str]) -> Vec<u8> {
     };
     yasna::construct_der(|writer| {
         writer.write_sequence(|all| {
-            for name in names {
+            for name in machine {
                 all.next().write_tagged_implicit(Tag::context(2), |writer| writer.write_ia5_string(name));
             }
-            all.next().write_tagged_implicit(Tag::context(0), |writer| {
-                writer.write_sequence(|parts| {
-                    parts.next().write_oid(&ObjectIdentifier::from_slice(&[1, 3, 6, 1, 5, 2, 2]));
-                    parts.next().write_tagged(Tag::context(0), principal);
-                });
-            });
+            other_name(all.next(), &[1, 3, 6, 1, 5, 2, 2], name);
+            if let Some(upn) = upn {
+                let kind = [1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
+                other_name(all.next(), &kind, |value| value.write_utf8_string(upn));
+            }
         });
     })
+}
+
+/// `GeneralName.otherName` of RFC 5280.
+fn other_name(writer: DERWriter<'_>, kind: &[u64], value: impl FnOnce(DERWriter<'_>)) {
+    writer.write_tagged_implicit(Tag::context(0), |writer| {
+        writer.write_sequence(|parts| {
+            parts.next().write_oid(&ObjectIdentifier::from_slice(kind));
+            parts.next().write_tagged(Tag::context(0), value);
+        });
+    });
 }
 
 /// Samba takes no key that others may read.

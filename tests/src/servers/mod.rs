@@ -43,8 +43,10 @@ const SAMBA: [(&str, &str); 5] = [
     ("ldapmodify", "ldap-utils"),
     ("python3", "python3-samba"),
 ];
-const CLIENTS: [(&str, &str); 2] = [("kinit", "krb5-user krb5-pkinit"), ("smbclient", "smbclient")];
-const MIT: [(&str, &str); 4] = [
+const CLIENTS: [(&str, &str); 3] =
+    [("kinit", "krb5-user krb5-pkinit"), ("smbclient", "smbclient"), ("faketime", "faketime")];
+const MIT: [(&str, &str); 5] = [
+    ("faketime", "faketime"),
     ("krb5kdc", "krb5-kdc"),
     ("kdb5_util", "krb5-kdc"),
     ("kadmin.local", "krb5-admin-server"),
@@ -108,6 +110,17 @@ pub fn ready(wanted: Wanted) -> Result<(), String> {
         return Err("the schema of Active Directory is not there (apt-get install samba-ad-provision)".into());
     }
     namespace::possible()
+}
+
+/// Ends a test with the reason why the server that it needs cannot be had here.
+#[macro_export]
+macro_rules! needs {
+    ($wanted:ident) => {
+        if let Err(why) = $crate::servers::ready($crate::servers::Wanted::$wanted) {
+            println!("skipped: {why}");
+            return;
+        }
+    };
 }
 
 /// Where a program lies, with the folders that only root has in its path.

@@ -5,7 +5,6 @@
 
 use std::{
     fs,
-    io::Read as _,
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -143,19 +142,27 @@ impl Samba {
     }
 
     fn wait(&self) -> Result<(), ServerError> {
+        // Each is another process, ready at its own time.
+        let ports: &[u16] = if self.kerberos.is_some() { &[636, 88, 445] } else { &[636] };
+        let listens = |port: &u16| TcpStream::connect((ADDRESS, *port)).is_ok();
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             let arguments = ["-x", "-LLL", "-H", "ldap://10.99.0.1", "-b", "", "-s", "base", "dsServiceName"];
             if self.namespace.run("ldapsearch", &arguments, "").is_ok_and(|said| said.contains("NTDS"))
-                && self.namespace.within(|| TcpStream::connect((ADDRESS, 636)).is_ok())?
+                && self.namespace.within(|| ports.iter().all(listens))?
             {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(50));
         }
-        let mut said = String::new();
-        fs::File::open(self.folder.path().join("log/out"))?.read_to_string(&mut said)?;
-        Err(ServerError::Failed("samba".into(), said))
+        Err(ServerError::Failed("samba".into(), self.said()))
+    }
+
+    /// What its logs say.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let files = fs::read_dir(self.folder.path().join("log")).into_iter().flatten().flatten();
+        files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect()
     }
 
     /// The number of its process.

@@ -10,13 +10,4 @@ mod refused;
 mod scripted;
 mod whole;
 
-/// Ends a test with the reason why the server that it needs cannot be had here.
-macro_rules! needs {
-    ($wanted:ident) => {
-        if let Err(why) = authenteon_tests::servers::ready(authenteon_tests::servers::Wanted::$wanted) {
-            println!("skipped: {why}");
-            return;
-        }
-    };
-}
-pub(crate) use needs;
+pub(crate) use authenteon_tests::needs;

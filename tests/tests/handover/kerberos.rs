@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -9,6 +10,7 @@ use std::{
 };
 
 use authenteon_tests::servers::{
+    authority::{Authority, Identity},
     mit::Mit,
     namespace::Namespace,
     people,
@@ -62,7 +64,7 @@ impl Client {
         self.folder.path().join("cache")
     }
 
-    /// A ticket of this principal by the certificate.
+    /// A ticket by the certificate.
     fn kinit(
         &self,
         network: &Namespace,
@@ -70,13 +72,16 @@ impl Client {
         certificate: &str,
         principal: &str,
     ) -> Result<String, String> {
-        let (pem, key) = (self.folder.path().join("user.pem"), self.folder.path().join("user.key"));
-        fs::write(&pem, certificate).unwrap();
-        fs::write(&key, self.key.serialize_pem()).unwrap();
-        let identity = format!("X509_user_identity=FILE:{},{}", pem.display(), key.display());
-        let mut command = network.command("kinit");
-        command.env("KRB5_CONFIG", kerberos).env("KRB5CCNAME", format!("FILE:{}", self.cache().display()));
-        ended(command.args(["-X", &identity, principal]))
+        self.ticket(&Kinit { network, kerberos, principal, clock: None, trusted: &[] }, certificate)
+    }
+
+    /// The same, asked in another way.
+    fn ticket(&self, kinit: &Kinit<'_>, certificate: &str) -> Result<String, String> {
+        let file = |end: &str| self.folder.path().join(format!("user.{end}"));
+        let identity = Identity { certificate: file("pem"), key: file("key") };
+        fs::write(&identity.certificate, certificate).unwrap();
+        fs::write(&identity.key, self.key.serialize_pem()).unwrap();
+        kinit.by(&identity, &self.cache())
     }
 
     /// What `smbclient` says to a command, with the ticket.
@@ -84,6 +89,37 @@ impl Client {
         let mut client = network.command("smbclient");
         client.env("KRB5_CONFIG", kerberos).env("KRB5CCNAME", format!("FILE:{}", self.cache().display()));
         ended(client.args(["--use-kerberos=required", "//dc1.corp.example/files", "-c", command]))
+    }
+}
+
+/// How a ticket is asked for.
+struct Kinit<'a> {
+    network: &'a Namespace,
+    kerberos: &'a Path,
+    principal: &'a str,
+    /// How wrong the machine's clock is, as `faketime` takes it.
+    clock: Option<&'a str>,
+    /// Whose certificates the machine trusts, in the place of those of its configuration.
+    trusted: &'a [&'a Path],
+}
+
+impl Kinit<'_> {
+    fn by(&self, identity: &Identity, cache: &Path) -> Result<String, String> {
+        let mut command = match self.clock {
+            None => self.network.command("kinit"),
+            Some(clock) => {
+                let mut command = self.network.command("faketime");
+                command.args(["-f", clock, "kinit"]);
+                command
+            }
+        };
+        command.env("KRB5_CONFIG", self.kerberos).env("KRB5CCNAME", format!("FILE:{}", cache.display()));
+        let (certificate, key) = (identity.certificate.display(), identity.key.display());
+        command.args(["-X", &format!("X509_user_identity=FILE:{certificate},{key}")]);
+        for file in self.trusted {
+            command.args(["-X", &format!("X509_anchors=FILE:{}", file.display())]);
+        }
+        ended(command.arg(self.principal))
     }
 }
 
@@ -222,55 +258,107 @@ fn handover_a_finger_becomes_a_ticket_of_active_directory_and_a_file_over_smb() 
     assert!(samba.tool(&["user", "list"]).unwrap().contains("p00006"), "{DOMAIN}");
 }
 
-#[test]
-fn handover_a_certificate_that_is_over_opens_nothing_and_one_of_another_authority_neither() {
-    needs!(Kerberos);
-    let (mut samba, office, kerberos) = opened("certificate-minutes = 1");
-    let mut probes = office.enrolled("p00006", 9).probes.into_iter();
+/// That a Kerberos server refuses by itself a certificate of an authority that it does not know, and one that is over, though the
+/// machine that shows them finds nothing wrong: what it says to each.
+fn refused(
+    office: &Office,
+    kinit: &Kinit<'_>,
+    (own, people): (&Path, &Path),
+    name: &str,
+) -> (String, String) {
+    let mut probes = office.enrolled(name, 6).probes.into_iter();
     let client = Client::new();
-    let (request, _) = office.accepted("p00006", &mut probes, &client.wish());
-    let answer = client.certified(&office, &request);
+    let (request, _) = office.accepted(name, &mut probes, &client.wish());
+    let answer = client.certified(office, &request);
     assert_eq!(answer.0, 201, "{}", answer.1);
     let given = Instant::now();
     let certificate = answer.1["certificate"].as_str().unwrap().to_owned();
-    let principal = "p00006@CORP.EXAMPLE";
-    client.kinit(&samba.namespace, &kerberos, &certificate, principal).unwrap();
-    // A domain that trusts somebody else.
-    let other = samba.authority.file.clone();
-    samba.with_kerberos(&other).unwrap();
-    let refused = client.kinit(&samba.namespace, &kerberos, &certificate, principal).unwrap_err();
-    println!("of another authority: {}", refused.trim());
-    samba.with_kerberos(&samba.shared().with_file_name("users.pem")).unwrap();
-    client.kinit(&samba.namespace, &kerberos, &certificate, principal).unwrap();
+    assert_eq!(answer.1["principal"], kinit.principal);
+    client.ticket(kinit, &certificate).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let rogue = Authority::new(folder.path(), "rogue").unwrap();
+    let (name, realm) = kinit.principal.split_once('@').unwrap();
+    let forged = rogue.person(name, realm).unwrap();
+    let trusting = Kinit { trusted: &[own, people, &rogue.file], ..*kinit };
+    let of_another = trusting.by(&forged, &client.cache()).unwrap_err();
+
     thread::sleep(Duration::from_secs(62).saturating_sub(given.elapsed()));
-    let refused = client.kinit(&samba.namespace, &kerberos, &certificate, principal).unwrap_err();
-    println!("over: {}", refused.trim());
+    let late = Kinit { clock: Some("-90s"), ..*kinit };
+    let over = client.ticket(&late, &certificate).unwrap_err();
+    (of_another, over)
+}
+
+#[test]
+fn handover_a_certificate_that_is_over_opens_nothing_and_one_of_another_authority_neither() {
+    needs!(Kerberos);
+    let (samba, office, kerberos) = opened("certificate-minutes = 1");
+    let people = samba.shared().with_file_name("users.pem");
+    let (network, principal) = (&samba.namespace, "p00006@CORP.EXAMPLE");
+    let kinit = Kinit { network, kerberos: &kerberos, principal, clock: None, trusted: &[] };
+    let (of_another, over) = refused(&office, &kinit, (&samba.authority.file, &people), "p00006");
+    println!("of another authority: {}\nover: {}\n{}", of_another.trim(), over.trim(), samba.said());
+}
+
+/// An MIT realm of the people of an LDAP directory, whose Kerberos takes the box's certificates, and the box.
+struct Realm {
+    slapd: Slapd,
+    office: Office,
+    mit: Mit,
+    /// The box's authority.
+    people: PathBuf,
+    _folder: TempDir,
+}
+
+impl Realm {
+    fn open(more: &str) -> Self {
+        let slapd = Slapd::start(people(), Options { syncprov: true, ..Options::default() }).unwrap();
+        let directory = format!(
+            "kind = \"ldap\"\nca = {:?}\nservers = [\"{}\"]\naccount = \"{}\"\nbase = \"{SUFFIX}\"\nrealm = \
+             \"MIT.EXAMPLE\"\nattributes = {{ name = \"fullName\", login = \"uid\", upn = \"mail\" }}\n",
+            slapd.authority.file,
+            slapd::ADDRESS,
+            slapd::READER
+        );
+        let office = Office::open(slapd.namespace.entrance(), &directory, slapd::PASSWORD, more);
+        office.somebody("p00006");
+        let folder = tempfile::tempdir().unwrap();
+        let people = folder.path().join("users.pem");
+        fs::write(&people, office.authority()).unwrap();
+        let principals = ["p00006", "p00007"];
+        let network = (&slapd.namespace, slapd::ADDRESS);
+        let mit = Mit::start(network, &slapd.authority, &people, &principals).unwrap();
+        Self { slapd, office, mit, people, _folder: folder }
+    }
+}
+
+#[test]
+fn handover_an_mit_realm_refuses_a_certificate_that_is_over_and_one_of_another_authority() {
+    needs!(Mit);
+    let realm = Realm::open("certificate-minutes = 1");
+    let kinit = Kinit {
+        network: &realm.slapd.namespace,
+        kerberos: &realm.mit.kerberos(),
+        principal: "p00006@MIT.EXAMPLE",
+        clock: None,
+        trusted: &[],
+    };
+    let trusted = (realm.slapd.authority.file.as_path(), realm.people.as_path());
+    let (of_another, over) = refused(&realm.office, &kinit, trusted, "p00006");
+    let mit = &realm.mit;
+    println!("of another authority: {}\nover: {}\n{}", of_another.trim(), over.trim(), mit.said());
 }
 
 #[test]
 fn handover_a_finger_becomes_a_ticket_of_an_mit_realm_and_of_nobody_else_there() {
     needs!(Mit);
-    let slapd = Slapd::start(people(), Options { syncprov: true, ..Options::default() }).unwrap();
-    let directory = format!(
-        "kind = \"ldap\"\nca = {:?}\nservers = [\"{}\"]\naccount = \"{}\"\nbase = \"{SUFFIX}\"\nattributes = {{ name = \
-         \"fullName\", login = \"uid\", upn = \"mail\" }}\n",
-        slapd.authority.file,
-        slapd::ADDRESS,
-        slapd::READER
-    );
-    let network = &slapd.namespace;
-    let office = Office::open(network.entrance(), &directory, slapd::PASSWORD, "");
+    let Realm { slapd, office, mit, .. } = &Realm::open("");
+    let (network, kerberos) = (&slapd.namespace, mit.kerberos());
     let mut probes = office.enrolled("p00006", 12).probes.into_iter();
-    let folder = tempfile::tempdir().unwrap();
-    let authority = folder.path().join("users.pem");
-    fs::write(&authority, office.authority()).unwrap();
-    let principals = ["p00006", "p00007"];
-    let mit = Mit::start((network, slapd::ADDRESS), &slapd.authority, &authority, &principals).unwrap();
-    let kerberos = mit.kerberos();
     let client = Client::new();
     let began = Instant::now();
     let (request, _) = office.accepted("p00006", &mut probes, &client.wish());
-    let answer = client.certified(&office, &request);
+    let answer = client.certified(office, &request);
     assert_eq!(answer.0, 201, "{}", answer.1);
     let certificate = answer.1["certificate"].as_str().unwrap().to_owned();
     let got = client.kinit(network, &kerberos, &certificate, "p00006@MIT.EXAMPLE");
@@ -291,5 +379,43 @@ fn handover_a_finger_becomes_a_ticket_of_an_mit_realm_and_of_nobody_else_there()
         ))
         .unwrap();
     let (request, _) = office.accepted("p00006", &mut probes, &client.wish());
-    assert_eq!(problem(&client.certified(&office, &request)), (403, "account-disabled".into()));
+    assert_eq!(problem(&client.certified(office, &request)), (403, "account-disabled".into()));
+}
+
+#[test]
+fn handover_a_wrong_clock_is_told_with_whose_clocks_to_look_at() {
+    needs!(Mit);
+    let Realm { slapd, office, mit, .. } = &Realm::open("certificate-minutes = 60");
+    let network = &slapd.namespace;
+    let mut probes = office.enrolled("p00006", 12).probes.into_iter();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    // MIT's clients go by the Kerberos server's clock unless they are told not to.
+    let kerberos = file("krb5.conf");
+    let text = fs::read_to_string(mit.kerberos()).unwrap();
+    fs::write(&kerberos, text.replace("[libdefaults]\n", "[libdefaults]\n kdc_timesync = 0\n")).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    for (clock, says, look) in [
+        ("+30m", "Clock skew too great", "the clocks of this machine and of the Kerberos server differ"),
+        ("+2h", "certificate has expired", "the clocks of this machine (`date`) and of the box"),
+    ] {
+        let wrong = file("kinit");
+        fs::write(&wrong, format!("#!/bin/sh\nPATH={path} exec faketime -f {clock} kinit \"$@\"\n")).unwrap();
+        fs::set_permissions(&wrong, fs::Permissions::from_mode(0o755)).unwrap();
+        let told = probes.by_ref().take(3).find_map(|probe| {
+            let image = file("print.png");
+            fs::write(&image, STANDARD.decode(probe["data"].as_str().unwrap()).unwrap()).unwrap();
+            let mut login = office.served.ctl(network, "station").unwrap();
+            login.env("KRB5_CONFIG", &kerberos).env("PATH", format!("{}:{path}", folder.path().display()));
+            login
+                .args(["login", "--kinit", "p00006", "--image"])
+                .arg(&image)
+                .arg("--cache")
+                .arg(file("cache"));
+            // One in some hundreds is not good enough.
+            ended(&mut login).err().filter(|said| said.contains("Kerberos"))
+        });
+        let told = told.unwrap();
+        assert!(told.contains(says) && told.contains(look), "{told}");
+    }
 }

@@ -64,7 +64,7 @@ pub(crate) struct Ticket {
     /// Where the ticket goes, as kinit names caches; without it, where Kerberos looks
     #[arg(long, value_name = "CACHE", requires = "kinit")]
     pub(crate) cache: Option<String>,
-    /// The Kerberos principal, where it is not the principal name with its realm in capitals
+    /// The Kerberos principal, where it is not the one that the box says
     #[arg(long, value_name = "PRINCIPAL", requires = "kinit")]
     pub(crate) principal: Option<String>,
     /// The authorities (PEM) that the Kerberos server's certificate is of, where krb5.conf does not say

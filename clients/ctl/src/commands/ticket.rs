@@ -29,7 +29,7 @@ use crate::sample;
 struct Certified {
     certificate: String,
     authority: String,
-    upn: String,
+    principal: String,
     expires: String,
 }
 
@@ -98,8 +98,8 @@ pub(crate) async fn run(
     let csr = CertificateParams::default().serialize_request(&key).and_then(|csr| csr.pem());
     let csr = csr.map_err(|why| CtlError::System(format!("no request can be made: {why}")))?;
     let answer = client.post("/v1/certificates", &json!({"request_id": request_id, "csr": csr})).await?;
-    let Certified { certificate, authority, upn, expires } = understand(&answer)?;
-    let principal = ticket.principal.clone().unwrap_or_else(|| principal_of(&upn));
+    let Certified { certificate, authority, principal, expires } = understand(&answer)?;
+    let principal = ticket.principal.clone().unwrap_or(principal);
     let private = Private::make()?;
     let key = private.write("key.pem", &key.serialize_pem())?;
     let certificate = private.write("certificate.pem", &certificate)?;
@@ -111,14 +111,6 @@ pub(crate) async fn run(
         text,
         json!({"principal": principal, "cache": ticket.cache, "certificate_expires": expires}),
     ))
-}
-
-/// The principal that a principal name is of: realms are written in capitals.
-fn principal_of(upn: &str) -> String {
-    match upn.rsplit_once('@') {
-        Some((name, realm)) => format!("{name}@{}", realm.to_uppercase()),
-        None => upn.to_owned(),
-    }
 }
 
 /// PKINIT, by the Kerberos of this machine.
@@ -160,17 +152,30 @@ async fn kinit(
 /// What to do about what kinit says, which is seldom what it means.
 fn advice(said: &str) -> &'static str {
     let has = |text: &str| said.contains(text);
+    let out_of_time = has("has expired") || has("not yet valid");
     if has("Clock skew") || has("clock skew") {
-        "; the clocks of this machine and of the Kerberos server differ: set both"
+        "; the clocks of this machine and of the Kerberos server differ: look at both (`date`)"
+    } else if has("own certificate") && out_of_time {
+        "; it was given a moment ago, for minutes: the clocks of this machine (`date`) and of the box (`authenteonctl health`) \
+         differ"
+    } else if has("Invalid certificate") {
+        "; it was given a moment ago, for minutes: the clocks of the Kerberos server and of the box (`authenteonctl health`) \
+         differ, or the server wants something else in it (its log says what)"
     } else if has("revoked") {
         "; the account is disabled or locked"
     } else if has("own certificate") {
         "; this machine does not trust the box's authority: name it in pkinit_anchors of krb5.conf beside the Kerberos server's \
          (`authenteonctl certificate authority --out FILE`), or give the Kerberos server's with --anchors"
-    } else if has("not trusted") || has("self-signed") || has("unable to get local issuer") || has("verify") {
+    } else if has("not trusted") || has("self-signed") || has("unable to get local issuer") {
         "; this machine does not trust the Kerberos server's certificate: --anchors FILE, or pkinit_anchors in krb5.conf"
-    } else if has("Password incorrect") || has("Preauthentication failed") || has("preauthentication") {
+    } else if has("Can't verify certificate")
+        || has("Password incorrect")
+        || has("Preauthentication failed")
+        || has("preauthentication")
+    {
         "; does the Kerberos server trust the box's authority (`authenteonctl certificate authority`), and is its clock right?"
+    } else if has("verify") {
+        "; this machine does not take the Kerberos server's certificate: --anchors FILE, or pkinit_anchors in krb5.conf"
     } else if has("Client name mismatch") {
         "; the principal is not the person's: --principal"
     } else {
@@ -181,12 +186,6 @@ fn advice(said: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_realm_of_a_principal_is_in_capitals() {
-        assert_eq!(principal_of("ada@corp.example"), "ada@CORP.EXAMPLE");
-        assert_eq!(principal_of("ada"), "ada");
-    }
 
     #[test]
     fn what_is_private_is_its_owner_s_alone_and_gone_after() {
@@ -201,7 +200,15 @@ mod tests {
 
     #[test]
     fn what_kerberos_says_comes_with_what_to_do() {
-        assert!(advice("kinit: Clock skew too great").contains("clocks"));
+        assert!(advice("kinit: Clock skew too great").contains("clocks of this machine and of the Kerberos"));
+        for when in ["has expired", "is not yet valid"] {
+            let own = format!("Failed to verify own certificate (depth 0): certificate {when}");
+            assert!(advice(&own).contains("clocks of this machine (`date`) and of the box"), "{own}");
+        }
+        assert!(
+            advice("kinit: Invalid certificate").contains("clocks of the Kerberos server and of the box")
+        );
+        assert!(advice("kinit: Can't verify certificate").contains("trust the box's authority"));
         assert!(advice("kinit: Client's credentials have been revoked").contains("disabled"));
         assert!(advice("kinit: Password incorrect while getting initial credentials").contains("trust"));
         assert!(advice("Failed to verify own certificate (depth 0): x").contains("pkinit_anchors"));

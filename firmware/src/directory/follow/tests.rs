@@ -32,6 +32,8 @@ struct Script {
     scenes: Arc<Mutex<VecDeque<Scene>>>,
     /// Whoever a sweep finds; everybody is as he was read.
     there: Arc<Mutex<Vec<Entry>>>,
+    /// What the next sweeps and questions about somebody fail with.
+    fails: Arc<Mutex<VecDeque<DirectoryError>>>,
     asked: Arc<Mutex<Vec<Option<Cursor>>>>,
     made: Arc<AtomicUsize>,
     passwords: Arc<Mutex<Vec<Option<String>>>>,
@@ -66,12 +68,17 @@ impl Source for Script {
 
     fn everybody(&mut self) -> Asked<'_, BTreeSet<ObjectId>> {
         let there = self.there.lock().unwrap().iter().map(|entry| entry.id).collect();
-        Box::pin(async move { Ok(there) })
+        let fails = self.fails.lock().unwrap().pop_front();
+        Box::pin(async move { fails.map_or(Ok(there), Err) })
     }
 
     fn person(&mut self, id: ObjectId) -> Asked<'_, Option<Entry>> {
         let person = self.there.lock().unwrap().iter().find(|entry| entry.id == id).cloned();
+        let fails = self.fails.lock().unwrap().pop_front();
         Box::pin(async move {
+            if let Some(why) = fails {
+                return Err(why);
+            }
             match person {
                 Some(person) if person.dn == "unusable" => {
                     Err(DirectoryError::Protocol("its identifier is longer than any".to_owned()))
@@ -154,7 +161,7 @@ async fn followed_by(script: &Script, interval: Duration, clock: Arc<dyn Clock>)
     let watch = Watch {
         name: corp(),
         kind: "script",
-        by_sid: false,
+        mapping: Mapping::Principal { realm: None },
         password_file: false,
         rules: Rules::default(),
         interval,
@@ -345,6 +352,58 @@ async fn another_password_is_used_at_once() {
     let passwords = script.passwords.lock().unwrap().clone();
     assert_eq!((passwords[0].clone(), passwords.last().unwrap().as_deref()), (None, Some("secret")));
     assert_eq!(services.directories()[0].error, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_failed_is_told_of_until_a_later_one_passes() {
+    let script = Script::default();
+    script.add(Scene::Gives(reading(true, entries(0..3), 1)));
+    let clock = Arc::new(Ahead::default());
+    let (following, services) = followed_by(&script, RARELY, Arc::clone(&clock) as Arc<dyn Clock>).await;
+    sync(&following).await.unwrap();
+    *script.there.lock().unwrap() = entries(1..3);
+    clock.0.store(SWEEP as usize, Ordering::Relaxed);
+    script.fails.lock().unwrap().push_back(DirectoryError::Stalled(1));
+    for _ in 0..2 {
+        sync(&following).await.unwrap();
+        let error = services.directories().remove(0).error;
+        assert!(error.is_some(), "who is read all the same does not make up for it");
+        assert_eq!(people(&services).iter().filter(|(_, state)| *state == State::Gone).count(), 0);
+    }
+    while services.directories().remove(0).error.is_some() {
+        sleep(Duration::from_millis(20)).await;
+        sync(&following).await.unwrap();
+    }
+    assert_eq!(people(&services).iter().filter(|(_, state)| *state == State::Gone).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_refused_is_not_tried_again_for_everybody_who_wants_a_certificate() {
+    let script = Script::default();
+    script.add(Scene::Gives(reading(true, entries(0..3), 1)));
+    *script.there.lock().unwrap() = entries(0..3);
+    let (following, _services) = followed(&script, RARELY).await;
+    sync(&following).await.unwrap();
+    let (corp, made) = (corp(), || script.made.load(Ordering::Relaxed));
+    let ask = || following.person(&corp, object(1));
+    assert!(ask().await.unwrap().1.is_some());
+    script.fails.lock().unwrap().push_back(DirectoryError::Credentials);
+    let refused = SyncError::from(DirectoryError::Credentials);
+    assert_eq!(ask().await, Err(refused.clone()));
+    let tried = made();
+    for _ in 0..5 {
+        assert_eq!(ask().await, Err(refused.clone()));
+    }
+    assert_eq!(made(), tried, "nobody binds");
+    // The loop was let in again.
+    sync(&following).await.unwrap();
+    assert!(ask().await.is_ok());
+    // And was refused itself.
+    script.add(Scene::Fails(DirectoryError::Credentials));
+    assert_eq!(sync(&following).await, Err(refused.clone()));
+    assert_eq!(ask().await, Err(refused));
+    following.renew(Some(&corp));
+    assert!(ask().await.is_ok(), "with another password it is tried");
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::{
         problem::Problem,
         shares::Place,
     },
-    services::{DecideError, Decided, Wish},
+    services::{Allowed, DecideError, Decided, Wish},
     subject::{Login, SubjectId},
     verify::{Proof, VerifyRequest, pin_digest},
 };
@@ -253,12 +253,12 @@ pub(crate) async fn verify(
         }
     };
     live::answer(wanted, StatusCode::OK, |teller| {
-        asked.decide(state, samples, permit, teller, move |asked, samples, sensor| {
-            let Asked { caller, request_id, nonce, wish, .. } = asked;
+        asked.decide(state, samples, permit, teller, move |asked, allowed, samples, sensor| {
+            let Asked { caller, request_id, nonce, .. } = asked;
             let fingers = if grace { Proof::Grace } else { Proof::Fingers(samples) };
             let proof = recovery_code.map_or(fingers, Proof::Recovery);
             let request = VerifyRequest { request_id, nonce, subject, proof, pin, sensor };
-            services.verify_for(&caller, request, &wish)
+            services.verify_for(&caller, request, &allowed)
         })
     })
     .await
@@ -294,14 +294,14 @@ pub(crate) async fn identify(
     let services = state.services()?.clone();
     let bound = services.inner.policy.bound.told().map(str::to_owned);
     live::answer(wanted, StatusCode::OK, |teller| async move {
-        let decided = asked.decide(state, samples, permit, teller, move |asked, samples, sensor| {
-            let Asked { caller, request_id, nonce, wish, .. } = asked;
+        let decided = asked.decide(state, samples, permit, teller, move |asked, allowed, samples, sensor| {
+            let Asked { caller, request_id, nonce, .. } = asked;
             let mut samples = samples.into_iter();
             // As many came as were asked for: one or two.
             let sample = samples.next().ok_or(SampleError::Impressions { got: 0 })?;
             let second = samples.next();
             let request = IdentifyRequest { request_id, nonce, sample, second, pin, sensor };
-            services.identify_for(&caller, request, &wish)
+            services.identify_for(&caller, request, &allowed)
         });
         Ok(DecisionBody { bound, ..decided.await? })
     })
@@ -330,7 +330,9 @@ impl Asked {
         samples: Vec<PresentedBody>,
         permit: Place,
         teller: Teller,
-        service: impl FnOnce(Self, Vec<Sample>, Option<ReaderId>) -> Result<Decided, DecideError> + Send + 'static,
+        service: impl FnOnce(Self, Allowed, Vec<Sample>, Option<ReaderId>) -> Result<Decided, DecideError>
+        + Send
+        + 'static,
     ) -> Result<DecisionBody, Problem> {
         let sensors = samples.iter().filter_map(|sample| match sample {
             PresentedBody::Captured(sample) => Some(sample.sensor.clone()),
@@ -354,16 +356,18 @@ impl Asked {
             }
         }
         // Before anybody lays a finger down.
-        if !self.wish.is_nothing() {
+        let allowed = if self.wish.is_nothing() {
+            Allowed::default()
+        } else {
             let (services, by, wish) = (state.services()?.clone(), self.caller.clone(), self.wish.clone());
             let own = sensor.is_some();
-            on_core(&state, move || services.may_hand_over(&by, &wish, own)).await??;
-        }
+            on_core(&state, move || services.may_hand_over(&by, &wish, own)).await??
+        };
         let (samples, readers, permit) = present(&state, samples, permit, &teller).await?;
         let asked = self.clone();
         let decided = on_core(&state, move || -> Result<_, Problem> {
             let samples = samples.into_iter().map(Sample::try_from).collect::<Result<_, _>>()?;
-            let decision = service(asked, samples, sensor)?;
+            let decision = service(asked, allowed, samples, sensor)?;
             drop(permit);
             Ok(decision)
         });

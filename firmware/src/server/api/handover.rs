@@ -23,8 +23,8 @@ use crate::{
         problem::Problem,
     },
     services::{
-        Grant, GrantError, HandoverError, NoCertificate, NotAccepted, NotCertified, Purpose,
-        UserAuthorityFacts, Wish,
+        Grant, GrantError, HandoverError, KeysError, NoCertificate, NotAccepted, NotCertified, OnTrial,
+        Purpose, UserAuthorityFacts, Wish,
     },
 };
 
@@ -87,9 +87,29 @@ impl From<HandoverError> for Problem {
                 detail,
             ),
             HandoverError::Grace => Self::bad_request(detail),
-            HandoverError::Store(why) => why.into(),
+            HandoverError::Keys(why) => why.into(),
+            HandoverError::OnTrial(why) => why.into(),
         }
     }
+}
+
+impl From<OnTrial> for Problem {
+    fn from(why: OnTrial) -> Self {
+        Self::new(StatusCode::CONFLICT, "on-trial", "Not while an update is on trial", why.to_string())
+    }
+}
+
+impl From<KeysError> for Problem {
+    fn from(why: KeysError) -> Self {
+        match why {
+            KeysError::OnTrial(why) => why.into(),
+            KeysError::Store(why) => why.into(),
+        }
+    }
+}
+
+fn unknown(detail: String) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown-client", "There is no such station", detail)
 }
 
 impl From<NoCertificate> for Problem {
@@ -114,10 +134,15 @@ impl From<NoCertificate> for Problem {
                 refused("account-disabled")
             }
             NoCertificate::Person(NotCertified::Privileged) => refused("privileged"),
-            NoCertificate::Person(_) => refused("not-certified"),
             NoCertificate::Changed => conflict("account-changed"),
             NoCertificate::NoSid => refused("no-sid"),
+            NoCertificate::NoPrincipal(_) | NoCertificate::Person(NotCertified::NoPrincipal) => {
+                refused("no-principal")
+            }
+            NoCertificate::Person(_) => refused("not-certified"),
+            NoCertificate::NoRealm => conflict("no-realm"),
             NoCertificate::Group => refused("not-in-group"),
+            NoCertificate::OnTrial(why) => why.into(),
             NoCertificate::TooMany => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-certificates", TITLE, detail)
             }
@@ -133,6 +158,8 @@ impl From<GrantError> for Problem {
             GrantError::TooMany => {
                 Self::new(StatusCode::CONFLICT, "too-many-grants", "Too much is granted", why.to_string())
             }
+            GrantError::Unknown => unknown(why.to_string()),
+            GrantError::OnTrial(why) => why.into(),
             GrantError::Store(why) => why.into(),
         }
     }
@@ -140,7 +167,7 @@ impl From<GrantError> for Problem {
 
 /// The keys by which assertions are verified, as a JSON Web Key Set (RFC 7517).
 #[utoipa::path(get, path = "/v1/assertions/keys", operation_id = "assertion_keys", tag = "handover",
-    responses((status = 200, description = "The keys: the one that signs, and those that did until a day ago", body = serde_json::Value)))]
+    responses((status = 200, description = "The keys: the one that signs, and those that did until a day ago; none before the first assertion", body = serde_json::Value)))]
 pub(crate) async fn jwks(Shared(state): Shared<State>) -> Result<Json<serde_json::Value>, Problem> {
     let services = state.services()?.clone();
     Ok(Json(off_core(move || services.assertion_jwks()).await??))
@@ -156,7 +183,8 @@ pub(crate) struct KeyBody {
 
 /// Has another key sign assertions from now on; the one before is published for a day more.
 #[utoipa::path(post, path = "/v1/assertions/keys/rotate", operation_id = "rotate_assertion_key", tag = "handover",
-    responses((status = 200, description = "The new key", body = KeyBody)))]
+    responses((status = 200, description = "The new key", body = KeyBody),
+        (status = 409, description = "An update is on trial", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn rotate(
     Shared(state): Shared<State>,
     Extension(by): Extension<Caller>,
@@ -188,6 +216,9 @@ pub(crate) struct UserCertificateBody {
     pub(crate) authority: String,
     /// The user principal name that it is of.
     pub(crate) upn: String,
+    /// The Kerberos principal that it is of: as whom a ticket is asked for.
+    #[schema(example = "ada@CORP.EXAMPLE")]
+    pub(crate) principal: String,
     /// Its number, in hexadecimal.
     pub(crate) serial: String,
     /// When it is over.
@@ -224,8 +255,8 @@ pub(crate) async fn certify(
     let asked = state.following.person(&due.source, due.object).await;
     let (again, of) = (services.clone(), by.clone());
     let made = match asked {
-        Ok((by_sid, entry)) => {
-            let certified = off_core(move || services.certify(&by, &due, entry.as_ref(), by_sid)).await?;
+        Ok((mapping, entry)) => {
+            let certified = off_core(move || services.certify(&by, &due, entry.as_ref(), &mapping)).await?;
             certified.map_err(Problem::from)
         }
         Err(why) => Err(why.into()),
@@ -238,6 +269,7 @@ pub(crate) async fn certify(
         certificate: made.pem,
         authority,
         upn: made.upn,
+        principal: made.principal.to_string(),
         serial: made.serial,
         expires: made.expires,
     };
@@ -288,11 +320,7 @@ pub(crate) async fn make_authority(
 
 fn registered(state: &State, name: &str) -> Result<(), Problem> {
     let there = state.stations.all().iter().any(|client| client.name == name);
-    let unknown = || {
-        let title = "There is no such station";
-        Problem::new(StatusCode::NOT_FOUND, "unknown-client", title, format!("nobody is called {name}"))
-    };
-    there.then_some(()).ok_or_else(unknown)
+    there.then_some(()).ok_or_else(|| unknown(format!("nobody is called {name}")))
 }
 
 /// What a station may have beside decisions.
@@ -310,14 +338,14 @@ pub(crate) async fn read_grant(
 /// Lets a station have this beside decisions, in place of all of before.
 #[utoipa::path(put, path = "/v1/stations/{name}/grant", operation_id = "grant", tag = "handover", request_body = Grant, params(("name" = String, Path, description = "The station's name")),
     responses((status = 204, description = "It may"),
-        (status = 404, description = "There is no such station", body = Problem, content_type = "application/problem+json")))]
+        (status = 404, description = "There is no such station", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Too much is granted, or an update is on trial", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn put_grant(
     Shared(state): Shared<State>,
     Extension(by): Extension<Caller>,
     At(name): At<String>,
     body: Body<Grant>,
 ) -> Result<StatusCode, Problem> {
-    registered(&state, &name)?;
     let services = state.services()?.clone();
     let (grant, _permit) = body.into_parts();
     off_core(move || services.grant(&by, &name, grant)).await??;
@@ -327,13 +355,13 @@ pub(crate) async fn put_grant(
 /// Takes away all that a station may have beside decisions.
 #[utoipa::path(delete, path = "/v1/stations/{name}/grant", operation_id = "revoke_grant", tag = "handover", params(("name" = String, Path, description = "The station's name")),
     responses((status = 204, description = "It may not"),
-        (status = 404, description = "There is no such station", body = Problem, content_type = "application/problem+json")))]
+        (status = 404, description = "There is no such station", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "An update is on trial", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn delete_grant(
     Shared(state): Shared<State>,
     Extension(by): Extension<Caller>,
     At(name): At<String>,
 ) -> Result<StatusCode, Problem> {
-    registered(&state, &name)?;
     let services = state.services()?.clone();
     off_core(move || services.grant(&by, &name, Grant::default())).await??;
     Ok(StatusCode::NO_CONTENT)

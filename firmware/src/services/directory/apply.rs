@@ -205,6 +205,7 @@ impl Services {
             inner.commit(by, &[], &event)?;
         }
         inner.apply(source, &plan.acts, now)?;
+        let made_up = swept;
         let swept = swept.then_some(now).or(before.swept);
         let progress = Progress { cursor: Some(reading.cursor), read: Some(now), swept };
         let counts = Counts::of(&plan.acts);
@@ -212,6 +213,7 @@ impl Services {
         inner.directories.tell(source, |watched| {
             watched.progress = Some(progress);
             (watched.held, watched.error, watched.planned) = (None, None, true);
+            watched.unswept.take_if(|_| made_up);
             if !plan.acts.is_empty() {
                 watched.last = Some((counts, now));
             }
@@ -394,8 +396,9 @@ impl Inner {
     }
 
     fn show(&self, ready: Ready) {
-        self.called(ready.subject, &ready.account);
         self.keep_factors(ready.subject, ready.factors);
+        // After that: who looks for everybody's names meanwhile finds him, or waits.
+        self.called(ready.subject, &ready.account);
         if ready.is_shut {
             // Whoever is let in again one day lays a finger down.
             self.graces.forget(ready.subject);

@@ -119,6 +119,8 @@ struct Watched {
     /// What of it the store has.
     kept: Progress,
     error: Option<(String, Timestamp)>,
+    /// Why nobody could look for everybody, since when, until somebody can.
+    unswept: Option<(String, Timestamp)>,
     last: Option<(Counts, Timestamp)>,
     held: Option<Held>,
     collisions: Vec<Collision>,
@@ -172,13 +174,14 @@ impl Services {
     /// One was not followed. Gives whether that is known already.
     pub fn directory_failed(&self, source: &SourceName, why: &str) -> bool {
         let now = self.inner.clock.now();
-        self.inner.directories.tell(source, |watched| {
-            let before = watched.error.replace((why.to_owned(), now));
-            if let (Some((_, since)), Some(error)) = (&before, &mut watched.error) {
-                error.1 = *since;
-            }
-            before.is_some_and(|(before, _)| before == why)
-        })
+        self.inner.directories.tell(source, |watched| note(&mut watched.error, why, now))
+    }
+
+    /// One was followed, but not everybody of it could be looked for: that is said until it is made up for. Gives whether it is
+    /// known already.
+    pub fn directory_unswept(&self, source: &SourceName, why: &str) -> bool {
+        let now = self.inner.clock.now();
+        self.inner.directories.tell(source, |watched| note(&mut watched.unswept, why, now))
     }
 
     /// Everybody of one whom the box knows.
@@ -277,7 +280,7 @@ impl Watched {
             stale: is_stale(&progress, self.stale_after, now),
             read: progress.read,
             swept: progress.swept,
-            error: self.error.clone(),
+            error: self.error.clone().or_else(|| self.unswept.clone()),
             people,
             last: self.last.clone(),
             held: self.held.clone(),
@@ -285,6 +288,13 @@ impl Watched {
             unusable: self.unusable.clone(),
         }
     }
+}
+
+/// Notes what is wrong, since when it is; gives whether that is known already.
+fn note(noted: &mut Option<(String, Timestamp)>, why: &str, now: Timestamp) -> bool {
+    let (since, known) = noted.as_ref().map_or((now, false), |(before, since)| (*since, before == why));
+    *noted = Some((why.to_owned(), since));
+    known
 }
 
 /// Whether it was not read for so long, or never. A clock that was set back makes it no fresher.

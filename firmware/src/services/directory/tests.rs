@@ -20,7 +20,7 @@ use crate::{
     request::{Caller, ClientId, Nonce, RequestId, Role},
     sample::Sample,
     services::{ChangeError, SubjectChange},
-    store::{DiskStore, MemoryStore, Store},
+    store::{Change, DiskStore, MemoryStore, Store},
     subject::{FingerPosition, GroupName, Login, NewSubject, SubjectName},
     verify::VerifyRequest,
 };
@@ -447,4 +447,17 @@ fn whoever_is_called_by_a_name_is_found_by_it_and_a_name_of_nobody_leads_to_nobo
     services.delete_subject(&boss(), one).unwrap();
     assert_eq!(services.called(&login("ada")).unwrap(), None);
     assert_eq!(services.called(&login("ada@corp.example")).unwrap(), Some(who(&services, 3)));
+}
+
+#[test]
+fn a_record_that_is_damaged_keeps_nobody_else_from_his_name_nor_the_directory_from_shutting_others_out() {
+    let (services, _) = in_memory();
+    assert!(follow(&services, reading(true, active(0..3), 1)).done);
+    let one = who(&services, 1);
+    let change = Change::Put { table: Table::Subjects, key: one.as_bytes().to_vec(), value: b"{".to_vec() };
+    services.inner.store.commit(&[change]).unwrap();
+    let called = |name: &str| services.called(&Login::try_from(name.to_owned()).unwrap()).unwrap();
+    assert_eq!((called("p1"), called("p2")), (None, Some(who(&services, 2))));
+    assert!(follow(&services, reading(false, vec![entry(2, Standing::Disabled)], 2)).done);
+    assert_eq!(services.inner.directory_state(who(&services, 2)), State::Disabled);
 }

@@ -16,14 +16,14 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{HandoverSettings, NotAccepted, Purpose};
+use super::{HandoverSettings, NotAccepted, OnTrial, Purpose};
 use crate::{
     audit::Event,
     credential::{
         csr::{CsrError, ProvenKey, proven_key},
         users::{KeyDigest, Person, UserAuthority, UserCertificate, UserCertificateError as NotMade},
     },
-    directory::{Account, Entry, Identifier, ObjectId, SourceName, State},
+    directory::{Account, Entry, Identifier, Mapping, NotAPrincipal, ObjectId, Principal, SourceName, State},
     request::{Caller, RequestId, hex},
     services::{AtRest, Inner, NotCertified, Services},
     store::{Change, StoreError, Table},
@@ -89,9 +89,20 @@ pub enum UserCertificateError {
          the right to read objectSid"
     )]
     NoSid,
+    /// Kerberos cannot know it.
+    #[error("the account has no Kerberos principal: {0}")]
+    NoPrincipal(#[from] NotAPrincipal),
+    /// Nobody knows of which realm it is.
+    #[error(
+        "several directories are followed, and this one's section names no `realm`: the people of which realm are in it?"
+    )]
+    NoRealm,
     /// The groups of the configuration.
     #[error("the person is in none of the groups that may get certificates (`certificate-groups`)")]
     Group,
+    /// Neither the authority nor the record of a certificate is known to the version before.
+    #[error(transparent)]
+    OnTrial(#[from] OnTrial),
     /// Too many.
     #[error("more certificates were asked for in a minute than are given: wait a moment")]
     TooMany,
@@ -194,6 +205,7 @@ impl Services {
         device: Uuid,
     ) -> Result<UserAuthorityFacts, UserCertificateError> {
         let inner = &self.inner;
+        inner.not_on_trial()?;
         self.protected()?;
         let mut kept = inner.handover.authority.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.is_some() || inner.store.get(Table::About, KEY)?.is_some() {
@@ -245,6 +257,7 @@ impl Services {
             if !accepted.at_own_reader && !self.grant_of(&by.name).may_issue {
                 return Err(UserCertificateError::MayNotIssue);
             }
+            self.inner.not_on_trial()?;
             self.protected()?;
             if !synchronised {
                 return Err(UserCertificateError::Clock);
@@ -252,10 +265,7 @@ impl Services {
             self.inner.user_authority()?;
             let account = self.may_certify(accepted.subject)?;
             let factors = self.inner.factors_of(accepted.subject);
-            let HandoverSettings { groups, most_a_minute, .. } = self.inner.handover.settings();
-            if groups.is_some_and(|groups| groups.is_disjoint(&factors.groups)) {
-                return Err(UserCertificateError::Group);
-            }
+            let HandoverSettings { most_a_minute, .. } = self.inner.handover.settings();
             let link = factors.followed.clone().ok_or(NotCertified::NotFollowed)?;
             let mut rates = self.inner.handover.rates.lock().unwrap_or_else(PoisonError::into_inner);
             if !rates.count(&by.name, most_a_minute, self.inner.clock.running()) {
@@ -279,8 +289,8 @@ impl Services {
         }
     }
 
-    /// Gives the certificate that is due, to whom the directory says now that the person is; `mapped_by_sid`: whether it is an
-    /// Active Directory.
+    /// Gives the certificate that is due, to whom the directory says now that the person is; `mapping`: how it is found there
+    /// whose it is.
     ///
     /// # Errors
     /// [`UserCertificateError`].
@@ -289,13 +299,17 @@ impl Services {
         by: &Caller,
         due: &Due,
         entry: Option<&Entry>,
-        mapped_by_sid: bool,
+        mapping: &Mapping,
     ) -> Result<(UserCertificate, String), UserCertificateError> {
         let inner = &self.inner;
         let authority = inner.user_authority()?;
-        let HandoverSettings { certificate, realm, list, .. } = inner.handover.settings();
+        let HandoverSettings { certificate, groups, list, .. } = inner.handover.settings();
         let entry = entry.ok_or(UserCertificateError::Now(State::Gone.name()))?;
-        let person = person(entry, &due.account, realm, mapped_by_sid)?;
+        let person = person(entry, &due.account, mapping)?;
+        // Those of before may be a reading behind.
+        if groups.is_some_and(|groups| groups.is_disjoint(&entry.groups)) {
+            return Err(UserCertificateError::Group);
+        }
         // Who was disabled here, or erased, since.
         self.may_certify(due.subject)?;
         let now = inner.clock.now();
@@ -313,12 +327,7 @@ impl Services {
 }
 
 /// For whom a certificate is, by what the directory says of him at this moment.
-fn person(
-    entry: &Entry,
-    account: &Account,
-    realm: Option<String>,
-    mapped_by_sid: bool,
-) -> Result<Person, UserCertificateError> {
+fn person(entry: &Entry, account: &Account, mapping: &Mapping) -> Result<Person, UserCertificateError> {
     let state = State::from(entry.standing);
     if state != State::Active {
         return Err(UserCertificateError::Now(state.name()));
@@ -329,19 +338,17 @@ fn person(
     let held = account.holds(Identifier::Upn).ok_or(NotCertified::NoPrincipal)?;
     let upn = entry.upn.clone().filter(|upn| upn.eq_ignore_ascii_case(held));
     let upn = upn.ok_or(UserCertificateError::Changed)?;
-    let sid = entry.sid.clone().filter(|_| mapped_by_sid);
-    if mapped_by_sid && sid.is_none() {
-        return Err(UserCertificateError::NoSid);
-    }
+    let (sid, realm) = match mapping {
+        Mapping::Sid => (Some(entry.sid.clone().ok_or(UserCertificateError::NoSid)?), None),
+        Mapping::Principal { realm } => (None, realm.as_deref()),
+        Mapping::Unsaid => return Err(UserCertificateError::NoRealm),
+    };
     if account.sid.is_some() && sid.is_some() && account.sid != sid {
         return Err(UserCertificateError::Changed);
     }
-    // The names that realms of Active Directory know are the two above; others want their own.
-    let principal = (!mapped_by_sid).then(|| match upn.split_once('@') {
-        Some((name, suffix)) => (name.to_owned(), realm.unwrap_or_else(|| suffix.to_uppercase())),
-        None => (upn.clone(), realm.unwrap_or_default()),
-    });
-    let principal = principal.filter(|(name, realm)| !name.is_empty() && !realm.is_empty());
+    let principal = Principal::new(&upn, realm)?;
+    // One without a realm would be taken for a name of whoever looks at it.
+    let upn = if upn.contains('@') { upn } else { principal.to_string() };
     Ok(Person { upn, sid, principal })
 }
 

@@ -1,17 +1,18 @@
 //! What stations may have beside decisions, as an administrator allowed it.
 //!
-//! Invariant: a station has nothing unless it was granted; a grant goes with the station, as a restriction does, and is in no
-//! backup: a box that is restored elsewhere grants nothing by itself.
+//! Invariant: a station has nothing unless it was granted; a grant is of a station that is there, and goes with it, as a
+//! restriction does, so that nobody inherits one with a name. It is in no backup: a box that is restored elsewhere grants nothing by itself.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::OnTrial;
 use crate::{
     audit::Event,
     credential::assertion::Audience,
@@ -43,6 +44,12 @@ pub enum GrantError {
     /// Too many.
     #[error("a station has at most {MOST_AUDIENCES} audiences, and a box grants to at most {MOST} stations")]
     TooMany,
+    /// Nobody is called so, or not any more.
+    #[error("there is no such station")]
+    Unknown,
+    /// None can be given now.
+    #[error(transparent)]
+    OnTrial(#[from] OnTrial),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,6 +98,11 @@ impl Grants {
         self.all.store(Arc::new(all));
     }
 
+    /// Held by who changes them, and while a station is renamed or removed.
+    pub(in crate::services) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The changes with which a grant goes to a station's new name, or goes.
     pub(in crate::services) fn renaming(
         &self,
@@ -107,7 +119,6 @@ impl Grants {
 
     /// That is done.
     pub(in crate::services) fn renamed(&self, from: &str, to: Option<&str>) {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(grant) = self.of(from) {
             self.keep(from, None);
             if let Some(to) = to {
@@ -129,8 +140,16 @@ impl Services {
     /// # Errors
     /// [`GrantError`].
     pub fn grant(&self, by: &Caller, station: &str, grant: Grant) -> Result<(), GrantError> {
-        let grants = &self.inner.handover.grants;
-        let _changing = grants.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = &self.inner;
+        inner.not_on_trial()?;
+        inner.while_client(station, || inner.grant(by, station, grant)).ok_or(GrantError::Unknown)?
+    }
+}
+
+impl Inner {
+    fn grant(&self, by: &Caller, station: &str, grant: Grant) -> Result<(), GrantError> {
+        let grants = &self.handover.grants;
+        let _changing = grants.changing();
         let all = grants.all.load();
         if grant.audiences.len() > MOST_AUDIENCES || (all.len() >= MOST && !all.contains_key(station)) {
             return Err(GrantError::TooMany);
@@ -145,7 +164,7 @@ impl Services {
             audiences: grant.audiences.into_iter().map(String::from).collect(),
             may_issue: grant.may_issue,
         };
-        Inner::commit(&self.inner, by, &[change], &event)?;
+        self.commit(by, &[change], &event)?;
         grants.keep(station, kept);
         Ok(())
     }

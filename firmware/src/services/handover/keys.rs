@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::OnTrial;
 use crate::{
     audit::Event,
     clock::Timestamp,
@@ -28,6 +29,17 @@ const KEY: &[u8] = b"assertion-keys";
 const PUBLISHED: Duration = Duration::from_secs(86_400);
 /// After how long another one signs.
 const AGE: Duration = Duration::from_secs(90 * 86_400);
+
+/// Why there are no keys, or no others.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeysError {
+    /// None can be made now.
+    #[error(transparent)]
+    OnTrial(#[from] OnTrial),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// A key as it is kept.
 #[derive(Clone, Serialize, Deserialize)]
@@ -71,28 +83,33 @@ fn damaged() -> StoreError {
 }
 
 impl Inner {
-    /// The keys, made when there are none, and another one when the one that signs is old.
-    pub(super) fn assertion_keys(&self) -> Result<Arc<Keys>, StoreError> {
+    /// The keys to sign with, made when there are none, and another one when the one that signs is old.
+    pub(super) fn assertion_keys(&self) -> Result<Arc<Keys>, KeysError> {
         let mut keys = self.handover.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
-        if let Some(keys) = keys.as_ref().filter(|keys| !keys.is_old(now)) {
-            return Ok(Arc::clone(keys));
+        let kept = match self.kept_keys(&mut keys)? {
+            Some(kept) if !kept.is_old(now) => return Ok(kept),
+            kept => kept,
+        };
+        if let Err(on_trial) = self.not_on_trial() {
+            // An old one signs for some days more.
+            return kept.ok_or(on_trial.into());
         }
-        let kept = match (keys.as_ref(), self.store.get(Table::About, KEY)?) {
-            (Some(keys), _) => keys.kept.clone(),
-            (None, Some(value)) => serde_json::from_slice(&value).map_err(|_| damaged())?,
-            (None, None) => Vec::new(),
-        };
-        let read = match kept.is_empty() {
-            true => None,
-            false => Some(Keys::of(kept.clone()).map_err(|_| damaged())?),
-        };
-        let ready = match read.filter(|keys| !keys.is_old(now)) {
-            Some(read) => Arc::new(read),
-            None => Arc::new(self.another_key(&the_box("assertions"), kept, now)?),
-        };
+        let before = kept.map(|keys| keys.kept.clone()).unwrap_or_default();
+        let ready = Arc::new(self.another_key(&the_box("assertions"), before, now)?);
         *keys = Some(Arc::clone(&ready));
         Ok(ready)
+    }
+
+    /// Those that there are, read when they were not.
+    fn kept_keys(&self, keys: &mut Option<Arc<Keys>>) -> Result<Option<Arc<Keys>>, StoreError> {
+        if keys.is_none()
+            && let Some(value) = self.store.get(Table::About, KEY)?.map(Zeroizing::new)
+        {
+            let kept: Vec<KeptKey> = serde_json::from_slice(&value).map_err(|_| damaged())?;
+            *keys = Some(Arc::new(Keys::of(kept).map_err(|_| damaged())?));
+        }
+        Ok(keys.clone())
     }
 
     fn another_key(&self, by: &Caller, before: Vec<KeptKey>, now: Timestamp) -> Result<Keys, StoreError> {
@@ -114,14 +131,17 @@ impl Inner {
 }
 
 impl Services {
-    /// The keys by which assertions are verified, as a JSON Web Key Set (RFC 7517).
+    /// The keys by which assertions are verified, as a JSON Web Key Set (RFC 7517). Whoever asks for them makes none: until
+    /// somebody wants an assertion there are none.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn assertion_jwks(&self) -> Result<Value, StoreError> {
-        let keys = self.inner.assertion_keys()?;
-        let now = self.inner.clock.now();
-        let published = keys.kept.iter().zip(&keys.ready);
+        let inner = &self.inner;
+        let keys =
+            inner.kept_keys(&mut inner.handover.keys.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let now = inner.clock.now();
+        let published = keys.iter().flat_map(|keys| keys.kept.iter().zip(&keys.ready));
         let published = published.filter(|(kept, _)| kept.until.is_none_or(|until| until > now));
         Ok(json!({"keys": published.map(|(_, key)| key.jwk()).collect::<Vec<_>>()}))
     }
@@ -129,12 +149,12 @@ impl Services {
     /// Another key signs from now on; gives what it is known by.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub fn rotate_assertion_key(&self, by: &Caller) -> Result<String, StoreError> {
+    /// [`KeysError`].
+    pub fn rotate_assertion_key(&self, by: &Caller) -> Result<String, KeysError> {
         let inner = &self.inner;
-        let before = inner.assertion_keys()?;
+        inner.not_on_trial()?;
         let mut keys = inner.handover.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = keys.as_ref().unwrap_or(&before).kept.clone();
+        let before = inner.kept_keys(&mut keys)?.map(|keys| keys.kept.clone()).unwrap_or_default();
         let ready = Arc::new(inner.another_key(by, before, inner.clock.now())?);
         let kid = ready.ready.first().map(|key| key.kid().to_owned()).unwrap_or_default();
         *keys = Some(ready);

@@ -18,7 +18,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tracing::error;
 
-use super::{Ground, Inner, Services, StoreError, lockout::Attempt};
+use super::{Ground, Inner, Services, lockout::Attempt};
 use crate::{
     clock::Timestamp,
     credential::{
@@ -36,7 +36,13 @@ pub use self::{
     accepts::{Accepted, NotAccepted, Purpose},
     certificate::{Due, UserAuthorityFacts, UserCertificateError as NoCertificate},
     grants::{Grant, GrantError},
+    keys::KeysError,
 };
+
+/// What the version before, which may have to go on with the store, knows nothing of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an update is on trial: this can be done once it is kept")]
+pub struct OnTrial;
 
 /// What is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +57,6 @@ pub struct HandoverSettings {
     pub groups: Option<BTreeSet<GroupName>>,
     /// Certificates that a station, and the box, give in a minute.
     pub most_a_minute: (usize, usize),
-    /// The Kerberos realm of people who are in no Active Directory, if it is not their principal name's.
-    pub realm: Option<String>,
     /// Where the list of revoked certificates is fetched.
     pub list: Option<String>,
 }
@@ -65,7 +69,6 @@ impl Default for HandoverSettings {
             certificate: Duration::from_secs(300),
             groups: None,
             most_a_minute: (30, 300),
-            realm: None,
             list: None,
         }
     }
@@ -78,6 +81,18 @@ pub struct Wish {
     pub assertion: Option<Audience>,
     /// A certificate for this key, which it asks for when it is accepted.
     pub certificate: Option<KeyDigest>,
+}
+
+/// A wish that may be fulfilled: that is asked before anybody lays a finger down, so that nobody does for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowed(Wish);
+
+impl Allowed {
+    /// What is wanted.
+    #[must_use]
+    pub fn wish(&self) -> &Wish {
+        &self.0
+    }
 }
 
 /// What goes with an accept.
@@ -124,7 +139,10 @@ pub enum HandoverError {
     Grace,
     /// The keys.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Keys(#[from] KeysError),
+    /// The audit could not tell of it.
+    #[error(transparent)]
+    OnTrial(#[from] OnTrial),
 }
 
 /// What a request says of what is to be handed over.
@@ -174,7 +192,7 @@ impl Handover {
 
 impl Services {
     /// What is configured; only what is said first counts.
-    pub fn hand_over_by(&self, settings: HandoverSettings) {
+    pub fn configure_handover(&self, settings: HandoverSettings) {
         // Said once, at the start.
         let _ = self.inner.handover.settings.set(settings);
     }
@@ -188,7 +206,7 @@ impl Services {
         by: &Caller,
         wanted: &Wish,
         at_own_reader: bool,
-    ) -> Result<(), HandoverError> {
+    ) -> Result<Allowed, HandoverError> {
         let grant = self.inner.handover.grants.of(&by.name).unwrap_or_default();
         if let Some(audience) = &wanted.assertion {
             if !grant.audiences.contains(audience) {
@@ -196,14 +214,22 @@ impl Services {
             }
             self.inner.assertion_keys()?;
         }
-        if wanted.certificate.is_some() && !grant.may_issue && !at_own_reader {
-            return Err(HandoverError::MayNotIssue);
+        if wanted.certificate.is_some() {
+            if !grant.may_issue && !at_own_reader {
+                return Err(HandoverError::MayNotIssue);
+            }
+            self.inner.not_on_trial()?;
         }
-        Ok(())
+        Ok(Allowed(wanted.clone()))
     }
 }
 
 impl Inner {
+    /// Refuses what lasts while the version before may have to go on with it.
+    fn not_on_trial(&self) -> Result<(), OnTrial> {
+        if self.store.is_earlier() { Err(OnTrial) } else { Ok(()) }
+    }
+
     /// What goes with a decision that was made now.
     pub(crate) fn hand_over(
         &self,

@@ -12,14 +12,17 @@ use super::*;
 use crate::{
     audit,
     clock::{Clock, SystemClock},
-    directory::{Cursor, Entry, ObjectId, Reading, Sid, SourceName, Standing, plan::Rules},
+    credential::clients::Client,
+    directory::{
+        Cursor, Entry, Mapping, NotAPrincipal, ObjectId, Reading, Sid, SourceName, Standing, plan::Rules,
+    },
     enrol::Enrolment,
     identify::IdentifyRequest,
     policy::Policy,
     request::{ClientId, Role},
     sample::Sample,
     services::{DecideError, Master, NotCertified, Passphrase, Read},
-    store::{DiskStore, MemoryStore, Store},
+    store::{DiskStore, MemoryStore, Store, Table},
     subject::FingerPosition,
     verify::{Proof, VerifyRequest},
 };
@@ -101,7 +104,12 @@ fn with_people(store: Arc<dyn Store>) -> (Services, [SubjectId; 3]) {
     (services, people)
 }
 
+/// A station, which is granted something.
 fn granted(services: &Services, may_issue: bool) {
+    if !services.inner.is_client("desk") {
+        let client = Client::new("desk", Role::Station, &[2; 32], None);
+        services.client_added(&boss(), &client, "a certificate").unwrap();
+    }
     let audiences = BTreeSet::from([Audience::try_from(APP.to_owned()).unwrap()]);
     services.grant(&boss(), "desk", Grant { audiences, may_issue }).unwrap();
 }
@@ -114,6 +122,12 @@ fn request(subject: SubjectId, proof: impl Into<Proof>, id: &str) -> VerifyReque
     let request_id = RequestId::try_from(id.to_owned()).unwrap();
     let nonce = Nonce::try_from(format!("nonce-of-request-{id}")).unwrap();
     VerifyRequest { request_id, nonce, subject, proof: proof.into(), pin: None, sensor: None }
+}
+
+/// As stations are served: first it is asked whether they may want it.
+fn verified(services: &Services, request: VerifyRequest, wish: &Wish) -> Result<Decided, DecideError> {
+    let allowed = services.may_hand_over(&desk(), wish, request.sensor.is_some())?;
+    services.verify_for(&desk(), request, &allowed)
 }
 
 fn read(services: &Services, token: &str) -> Claims {
@@ -129,7 +143,7 @@ fn read(services: &Services, token: &str) -> Claims {
 fn an_accept_comes_with_an_assertion_for_an_audience_that_the_station_was_granted() {
     let (services, [ada, ..]) = with_people(Arc::new(MemoryStore::new()));
     let ask = |impression, wish: &Wish, id: &str| {
-        services.verify_for(&desk(), request(ada, print(125, impression), id), wish)
+        verified(&services, request(ada, print(125, impression), id), wish)
     };
     assert_eq!(ask(4, &asserted(APP), "0").unwrap_err(), DecideError::Handover(HandoverError::Audience));
     granted(&services, false);
@@ -146,9 +160,9 @@ fn an_accept_comes_with_an_assertion_for_an_audience_that_the_station_was_grante
     assert_eq!(ask(4, &asserted(APP), "1").unwrap(), given, "the same request has the same answer");
     let other = ask(4, &Wish::default(), "1").unwrap_err();
     assert_eq!(other, DecideError::RequestIdReused, "without the assertion it is another one");
-    let refused = services.verify_for(&desk(), request(ada, print(128, 1), "2"), &asserted(APP)).unwrap();
+    let refused = verified(&services, request(ada, print(128, 1), "2"), &asserted(APP)).unwrap();
     assert_eq!(refused.handed, Handed::default());
-    let grace = services.verify_for(&desk(), request(ada, Proof::Grace, "3"), &asserted(APP));
+    let grace = verified(&services, request(ada, Proof::Grace, "3"), &asserted(APP));
     assert_eq!(grace.unwrap_err(), DecideError::Handover(HandoverError::Grace));
     let elsewhere = ask(4, &asserted("https://other.example"), "4");
     assert_eq!(elsewhere.unwrap_err(), DecideError::Handover(HandoverError::Audience));
@@ -171,7 +185,8 @@ fn an_identification_is_asserted_too_and_another_key_signs_after_a_rotation() {
         let nonce = Nonce::try_from(format!("nonce-of-request-{id}")).unwrap();
         let sample = print(finger, 4);
         let request = IdentifyRequest { request_id, nonce, sample, second: None, pin: None, sensor: None };
-        services.identify_for(&desk(), request, &asserted(APP)).unwrap().handed.assertion.unwrap()
+        let allowed = services.may_hand_over(&desk(), &asserted(APP), false).unwrap();
+        services.identify_for(&desk(), request, &allowed).unwrap().handed.assertion.unwrap()
     };
     let first = identify(125, "1");
     let kid = services.rotate_assertion_key(&boss()).unwrap();
@@ -185,12 +200,63 @@ fn an_identification_is_asserted_too_and_another_key_signs_after_a_rotation() {
 }
 
 #[test]
+fn there_are_no_keys_before_somebody_wants_an_assertion_whoever_asks_for_them() {
+    let services = open(Arc::new(MemoryStore::new()));
+    let events = || services.inner.store.scan(Table::Audit, None, 100).unwrap().len();
+    let before = events();
+    assert_eq!(services.assertion_jwks().unwrap(), json!({"keys": []}));
+    assert_eq!(events(), before, "a stranger who asks changes nothing");
+    granted(&services, false);
+    services.may_hand_over(&desk(), &asserted(APP), false).unwrap();
+    assert_eq!(services.assertion_jwks().unwrap()["keys"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn while_an_update_is_on_trial_nothing_is_granted_made_or_certified_that_the_version_before_knows_not() {
+    let store = Arc::new(MemoryStore::new());
+    let services = open(store.clone());
+    granted(&services, true);
+    let certified = Wish { assertion: None, certificate: Some(KeyDigest([7; 32])) };
+    services.may_hand_over(&desk(), &certified, false).unwrap();
+    store.set_earlier(true);
+    let refused = services.may_hand_over(&desk(), &certified, false);
+    assert_eq!(refused, Err(HandoverError::OnTrial(OnTrial)));
+    let no_key = services.may_hand_over(&desk(), &asserted(APP), false);
+    assert_eq!(no_key, Err(HandoverError::Keys(KeysError::OnTrial(OnTrial))));
+    assert_eq!(services.rotate_assertion_key(&boss()), Err(KeysError::OnTrial(OnTrial)));
+    assert_eq!(services.grant(&boss(), "desk", Grant::default()), Err(GrantError::OnTrial(OnTrial)));
+    assert!(services.grant_of("desk").may_issue);
+    let authority = services.make_user_authority(&boss(), Uuid::nil());
+    assert!(matches!(authority, Err(NoCertificate::OnTrial(OnTrial))));
+    store.set_earlier(false);
+    services.may_hand_over(&desk(), &asserted(APP), false).unwrap();
+    store.set_earlier(true);
+    assert!(services.may_hand_over(&desk(), &asserted(APP), false).is_ok(), "there is a key");
+}
+
+#[test]
+fn nothing_is_granted_to_a_name_that_is_nobody_s() {
+    let services = open(Arc::new(MemoryStore::new()));
+    let grant = Grant { audiences: BTreeSet::new(), may_issue: true };
+    assert_eq!(services.grant(&boss(), "desk", grant.clone()), Err(GrantError::Unknown));
+    granted(&services, true);
+    services.client_removed(&boss(), &Client::new("desk", Role::Station, &[2; 32], None)).unwrap();
+    assert_eq!(
+        services.grant(&boss(), "desk", grant),
+        Err(GrantError::Unknown),
+        "nor to one that was removed"
+    );
+    assert_eq!(services.grant_of("desk"), Grant::default());
+}
+
+#[test]
 fn store_keeps_keys_and_grants_over_a_start_and_a_grant_goes_with_its_station() {
     let folder = tempfile::tempdir().unwrap();
     let disk = || -> Arc<dyn Store> { Arc::new(DiskStore::open(folder.path()).unwrap()) };
     let keys = {
         let services = open(disk());
         granted(&services, true);
+        services.rotate_assertion_key(&boss()).unwrap();
         services.assertion_jwks().unwrap()
     };
     let services = open(disk());
@@ -227,11 +293,13 @@ fn wanted() -> Wanted {
 fn store_gives_a_certificate_once_for_the_key_that_the_accept_was_asked_with_and_to_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let (services, people @ [ada, ..]) = with_people(Arc::new(DiskStore::open(folder.path()).unwrap()));
+    let groups = Some(entry(1).groups);
+    services.configure_handover(HandoverSettings { groups, ..HandoverSettings::default() });
     let (mine, other) = (wanted(), wanted());
     let accept = |wish: Option<KeyDigest>, who: usize, id: &str| {
         let wish = Wish { assertion: None, certificate: wish };
         let finger = 125 + u32::try_from(who).unwrap();
-        services.verify_for(&desk(), request(people[who], print(finger, 4), id), &wish)
+        verified(&services, request(people[who], print(finger, 4), id), &wish)
     };
     let id = |text: &str| RequestId::try_from(text.to_owned()).unwrap();
     let due =
@@ -257,7 +325,8 @@ fn store_gives_a_certificate_once_for_the_key_that_the_accept_was_asked_with_and
     let ready = due(&desk(), "1", &mine.csr, true).unwrap();
     assert_eq!((ready.source.as_ref(), ready.object), ("corp", object(1)));
     // What the directory says now counts.
-    let says = |entry: Option<Entry>| services.certify(&desk(), &ready, entry.as_ref(), true).map(|_| ());
+    let says =
+        |entry: Option<Entry>| services.certify(&desk(), &ready, entry.as_ref(), &Mapping::Sid).map(|_| ());
     assert!(matches!(says(None), Err(NoCertificate::Now("gone"))));
     let disabled = Entry { standing: Standing::Disabled, ..entry(1) };
     assert!(matches!(says(Some(disabled)), Err(NoCertificate::Now("disabled"))));
@@ -265,10 +334,17 @@ fn store_gives_a_certificate_once_for_the_key_that_the_accept_was_asked_with_and
     assert!(matches!(says(Some(privileged)), Err(NoCertificate::Person(NotCertified::Privileged))));
     assert!(matches!(says(Some(Entry { sid: None, ..entry(1) })), Err(NoCertificate::NoSid)));
     assert!(matches!(says(Some(Entry { sid: sid(2), ..entry(1) })), Err(NoCertificate::Changed)));
+    let left = Entry { groups: BTreeSet::new(), ..entry(1) };
+    assert!(matches!(says(Some(left)), Err(NoCertificate::Group)), "though the box knows of it not yet");
     let renamed = Entry { upn: Some("boss@corp.example".into()), ..entry(1) };
     assert!(matches!(says(Some(renamed)), Err(NoCertificate::Changed)));
-    let (made, issuer) = services.certify(&desk(), &ready, Some(&entry(1)), true).unwrap();
+    let mapped = |mapping| services.certify(&desk(), &ready, Some(&entry(1)), &mapping).map(|_| ());
+    assert!(matches!(mapped(Mapping::Unsaid), Err(NoCertificate::NoRealm)));
+    let elsewhere = mapped(Mapping::Principal { realm: Some("OTHER.EXAMPLE".into()) });
+    assert!(matches!(elsewhere, Err(NoCertificate::NoPrincipal(NotAPrincipal::OtherRealm))));
+    let (made, issuer) = services.certify(&desk(), &ready, Some(&entry(1)), &Mapping::Sid).unwrap();
     assert_eq!(issuer, authority.pem);
+    assert_eq!(made.principal.to_string(), "p1@CORP.EXAMPLE");
     assert!(made.expires > SystemClock.now());
     assert!(matches!(due(&desk(), "1", &mine.csr, true), Err(NoCertificate::Accept(NotAccepted::Used))));
     let mut issued = Vec::new();

@@ -14,48 +14,49 @@ use crate::config::Limits;
 
 /// The places of one transport. Those of an address count on every transport together.
 #[derive(Clone)]
-pub(super) struct Places {
+pub(crate) struct Places {
     all: Arc<Semaphore>,
     addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
     each: usize,
 }
 
 /// A place among all; whose it is, is not known yet.
-pub(super) struct Free(OwnedSemaphorePermit);
+pub(crate) struct Free(OwnedSemaphorePermit);
 
 /// A connection's place.
-pub(super) struct Place {
+pub(crate) struct Place {
     _all: OwnedSemaphorePermit,
     addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
     address: IpAddr,
 }
 
 impl Places {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(limits.connections)),
-            addresses: Arc::default(),
-            each: limits.connections_per_address,
-        }
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self::of(limits.connections, limits.connections_per_address)
+    }
+
+    /// So many in all, of which an address may hold so many.
+    pub(crate) fn of(connections: usize, each: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(connections)), addresses: Arc::default(), each }
     }
 
     /// As many again for another transport.
-    pub(super) fn beside(&self, limits: &Limits) -> Self {
+    pub(crate) fn beside(&self, limits: &Limits) -> Self {
         Self { all: Arc::new(Semaphore::new(limits.connections)), ..self.clone() }
     }
 
     /// Waits for a place; `None` when there will be none any more.
-    pub(super) async fn free(&self) -> Option<Free> {
+    pub(crate) async fn free(&self) -> Option<Free> {
         Arc::clone(&self.all).acquire_owned().await.ok().map(Free)
     }
 
     /// A place, if one is free now.
-    pub(super) fn free_now(&self) -> Option<Free> {
+    pub(crate) fn free_now(&self) -> Option<Free> {
         Arc::clone(&self.all).try_acquire_owned().ok().map(Free)
     }
 
     /// Gives a place to an address, unless it holds as many as it may.
-    pub(super) fn give(&self, free: Free, peer: IpAddr) -> Option<Place> {
+    pub(crate) fn give(&self, free: Free, peer: IpAddr) -> Option<Place> {
         let address = network(peer);
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         let held = addresses.entry(address).or_insert(0);
@@ -68,7 +69,7 @@ impl Places {
     }
 
     /// Whether an address holds so many that it is to show first that it is there.
-    pub(super) fn crowded(&self, peer: IpAddr) -> bool {
+    pub(crate) fn crowded(&self, peer: IpAddr) -> bool {
         let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         addresses.get(&network(peer)).is_some_and(|held| 2 * held >= self.each)
     }
@@ -87,7 +88,7 @@ impl Drop for Place {
 }
 
 /// What counts as one address: with IPv6 the /64, of which anybody on a network has all addresses.
-pub(super) fn network(peer: IpAddr) -> IpAddr {
+pub(crate) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
@@ -101,17 +102,13 @@ pub(super) fn network(peer: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn places(connections: usize, each: usize) -> Places {
-        Places::new(&Limits { connections, connections_per_address: each, ..Limits::default() })
-    }
-
     fn take(places: &Places, peer: &str) -> Option<Place> {
         places.give(places.free_now()?, peer.parse().unwrap())
     }
 
     #[test]
     fn one_address_cannot_take_all_places_and_gets_its_own_back() {
-        let places = places(3, 2);
+        let places = Places::of(3, 2);
         let first = take(&places, "192.0.2.1").unwrap();
         let _second = take(&places, "::ffff:192.0.2.1").unwrap();
         assert!(take(&places, "192.0.2.1").is_none());
@@ -123,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_addresses_of_one_network_of_ipv6_are_one() {
-        let places = places(9, 1);
+        let places = Places::of(9, 1);
         let _first = take(&places, "2001:db8:0:1::1").unwrap();
         assert!(take(&places, "2001:db8:0:1:ffff::2").is_none());
         assert!(take(&places, "2001:db8:0:2::1").is_some());
@@ -142,7 +139,7 @@ mod tests {
 
     #[test]
     fn an_address_that_has_gone_is_forgotten() {
-        let places = places(9, 2);
+        let places = Places::of(9, 2);
         assert!(!places.crowded("192.0.2.1".parse().unwrap()));
         let held = take(&places, "192.0.2.1").unwrap();
         assert!(places.crowded("192.0.2.1".parse().unwrap()));
