@@ -155,3 +155,99 @@ impl Front {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        lock::Lock,
+        policy::{Decision, Policy},
+        radius::{
+            clients::{Mode, Network},
+            desk::Count,
+            packet::Code,
+        },
+        sensors::Sensors,
+        services::Services,
+        store::MemoryStore,
+    };
+
+    #[derive(Default)]
+    struct Counted(Mutex<Vec<Outcome>>);
+
+    impl Count for Counted {
+        fn radius(&self, outcome: Outcome) {
+            self.0.lock().unwrap().push(outcome);
+        }
+
+        fn verified(&self, _: &Decision) {}
+    }
+
+    fn secret() -> Secret {
+        Secret::try_from("0123456789abcdef").unwrap()
+    }
+
+    fn client() -> Client {
+        Client {
+            name: "vpn".to_owned().try_into().unwrap(),
+            plain: Some((vec!["192.0.2.7".parse::<Network>().unwrap()], secret())),
+            certificate_name: None,
+            mode: Mode::Code,
+        }
+    }
+
+    fn front() -> (Front, Arc<Counted>) {
+        let services =
+            Services::open(Arc::new(MemoryStore::new()), Policy::default(), Arc::new(SystemClock)).unwrap();
+        let counted = Arc::new(Counted::default());
+        let desk = Desk {
+            lock: Lock::open(services),
+            claim: None,
+            sensors: Sensors::none(),
+            cores: Arc::new(Semaphore::new(1)),
+            count: counted.clone(),
+        };
+        (Front::new(Clients(vec![client()]), desk), counted)
+    }
+
+    /// A question whether anybody is there.
+    fn question(identifier: u8) -> Vec<u8> {
+        let blank =
+            Packet { code: Code::StatusServer, identifier, authenticator: [4; 16], attributes: vec![] };
+        // What proves an answer proves a request, once the request's authenticator stands in it.
+        let proved = Packet::read(&secret().answer(&blank, blank.code, vec![])).unwrap();
+        Packet { authenticator: blank.authenticator, ..proved }.write()
+    }
+
+    #[tokio::test]
+    async fn a_packet_that_comes_again_takes_no_place_and_one_that_finds_none_may_come_again() {
+        let (front, counted) = front();
+        let (of, secret) = (client(), secret());
+        let take = |identifier| front.take((&of, &secret), [192, 0, 2, 7].into(), &question(identifier));
+        let Taken::Work(work) = take(1) else { unreachable!("it is new") };
+        let answer = front.work(*work).await.unwrap();
+        let all = Arc::clone(&front.0.places).try_acquire_many_owned(64).unwrap();
+        assert!(matches!(take(1), Taken::Again(again) if again == answer), "though there is no place");
+        assert!(matches!(take(2), Taken::Nothing));
+        drop(all);
+        assert!(matches!(take(2), Taken::Work(_)), "it was not answered");
+        let counted = counted.0.lock().unwrap().clone();
+        assert_eq!(counted, [Outcome::Status, Outcome::Repeated, Outcome::Unanswered]);
+    }
+
+    #[tokio::test]
+    async fn what_is_done_beside_ends_with_radius_and_nothing_begins_after() {
+        let (front, _) = front();
+        let alive = Arc::new(());
+        let held = Arc::clone(&alive);
+        front.beside(async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        front.end().await;
+        assert_eq!(Arc::strong_count(&alive), 1);
+        let held = Arc::clone(&alive);
+        front.beside(async move { drop(held) });
+        assert_eq!(Arc::strong_count(&alive), 1);
+    }
+}
