@@ -310,7 +310,7 @@ fn configure(
          controller\nserver services = ldap, cldap, dns, rpc{services}\ninterfaces = lo {ADDRESS}\nbind interfaces only = yes\nlock \
          directory = {at}\nstate directory = {at}/state\nprivate dir = {at}/private\ncache directory = {at}/cache\nbinddns \
          dir = {at}/bind-dns\npid directory = {at}/run\nncalrpc dir = {at}/ncalrpc\nlog file = {at}/log/log.%m\nlogging = \
-         file\nlog level = 1\n{tls}\n{share}"
+         file\nlog level = 1 kerberos:5\n{tls}\n{share}"
     );
     let file = folder.join("smb.conf");
     fs::write(&file, text)?;

@@ -297,7 +297,18 @@ fn handover_a_certificate_that_is_over_opens_nothing_and_one_of_another_authorit
     let (network, principal) = (&samba.namespace, "p00006@CORP.EXAMPLE");
     let kinit = Kinit { network, kerberos: &kerberos, principal, clock: None, trusted: &[] };
     let (of_another, over) = refused(&office, &kinit, (&samba.authority.file, &people), "p00006");
-    println!("of another authority: {}\nover: {}\n{}", of_another.trim(), over.trim(), samba.said());
+    for said in [of_another, over] {
+        assert!(said.contains("Password incorrect"), "what it says of whatever it does not take: {said}");
+    }
+    let said = samba.said();
+    let why = [
+        "Failed to find issuer for certificate with subject: 'CN=p00006'",
+        "Failed to find certificate issued by CN=Authenteon",
+    ];
+    for why in why {
+        // One that is over is none to it.
+        assert!(said.contains(&format!("PKINIT: failed to verify signature: {why}")), "{said}");
+    }
 }
 
 /// An MIT realm of the people of an LDAP directory, whose Kerberos takes the box's certificates, and the box.
@@ -346,7 +357,12 @@ fn handover_an_mit_realm_refuses_a_certificate_that_is_over_and_one_of_another_a
     let trusted = (realm.slapd.authority.file.as_path(), realm.people.as_path());
     let (of_another, over) = refused(&realm.office, &kinit, trusted, "p00006");
     let mit = &realm.mit;
-    println!("of another authority: {}\nover: {}\n{}", of_another.trim(), over.trim(), mit.said());
+    assert!(of_another.contains("Can't verify certificate"), "{of_another}");
+    assert!(over.contains("Invalid certificate"), "{over}");
+    let said = mit.said();
+    for why in ["unable to get local issuer certificate", "certificate has expired"] {
+        assert!(said.contains(&format!("Failed to verify received certificate (depth 0): {why}")), "{said}");
+    }
 }
 
 #[test]
