@@ -4,11 +4,14 @@
 #![allow(clippy::print_stdout, reason = "figures, and why a test is skipped")]
 
 mod assertion;
+mod chain;
 mod kerberos;
 mod machine;
 mod office;
 mod pam;
 mod radius;
+mod reader;
+mod tickets;
 
 /// Ends a test with the reason why the server that it needs cannot be had here.
 macro_rules! needs {
