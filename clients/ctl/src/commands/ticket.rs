@@ -32,10 +32,8 @@ pub(crate) async fn run(
         let event = Event { name: name.to_owned(), data: json!({}) };
         line.iter().for_each(|line| live.show(line, &event));
     };
-    let answer = verify(&mut client, &asked, Some(&key), &mut |event| {
-        line.iter().for_each(|line| live.show(line, event));
-    });
-    let answer = answer.await?;
+    let mut told = |event: &Event| line.iter().for_each(|line| live.show(line, event));
+    let answer = verify(&mut client, &asked, Some(&key), &mut told).await?;
     if !matches!(answer.verdict, Verdict::Accepted { .. }) {
         return decide::outcome(answer.json);
     }
