@@ -40,8 +40,7 @@ pub(crate) fn print(finger: u64, impression: u64) -> Frame {
 }
 
 impl Reader {
-    /// One that is plugged in, and that no box knows yet. `paced`: a frame takes as long as on a wire of 57600 baud, some
-    /// seconds.
+    /// One that is plugged in, and that no box knows yet. `paced`: a frame takes as long as on its wire, some seconds.
     pub(crate) fn plugged_in(paced: bool) -> Self {
         let module = Module::start(Emulator::new(), Schedule::empty(), paced).unwrap();
         Self { module, sensor: String::new() }
