@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::ticket::{Cache, Tickets, ticket};
+use crate::ticket::{Cache, Tickets, not_wished, ticket};
 
 /// How long the box may take to let us in, and to say that it is still there: it says so every five seconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
@@ -67,10 +67,10 @@ async fn tries(
     (touched, end): (Instant, Instant),
     tell: &UnboundedSender<Word>,
 ) -> Result<Last, LoginError> {
-    let tickets = config.ticket.as_ref().filter(|_| wants_ticket);
-    let key = match tickets {
-        Some(_) => Some(Key::make().await?),
-        None => None,
+    let mut wish = match (&config.ticket, wants_ticket) {
+        (Some(tickets), true) => Wish::Ticket(tickets, Key::make().await?),
+        (None, true) => Wish::Not("[ticket] is not in the agent's configuration".to_owned()),
+        (_, false) => Wish::Nothing,
     };
     let mut client = Client::connect(config.server(), config.identity()?.config, PATIENCE).await?;
     for _ in 0..TRIES {
@@ -86,13 +86,19 @@ async fn tries(
                 let _ = tell.send(Word::PlaceFinger {});
             }
         };
-        let answer = verify(&mut client, &asked, key.as_ref(), &mut told).await?;
+        let answer = match verify(&mut client, &asked, wish.key(), &mut told).await {
+            Ok(answer) => answer,
+            Err(error) => match (wish.key(), not_wished(&error)) {
+                // That the box gives no certificates takes nothing from the login: the finger is asked for without one.
+                (Some(_), Some(why)) => {
+                    wish = Wish::Not(why);
+                    continue;
+                }
+                _ => return Err(error),
+            },
+        };
         match &answer.verdict {
-            Verdict::Accepted { .. } if wants_ticket => {
-                let with = tickets.zip(key.as_ref());
-                return Ok(accepted(config, with, &mut client, &answer, end).await);
-            }
-            Verdict::Accepted { .. } => return Ok(Word::Accepted { ticket: None, no_ticket: None }.into()),
+            Verdict::Accepted { .. } => return Ok(accepted(config, &wish, &mut client, &answer, end).await),
             Verdict::Refused { reason, fingers, retry_after_s } => {
                 let hint = refusal(reason.as_deref(), *fingers, *retry_after_s);
                 return Ok(Word::Refused { hint }.into());
@@ -106,20 +112,38 @@ async fn tries(
     Ok(Word::Unavailable { why: Why::NoFinger }.into())
 }
 
-/// An accept, with a ticket or with why there is none.
+/// What is wanted with the accept.
+enum Wish<'a> {
+    Nothing,
+    Ticket(&'a Tickets, Key),
+    /// A ticket that cannot be had: why, for people.
+    Not(String),
+}
+
+impl Wish<'_> {
+    fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Ticket(_, key) => Some(key),
+            Self::Nothing | Self::Not(_) => None,
+        }
+    }
+}
+
+/// An accept, with a ticket or with why there is none, where one is wanted.
 async fn accepted(
     config: &Config,
-    with: Option<(&Tickets, &Key)>,
+    wish: &Wish<'_>,
     client: &mut Client,
     answer: &Answer,
     end: Instant,
 ) -> Last {
-    let within = end.saturating_duration_since(Instant::now()).saturating_sub(REST);
-    let got = match with {
-        Some((tickets, key)) => {
+    let got = match wish {
+        Wish::Nothing => return Word::Accepted { ticket: None, no_ticket: None }.into(),
+        Wish::Not(why) => Err(why.clone()),
+        Wish::Ticket(tickets, key) => {
+            let within = end.saturating_duration_since(Instant::now()).saturating_sub(REST);
             ticket((tickets, &config.socket), client, &answer.request_id, key, within).await
         }
-        None => Err("the agent gets none: [ticket] is not in its configuration".to_owned()),
     };
     match got {
         Ok(cache) => {

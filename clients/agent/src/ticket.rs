@@ -83,6 +83,18 @@ impl Drop for Cache {
     }
 }
 
+/// Why the box takes no verification that is good for a certificate, for people; nothing where the verification is why.
+pub(crate) fn not_wished(error: &LoginError) -> Option<String> {
+    match error {
+        LoginError::Box(BoxError::Problem(problem))
+            if matches!(problem.status, 403 | 409) && !problem.slug().starts_with("sensor") =>
+        {
+            Some(problem.to_string())
+        }
+        _ => None,
+    }
+}
+
 /// Gets the ticket of who was just accepted, in so long.
 ///
 /// # Errors
@@ -99,7 +111,7 @@ pub(crate) async fn ticket(
     let mut whose = String::new();
     let got = async {
         let certificate = certify(client, request_id, key).await?;
-        whose = match (&tickets.realm, certificate.upn.split_once('@')) {
+        whose = match (&tickets.realm, certificate.principal().split_once('@')) {
             (Some(realm), Some((name, _))) => format!("{name}@{realm}"),
             _ => certificate.principal(),
         };
@@ -153,6 +165,19 @@ mod tests {
         fs::write(cache.path(), "ticket").unwrap();
         drop((cache, other));
         assert_eq!(fs::read_dir(&tickets).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_box_that_gives_no_certificates_is_told_from_a_reader_that_is_in_use() {
+        let problem = |status, slug: &str| {
+            let text = format!(r#"{{"type":"urn:authenteon:problem:{slug}","title":"No"}}"#);
+            LoginError::Box(BoxError::Problem(authenteon_box::Problem::parse(status, text.as_bytes())))
+        };
+        assert!(not_wished(&problem(403, "may-not-issue")).is_some());
+        assert!(not_wished(&problem(409, "unprotected-key")).is_some());
+        assert!(not_wished(&problem(409, "sensor-busy")).is_none());
+        assert!(not_wished(&problem(504, "sensor-timeout")).is_none());
+        assert!(not_wished(&LoginError::NoKinit).is_none());
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub struct Certificate {
     pub upn: String,
     /// When it ends (RFC 3339).
     pub expires: String,
+    /// Whose tickets it is good for, where the box says so.
+    #[serde(default)]
+    principal: Option<String>,
 }
 
 /// Asks for the certificate that an accept is good for, once, within a minute.
@@ -32,9 +35,13 @@ pub async fn certify(client: &mut Client, request_id: &str, key: &Key) -> Result
 }
 
 impl Certificate {
-    /// The Kerberos principal that the person is: realms are written in capitals.
+    /// The Kerberos principal that the person is: as the box says; one of before said the principal name alone, whose realm is
+    /// written in capitals.
     #[must_use]
     pub fn principal(&self) -> String {
+        if let Some(principal) = &self.principal {
+            return principal.clone();
+        }
         match self.upn.rsplit_once('@') {
             Some((name, realm)) => format!("{name}@{}", realm.to_uppercase()),
             None => self.upn.clone(),
@@ -44,15 +51,20 @@ impl Certificate {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
-    fn the_realm_of_a_principal_is_in_capitals() {
-        let principal = |upn: &str| {
-            let [pem, authority, expires] = [(); 3].map(|()| String::new());
-            Certificate { pem, authority, upn: upn.to_owned(), expires }.principal()
+    fn a_ticket_is_of_the_principal_that_the_box_says_or_else_of_the_principal_name() {
+        let principal = |said: Value| {
+            let mut answer = json!({ "certificate": "", "authority": "", "expires": "" });
+            answer.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+            Certificate::deserialize(answer).unwrap().principal()
         };
-        assert_eq!(principal("ada@corp.example"), "ada@CORP.EXAMPLE");
-        assert_eq!(principal("ada"), "ada");
+        let both = json!({ "upn": "ada@corp.example", "principal": "ada@OTHER.EXAMPLE" });
+        assert_eq!(principal(both), "ada@OTHER.EXAMPLE");
+        assert_eq!(principal(json!({ "upn": "ada@corp.example" })), "ada@CORP.EXAMPLE");
+        assert_eq!(principal(json!({ "upn": "ada" })), "ada");
     }
 }

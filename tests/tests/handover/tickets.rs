@@ -154,5 +154,9 @@ fn handover_pam_a_login_by_a_finger_leaves_a_ticket_of_its_person_s_own_while_it
     let said = machine.agent_said();
     assert!(!refused.success && refused.said.contains("No Kerberos ticket"), "{refused:?}\n{said}");
     assert!(refused.said.contains("Authentication failure"), "{refused:?}");
+    // Nor without a certificate: the box gives none while its master key lies in a file.
+    machine.ask("administrator", &Method::PUT, "/v1/system/at-rest", Some(&json!({ "mode": "file" })));
+    let without = login("desk", 11, &[]);
+    assert!(without.success && without.said.contains("No Kerberos ticket"), "{without:?}\n{said}");
     assert!(!machine.agent_said().contains(LISTED), "{}", machine.agent_said());
 }

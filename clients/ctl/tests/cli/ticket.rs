@@ -110,7 +110,7 @@ fn what_kerberos_refuses_comes_with_what_to_do_and_the_key_is_gone_too() {
     fs::write(folder.path().join("fails"), "kinit: Clock skew too great while getting initial credentials\n")
         .unwrap();
     let run = login(&cardboard, folder.path(), "ada");
-    assert!(run.code == 1 && run.out.contains("Clock skew") && run.out.contains("set both"), "{run:?}");
+    assert!(run.code == 1 && run.out.contains("Clock skew") && run.out.contains("look at both"), "{run:?}");
     let key = fs::read_to_string(folder.path().join("key")).unwrap();
     assert!(!Path::new(key.trim()).exists());
 }
