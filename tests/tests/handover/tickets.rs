@@ -21,6 +21,8 @@ use crate::{
     pam::{ssh_as, start_sshd, touching},
 };
 
+/// What opens the box.
+const PASSPHRASE: &str = "correct horse battery staple";
 /// Shows what a session has: the ticket, and whose file it is in.
 const SHOWS: &str = "klist; stat -c 'owner %u mode %a' \"${KRB5CCNAME#FILE:}\"; echo cache $KRB5CCNAME";
 
@@ -77,7 +79,7 @@ fn handover_pam_a_login_by_a_finger_leaves_a_ticket_of_its_person_s_own_while_it
     );
     let mut mit = None;
     let machine = Machine::prepared(network, &section, LISTED, |machine| {
-        let passphrase = json!({ "mode": "passphrase", "passphrase": "correct horse battery staple" });
+        let passphrase = json!({ "mode": "passphrase", "passphrase": PASSPHRASE });
         machine.ask("administrator", &Method::PUT, "/v1/system/at-rest", Some(&passphrase));
         let path = "/v1/certificates/authority";
         let made = machine.ask("administrator", &Method::POST, path, Some(&json!({})));
@@ -155,7 +157,8 @@ fn handover_pam_a_login_by_a_finger_leaves_a_ticket_of_its_person_s_own_while_it
     assert!(!refused.success && refused.said.contains("No Kerberos ticket"), "{refused:?}\n{said}");
     assert!(refused.said.contains("Authentication failure"), "{refused:?}");
     // Nor without a certificate: the box gives none while its master key lies in a file.
-    machine.ask("administrator", &Method::PUT, "/v1/system/at-rest", Some(&json!({ "mode": "file" })));
+    let in_a_file = json!({ "mode": "key-file", "current": PASSPHRASE });
+    machine.ask("administrator", &Method::PUT, "/v1/system/at-rest", Some(&in_a_file));
     let without = login("desk", 11, &[]);
     assert!(without.success && without.said.contains("No Kerberos ticket"), "{without:?}\n{said}");
     assert!(!machine.agent_said().contains(LISTED), "{}", machine.agent_said());
