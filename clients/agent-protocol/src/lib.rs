@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// Where the agent listens unless its configuration says otherwise.
 pub const SOCKET: &str = "/run/authenteon-agent/agent.sock";
+/// The user that the agent runs as unless it was set up otherwise.
+pub const AGENT: &str = "authenteon-agent";
 /// Bytes of a line at most, with its end.
 pub const LONGEST: usize = 4096;
 /// Seconds that a question may give the person, at most.
@@ -92,6 +94,9 @@ pub struct Question {
     pub login: Login,
     /// Milliseconds until whoever asks does not wait any more.
     pub wait_ms: u32,
+    /// Whether a Kerberos ticket is wanted with an accept; root alone is given one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ticket: bool,
 }
 
 /// What the agent says. The last three end it.
@@ -107,9 +112,13 @@ pub enum Word {
     },
     /// It is.
     Accepted {
-        /// A Kerberos ticket cache of the person, where one was got with the accept. None is yet.
+        /// A Kerberos ticket cache of the person, where one was wanted and got. It is the agent's file, and there until
+        /// whoever asked hangs up.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ticket: Option<PathBuf>,
+        /// Why there is none, for people, where one was wanted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        no_ticket: Option<String>,
     },
     /// It is not, or the box does not let the person in.
     Refused {
@@ -138,6 +147,8 @@ pub enum Why {
     NotPermitted,
     /// An account of the system, which no finger opens.
     SystemAccount,
+    /// The system does not say in time who that is.
+    NotLookedUp,
     /// The question is none.
     NotUnderstood,
 }
@@ -150,6 +161,7 @@ impl fmt::Display for Why {
             Self::NoFinger => "no finger was laid down in time",
             Self::NotPermitted => "only root asks about others",
             Self::SystemAccount => "an account of the system, which no finger opens",
+            Self::NotLookedUp => "the system does not say in time who that is",
             Self::NotUnderstood => "agent and module do not understand each other",
         })
     }
@@ -159,7 +171,13 @@ impl Question {
     /// About this person; whoever asks waits so long, [`PATIENCE`] at most.
     #[must_use]
     pub fn new(login: Login, wait_ms: u32) -> Self {
-        Self { version: VERSION, login, wait_ms: wait_ms.min(PATIENCE * 1000) }
+        Self { version: VERSION, login, wait_ms: wait_ms.min(PATIENCE * 1000), ticket: false }
+    }
+
+    /// The same, with a ticket or without one.
+    #[must_use]
+    pub fn with_ticket(self, ticket: bool) -> Self {
+        Self { ticket, ..self }
     }
 
     /// Reads one.
@@ -174,7 +192,7 @@ impl Question {
         if read.version != VERSION {
             return Err(NotUnderstood::Version(read.version));
         }
-        Ok(Self::new(read.login, read.wait_ms))
+        Ok(Self::new(read.login, read.wait_ms).with_ticket(read.ticket))
     }
 
     /// As a line.
@@ -229,11 +247,16 @@ mod tests {
         let line = question.line().unwrap();
         assert!(line.ends_with(b"\n") && !line.trim_ascii_end().contains(&b'\n'));
         assert_eq!(Question::read(&line).unwrap(), question);
+        // An agent of before understands whoever wants no ticket.
+        assert!(!String::from_utf8(line).unwrap().contains("ticket"));
+        let wanting = question.with_ticket(true);
+        assert_eq!(Question::read(&wanting.line().unwrap()).unwrap(), wanting);
         for word in [
             Word::PlaceFinger {},
             Word::Again { hint: "press\nharder".into() },
-            Word::Accepted { ticket: None },
-            Word::Accepted { ticket: Some("/run/user/1000/krb5cc".into()) },
+            Word::Accepted { ticket: None, no_ticket: None },
+            Word::Accepted { ticket: Some("/run/user/1000/krb5cc".into()), no_ticket: None },
+            Word::Accepted { ticket: None, no_ticket: Some("Kerberos is away".into()) },
             Word::Refused { hint: Some("locked out".into()) },
             Word::Unavailable { why: Why::NoFinger },
         ] {

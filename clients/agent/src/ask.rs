@@ -1,20 +1,18 @@
-//! The question to the box: a verification at its reader.
+//! The question to the box: a verification at its reader, and a ticket with the accept where one is wanted.
 //!
-//! Invariant: an accept counts only when it answers this request and its nonce, and for a subject that was named when it is of
-//! that subject. When this is dropped the connection closes, and the reader waits no longer.
+//! Invariant: an accept is what `authenteon_login` takes for one. When this is dropped the connection closes, and the reader
+//! waits no longer.
 
 use std::time::{Duration, Instant};
 
 use authenteon_agent_protocol::{Why, Word};
 use authenteon_box::{BoxError, Client, Event};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use authenteon_login::{Answer, Asked, Finger, Key, LoginError, Verdict, Who, verify};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::config::Config;
-use crate::who::Claim;
+use crate::ticket::{Cache, Tickets, not_wished, ticket};
 
 /// How long the box may take to let us in, and to say that it is still there: it says so every five seconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
@@ -22,120 +20,150 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 const TRIES: usize = 3;
 /// What is less than this is not worth asking anybody for a finger.
 const LEAST: Duration = Duration::from_millis(500);
+/// What is left of the time for whoever asked, to take what he is given.
+const REST: Duration = Duration::from_millis(500);
 
-/// What the box says.
-#[derive(Deserialize)]
-struct Answer {
-    decision: String,
-    request_id: String,
-    nonce: String,
-    #[serde(default)]
-    subject_id: Option<Uuid>,
-    #[serde(default)]
-    reason: Option<String>,
-    #[serde(default)]
-    hint: Option<String>,
-    #[serde(default)]
-    retry_after_s: Option<u32>,
-    #[serde(default)]
-    fingers: Option<u8>,
+/// The last word, and the ticket that it names: it is there as long as this.
+#[derive(Debug)]
+pub(crate) struct Last {
+    pub(crate) word: Word,
+    pub(crate) ticket: Option<Cache>,
 }
 
-/// Asks until the box has decided or the time is over: the last word. What happens on the way is told.
+impl From<Word> for Last {
+    fn from(word: Word) -> Self {
+        Self { word, ticket: None }
+    }
+}
+
+/// Asks until the box has decided or the time is over. What happens on the way is told.
 pub(crate) async fn ask(
     config: &Config,
-    claim: &Claim,
+    who: &Who,
+    wants_ticket: bool,
     wait: Duration,
     tell: &UnboundedSender<Word>,
-) -> Word {
+) -> Last {
     let began = Instant::now();
-    let word = match tries(config, claim, began + wait.min(config.touch()), tell).await {
-        Ok(word) => word,
-        Err(error) => Word::Unavailable { why: why(&error) },
+    let (accepted, end) = (began + wait.min(config.touch()), began + wait);
+    let last = match tries(config, who, wants_ticket, (accepted, end), tell).await {
+        Ok(last) => last,
+        Err(error) => Word::Unavailable { why: why(&error) }.into(),
     };
-    let name = match &word {
+    let name = match &last.word {
         Word::Accepted { .. } => "accepted",
         Word::Refused { .. } => "refused",
         _ => "unavailable",
     };
     info!(answer = name, seconds = began.elapsed().as_secs_f32(), "the box was asked");
-    word
+    last
 }
 
+/// Until `touched` for the finger, and until `end` for what follows.
 async fn tries(
     config: &Config,
-    claim: &Claim,
-    end: Instant,
+    who: &Who,
+    wants_ticket: bool,
+    (touched, end): (Instant, Instant),
     tell: &UnboundedSender<Word>,
-) -> Result<Word, BoxError> {
+) -> Result<Last, LoginError> {
+    let mut wish = match (&config.ticket, wants_ticket) {
+        (Some(tickets), true) => Wish::Ticket(tickets, Key::make().await?),
+        (None, true) => Wish::Not("[ticket] is not in the agent's configuration".to_owned()),
+        (_, false) => Wish::Nothing,
+    };
     let mut client = Client::connect(config.server(), config.identity()?.config, PATIENCE).await?;
     for _ in 0..TRIES {
-        let left = end.saturating_duration_since(Instant::now());
+        let left = touched.saturating_duration_since(Instant::now());
         if left < LEAST {
             break;
         }
-        let (request_id, nonce) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
-        let body = body(claim, &request_id, &nonce, &config.sensor, left);
+        let finger = Finger::At { sensor: config.sensor.clone(), wait: left };
+        let asked = Asked { who: who.clone(), finger, pin: None };
         let mut told = |event: &Event| {
             if event.name == "place-finger" {
                 // Whoever asked may have gone; then this ends too.
                 let _ = tell.send(Word::PlaceFinger {});
             }
         };
-        let answer = client.follow("/v1/verify", &body, &mut told).await?;
-        let answer = Answer::deserialize(answer).map_err(|why| BoxError::Answer(why.to_string()))?;
-        if (answer.request_id.as_str(), answer.nonce.as_str()) != (request_id.as_str(), nonce.as_str()) {
-            return Err(BoxError::Answer("it is of another request".to_owned()));
-        }
-        match decided(claim, answer)? {
-            Word::Again { hint } => {
+        let answer = match verify(&mut client, &asked, wish.key(), &mut told).await {
+            Ok(answer) => answer,
+            Err(error) => match (wish.key(), not_wished(&error)) {
+                // That the box gives no certificates takes nothing from the login: the finger is asked for without one.
+                (Some(_), Some(why)) => {
+                    wish = Wish::Not(why);
+                    continue;
+                }
+                _ => return Err(error),
+            },
+        };
+        match &answer.verdict {
+            Verdict::Accepted { .. } => return Ok(accepted(config, &wish, &mut client, &answer, end).await),
+            Verdict::Refused { reason, fingers, retry_after_s } => {
+                let hint = refusal(reason.as_deref(), *fingers, *retry_after_s);
+                return Ok(Word::Refused { hint }.into());
+            }
+            Verdict::Again { hint } => {
+                let hint = hint.clone().unwrap_or_else(|| "Lay the finger down again".to_owned());
                 let _ = tell.send(Word::Again { hint });
             }
-            word => return Ok(word),
         }
     }
-    Ok(Word::Unavailable { why: Why::NoFinger })
+    Ok(Word::Unavailable { why: Why::NoFinger }.into())
 }
 
-fn body(claim: &Claim, request_id: &str, nonce: &str, sensor: &str, left: Duration) -> Value {
-    let sample =
-        json!({ "sensor": sensor, "timeout_ms": u64::try_from(left.as_millis()).unwrap_or(u64::MAX) });
-    let mut body = json!({ "request_id": request_id, "nonce": nonce, "sample": sample });
-    match claim {
-        Claim::Subject(id) => body["subject_id"] = json!(id),
-        Claim::Login(login) => body["login"] = json!(login),
-    }
-    body
+/// What is wanted with the accept.
+enum Wish<'a> {
+    Nothing,
+    Ticket(&'a Tickets, Key),
+    /// A ticket that cannot be had: why, for people.
+    Not(String),
 }
 
-/// What a decision is for whoever asked.
-fn decided(claim: &Claim, answer: Answer) -> Result<Word, BoxError> {
-    match answer.decision.as_str() {
-        "accept" => match (claim, answer.subject_id) {
-            (Claim::Subject(asked), Some(accepted)) if *asked == accepted => {
-                Ok(Word::Accepted { ticket: None })
-            }
-            (Claim::Login(_), Some(_)) => Ok(Word::Accepted { ticket: None }),
-            _ => Err(BoxError::Answer("it accepts somebody else".to_owned())),
-        },
-        "refuse" => Ok(Word::Refused { hint: refusal(&answer) }),
-        "retry" => {
-            Ok(Word::Again { hint: answer.hint.unwrap_or_else(|| "Lay the finger down again".to_owned()) })
+impl Wish<'_> {
+    fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Ticket(_, key) => Some(key),
+            Self::Nothing | Self::Not(_) => None,
         }
-        other => Err(BoxError::Answer(format!("{other:?} is no decision"))),
+    }
+}
+
+/// An accept, with a ticket or with why there is none, where one is wanted.
+async fn accepted(
+    config: &Config,
+    wish: &Wish<'_>,
+    client: &mut Client,
+    answer: &Answer,
+    end: Instant,
+) -> Last {
+    let got = match wish {
+        Wish::Nothing => return Word::Accepted { ticket: None, no_ticket: None }.into(),
+        Wish::Not(why) => Err(why.clone()),
+        Wish::Ticket(tickets, key) => {
+            let within = end.saturating_duration_since(Instant::now()).saturating_sub(REST);
+            ticket((tickets, &config.socket), client, &answer.request_id, key, within).await
+        }
+    };
+    match got {
+        Ok(cache) => {
+            let word = Word::Accepted { ticket: Some(cache.path().to_owned()), no_ticket: None };
+            Last { word, ticket: Some(cache) }
+        }
+        Err(why) => Word::Accepted { ticket: None, no_ticket: Some(why) }.into(),
     }
 }
 
 /// What the box says more than that the finger is not the person's: it says so to a right finger only.
-fn refusal(answer: &Answer) -> Option<String> {
-    let text = match answer.reason.as_deref()? {
-        "locked-out" => match answer.retry_after_s {
+fn refusal(reason: Option<&str>, fingers: Option<u8>, retry_after_s: Option<u32>) -> Option<String> {
+    let text = match reason? {
+        "locked-out" => match retry_after_s {
             Some(seconds) => format!("Too many failures: try again in {seconds} s"),
             None => "Too many failures: try again later".to_owned(),
         },
         "outside-hours" => "Not at this hour".to_owned(),
         "account-disabled" => "The account is disabled in its directory".to_owned(),
-        "fingers-required" => match answer.fingers {
+        "fingers-required" => match fingers {
             Some(fingers) => format!("The policy wants {fingers} fingers, and here is asked for one"),
             None => "The policy wants more than one finger".to_owned(),
         },
@@ -146,8 +174,8 @@ fn refusal(answer: &Answer) -> Option<String> {
 }
 
 /// What an error is for whoever asked; the log has it whole.
-fn why(error: &BoxError) -> Why {
-    if let BoxError::Problem(problem) = error {
+fn why(error: &LoginError) -> Why {
+    if let LoginError::Box(BoxError::Problem(problem)) = error {
         match problem.slug() {
             "sensor-timeout" => return Why::NoFinger,
             "sensor-busy" => return Why::Busy,
@@ -162,46 +190,14 @@ fn why(error: &BoxError) -> Why {
 mod tests {
     use super::*;
 
-    const ONE: Uuid = Uuid::from_u128(1);
-
-    fn answer(text: &str) -> Answer {
-        let rest = r#","request_id":"r","nonce":"n","liveness":"not-assessed"}"#;
-        serde_json::from_str(&format!("{}{rest}", text.trim_end_matches('}'))).unwrap()
-    }
-
-    #[test]
-    fn an_accept_is_of_whom_was_asked_about() {
-        let accepted =
-            |claim: &Claim, text: &str| matches!(decided(claim, answer(text)), Ok(Word::Accepted { .. }));
-        let (subject, login) = (Claim::Subject(ONE), Claim::Login("alice".parse().unwrap()));
-        let one = format!(r#"{{"decision":"accept","subject_id":"{ONE}"}}"#);
-        let other = format!(r#"{{"decision":"accept","subject_id":"{}"}}"#, Uuid::from_u128(2));
-        assert!(accepted(&subject, &one) && accepted(&login, &one));
-        assert!(!accepted(&subject, &other));
-        for none in [r#"{"decision":"accept"}"#, r#"{"decision":"refuse"}"#, r#"{"decision":"yes"}"#] {
-            assert!(!accepted(&subject, none) && !accepted(&login, none), "{none}");
-        }
-    }
-
     #[test]
     fn a_refusal_says_what_the_person_can_do_and_nothing_of_a_wrong_finger() {
-        let hint = |text: &str| match decided(&Claim::Subject(ONE), answer(text)) {
-            Ok(Word::Refused { hint }) => hint,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(hint(r#"{"decision":"refuse","reason":"not-matched"}"#), None);
-        assert_eq!(hint(r#"{"decision":"refuse","reason":"replay"}"#), None);
-        let locked = hint(r#"{"decision":"refuse","reason":"locked-out","retry_after_s":30}"#);
+        assert_eq!(refusal(Some("not-matched"), None, None), None);
+        assert_eq!(refusal(Some("replay"), None, None), None);
+        assert_eq!(refusal(None, None, None), None);
+        let locked = refusal(Some("locked-out"), None, Some(30));
         assert!(locked.is_some_and(|text| text.contains("30 s")));
-        assert!(hint(r#"{"decision":"refuse","reason":"pin-required"}"#).is_some());
-    }
-
-    #[test]
-    fn the_box_is_asked_about_one_person_at_one_reader() {
-        let asked = body(&Claim::Login("alice".parse().unwrap()), "r", "n", "usb-1", Duration::from_secs(3));
-        let sample = json!({ "sensor": "usb-1", "timeout_ms": 3000 });
-        assert_eq!(asked, json!({ "request_id": "r", "nonce": "n", "login": "alice", "sample": sample }));
-        let asked = body(&Claim::Subject(ONE), "r", "n", "usb-1", Duration::from_secs(3));
-        assert_eq!((&asked["subject_id"], asked.get("login")), (&json!(ONE), None));
+        assert!(refusal(Some("fingers-required"), Some(2), None).is_some_and(|text| text.contains('2')));
+        assert!(refusal(Some("pin-required"), None, None).is_some());
     }
 }

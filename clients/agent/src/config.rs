@@ -15,6 +15,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::error::AgentError;
+use crate::ticket::Tickets;
 
 /// No configuration is larger.
 const LARGEST: u64 = 1 << 20;
@@ -47,6 +48,9 @@ pub(crate) struct Config {
     /// Accounts below this number are the system's: no finger opens them, unless they are among `users`.
     #[serde(default = "lowest_uid")]
     pub(crate) lowest_uid: u32,
+    /// How Kerberos tickets are got; nobody is given one without it.
+    #[serde(default)]
+    pub(crate) ticket: Option<Tickets>,
     /// Who is in no directory that the box follows: by login, which subject of the box he is.
     #[serde(default)]
     pub(crate) users: BTreeMap<Login, Uuid>,
@@ -86,6 +90,9 @@ impl Config {
         }
         if !(1..=PATIENCE).contains(&read.touch_seconds) {
             return Err(format!("touch-seconds is 1 to {PATIENCE}"));
+        }
+        if let Some(tickets) = &read.ticket {
+            tickets.check().map_err(|why| format!("[ticket]: {why}"))?;
         }
         for (name, path) in
             [("socket", &read.socket), ("cacert", &read.cacert), ("cert", &read.cert), ("key", &read.key)]
@@ -159,6 +166,9 @@ mod tests {
             (shipped.touch(), &shipped.socket, shipped.lowest_uid)
         );
         assert_eq!(all.users.len(), 1);
+        let tickets = all.ticket.unwrap();
+        assert_eq!((tickets.seconds, tickets.realm.as_deref()), (8, Some("CORP.EXAMPLE")));
+        assert!(shipped.ticket.is_none() && tickets.anchors.is_some());
         assert!(all.ca_sha256.is_some());
     }
 
@@ -172,6 +182,8 @@ mod tests {
             ("[users]\nalice = \"alice\"", "alice"),
             ("[users]\n\"-alice\" = \"01900000-0000-7000-8000-000000000000\"", "login"),
             ("version = 1", "version"),
+            ("[ticket]\nseconds = 0", "[ticket]: seconds"),
+            ("[ticket]\nkinit = \"/bin/sh\"", "kinit"),
         ] {
             let why = Config::parse(&format!("{LEAST}{bad}")).unwrap_err();
             assert!(why.contains(said), "{bad}: {why}");

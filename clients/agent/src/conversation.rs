@@ -16,14 +16,16 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::ask::ask;
+use crate::ask::{Last, ask};
 use crate::config::Config;
 use crate::who::{Account, account, claim};
 
 /// Who connects asks at once.
 const QUESTION: Duration = Duration::from_secs(2);
-/// A name is looked up in so long, or it is nobody's.
+/// A name is looked up in so long, or nobody is asked.
 const LOOK_UP: Duration = Duration::from_secs(5);
+/// Who was given a ticket takes it in so long.
+const TAKEN: Duration = Duration::from_secs(5);
 
 /// About whom the box is being asked. Cheap to clone.
 #[derive(Clone, Default)]
@@ -69,43 +71,68 @@ pub(crate) async fn answer(config: &Config, asked: &Asked, stream: UnixStream) -
             return say(&mut to, &Word::Unavailable { why: Why::NotUnderstood }).await;
         }
     };
-    let Question { login, wait_ms, .. } = question;
-    let found = look_up(&login).await;
-    let claim = match claim(config, asking, login.clone(), found) {
-        Ok(claim) => claim,
+    let Question { login, wait_ms, ticket, .. } = question;
+    let found = match look_up(&login, LOOK_UP, account).await {
+        Ok(found) => found,
         Err(why) => return say(&mut to, &Word::Unavailable { why }).await,
     };
+    let who = match claim(config, asking, &login, found) {
+        Ok(who) => who,
+        Err(why) => return say(&mut to, &Word::Unavailable { why }).await,
+    };
+    // A ticket is for root, who makes it the person's own, and for an account of this machine.
+    let ticket = ticket && asking == 0 && found.is_some();
     let Some(_open) = asked.open(&login) else {
         return say(&mut to, &Word::Unavailable { why: Why::Busy }).await;
     };
     let (tell, mut told) = unbounded_channel();
-    let asking = ask(config, &claim, Duration::from_millis(wait_ms.into()), &tell);
+    let asking = ask(config, &who, ticket, Duration::from_millis(wait_ms.into()), &tell);
     tokio::pin!(asking);
     let mut more = [0];
-    let word = loop {
+    let last = loop {
         tokio::select! {
             biased;
             Some(word) = told.recv() => say(&mut to, &word).await?,
             // He has gone, or says what nobody asked for: the question ends, at the reader too.
             _ = from.read(&mut more) => return Ok(()),
-            word = &mut asking => break word,
+            last = &mut asking => break last,
         }
     };
     while let Ok(word) = told.try_recv() {
         say(&mut to, &word).await?;
     }
     // An accept opens an account of this machine, or nothing.
-    let word = match word {
-        Word::Accepted { .. } if found.is_none() => Word::Refused { hint: None },
-        word => word,
+    let Last { word, ticket } = match last {
+        Last { word: Word::Accepted { .. }, .. } if found.is_none() => Word::Refused { hint: None }.into(),
+        last => last,
     };
-    say(&mut to, &word).await
+    say(&mut to, &word).await?;
+    if ticket.is_some() {
+        // Whoever hangs up has taken it, or never will.
+        let _ = timeout(TAKEN, from.read(&mut more)).await;
+    }
+    Ok(())
 }
 
-async fn look_up(login: &Login) -> Option<Account> {
+/// Who has this login on this machine, if the system says so in time.
+async fn look_up(
+    login: &Login,
+    within: Duration,
+    account: impl FnOnce(&Login) -> io::Result<Option<Account>> + Send + 'static,
+) -> Result<Option<Account>, Why> {
     let login = login.clone();
     let looking = tokio::task::spawn_blocking(move || account(&login));
-    timeout(LOOK_UP, looking).await.ok()?.ok()?
+    match timeout(within, looking).await {
+        Ok(Ok(Ok(found))) => Ok(found),
+        Ok(Ok(Err(error))) => {
+            warn!(%error, "the system does not say who somebody is");
+            Err(Why::NotLookedUp)
+        }
+        Ok(Err(_)) | Err(_) => {
+            warn!("the system does not say in time who somebody is");
+            Err(Why::NotLookedUp)
+        }
+    }
 }
 
 /// The first line, as far as a line may be long; behind it nothing may come.
@@ -140,6 +167,22 @@ mod tests {
         assert!(asked.open(&bob).is_some());
         drop(open);
         assert!(asked.open(&alice).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_is_not_looked_up_in_time_is_not_nobody() {
+        let alice: Login = "alice".parse().unwrap();
+        let within = Duration::from_millis(20);
+        let slow = |_: &Login| {
+            std::thread::sleep(Duration::from_millis(200));
+            Ok(None)
+        };
+        assert_eq!(look_up(&alice, within, slow).await, Err(Why::NotLookedUp));
+        let broken = |_: &Login| Err(io::Error::other("the directory is away"));
+        assert_eq!(look_up(&alice, LOOK_UP, broken).await, Err(Why::NotLookedUp));
+        assert_eq!(look_up(&alice, LOOK_UP, |_| Ok(None)).await, Ok(None));
+        let found = Account { uid: 5501 };
+        assert_eq!(look_up(&alice, LOOK_UP, move |_| Ok(Some(found))).await, Ok(Some(found)));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod config;
 mod conversation;
 mod error;
 mod serve;
+mod ticket;
 mod who;
 
 use std::io::{self, IsTerminal, Write};

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,16 +24,15 @@ use crate::error::AgentError;
 const MOST: usize = 64;
 /// Of one who is not root.
 const SHARE: usize = 4;
-/// From so many days before its end on, the certificate is warned of at the start.
+/// From so many days before its end on, the certificate is warned of.
 const SOON: i64 = 30;
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(12 * 3600);
 
 /// Answers until it is told to stop.
 pub(crate) async fn run(config: Config) -> Result<(), AgentError> {
     // What is wrong with the files is told now, and not to the first who lays down a finger.
-    let identity = config.identity()?;
-    if let Some(days) = identity.days_left.filter(|days| *days < SOON) {
-        warn!(days, "the machine's certificate ends soon; renew it with: authenteonctl station renew");
-    }
+    config.identity()?;
     let listener =
         listen(&config.socket).map_err(|why| AgentError::Listen { path: config.socket.clone(), why })?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -41,6 +41,8 @@ pub(crate) async fn run(config: Config) -> Result<(), AgentError> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let (config, asked) = (Arc::new(config), Asked::default());
     let mut connections = Connections::default();
+    // For the first time at once.
+    let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -48,9 +50,10 @@ pub(crate) async fn run(config: Config) -> Result<(), AgentError> {
                 Err(error) => {
                     // Out of descriptors, say: others give theirs back.
                     warn!(%error, "no connection");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
+            _ = look.tick() => look_at_certificate(&config),
             Some(ended) = connections.tasks.join_next() => connections.ended(ended.ok()),
             _ = term.recv() => break,
             _ = int.recv() => break,
@@ -61,6 +64,30 @@ pub(crate) async fn run(config: Config) -> Result<(), AgentError> {
     let _ = fs::remove_file(&config.socket);
     info!("stopped");
     Ok(())
+}
+
+/// Says what is to be said of the machine's certificate, which somebody may have renewed meanwhile.
+fn look_at_certificate(config: &Config) {
+    match config.identity().map(|identity| of_certificate(identity.days_left)) {
+        Ok(None) => {}
+        Ok(Some(said)) => warn!("{said}"),
+        Err(error) => warn!(%error, "the machine's certificate cannot be read"),
+    }
+}
+
+/// With so many days left; none when it has ended.
+fn of_certificate(days_left: Option<i64>) -> Option<String> {
+    match days_left {
+        None => Some(
+            "the machine's certificate has expired: the box answers nobody here; get another one with: authenteonctl \
+             station invite, then station join"
+                .to_owned(),
+        ),
+        Some(days) if days < SOON => Some(format!(
+            "the machine's certificate ends in {days} days; renew it with: authenteonctl station renew"
+        )),
+        Some(_) => None,
+    }
 }
 
 /// The connections, each with whose it is.
@@ -119,6 +146,14 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_is_warned_of_before_its_end_and_told_when_it_is_over() {
+        assert_eq!(of_certificate(Some(SOON)), None);
+        assert!(of_certificate(Some(29)).is_some_and(|said| said.contains("in 29 days")));
+        assert!(of_certificate(Some(0)).is_some_and(|said| said.contains("renew")));
+        assert!(of_certificate(None).is_some_and(|said| said.contains("expired")));
+    }
 
     #[tokio::test]
     async fn the_place_of_an_agent_that_was_killed_is_taken_and_no_other() {

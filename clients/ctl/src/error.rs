@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use authenteon_box::{BoxError, Problem};
+use authenteon_login::LoginError;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
@@ -68,6 +69,16 @@ impl From<BoxError> for CtlError {
             BoxError::Problem(problem) => Self::Problem(problem),
             BoxError::Answer(why) => Self::Answer(why),
             BoxError::System(why) => Self::System(why),
+        }
+    }
+}
+
+impl From<LoginError> for CtlError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Box(error) => error.into(),
+            LoginError::Private { path, why } => Self::File { path, reason: why.to_string() },
+            other => Self::System(other.to_string()),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use authenteon_box::{Client, Event};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::error::CtlError;
@@ -28,7 +28,8 @@ impl Live {
         Ok(answer?)
     }
 
-    fn show(self, line: &ProgressBar, event: &Event) {
+    /// Shows what happened at the reader.
+    pub(crate) fn show(self, line: &ProgressBar, event: &Event) {
         if self.json {
             let mut told = event.data.clone();
             if let Some(fields) = told.as_object_mut() {
@@ -42,9 +43,9 @@ impl Live {
     }
 }
 
-/// Something to look at while a person is waited for; nothing where no terminal is.
+/// Something to look at while a person is waited for, gone with the value; nothing where no terminal is.
 pub(crate) fn prompt(text: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
+    let bar = ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear);
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
         bar.set_style(style);
     }

@@ -7,15 +7,19 @@
 //! [`Word::Accepted`]: authenteon_agent_protocol::Word::Accepted
 
 mod ask;
+mod credentials;
+mod environment;
 mod interrupt;
 mod journal;
 mod options;
 mod remembered;
+mod ticket;
 
 use std::ffi::CStr;
 use std::time::Instant;
 
 use authenteon_agent_protocol::Login;
+use nix::unistd::geteuid;
 use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamFlag, PamResultCode};
 use pam::conv::Conv;
 use pam::items::Service;
@@ -24,7 +28,8 @@ use pam::module::{PamHandle, PamHooks};
 use crate::ask::{Outcome, Shown, ask};
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::options::Options;
+use crate::options::{Options, Ticket};
+use crate::ticket::Cache;
 
 /// What a panic would do to the program that loaded this: `packaging/build-deb` takes no module that says otherwise.
 #[cfg(panic = "unwind")]
@@ -46,7 +51,9 @@ impl PamHooks for Module {
     /// `PAM_SILENT` is not looked at: `sudo` sets it always, and nobody would know that the reader waits for him.
     fn sm_authenticate(pamh: &mut PamHandle, args: Vec<&CStr>, _: PamFlag) -> PamResultCode {
         let service = service(pamh);
-        let options = match Options::parse(args.iter().map(|arg| arg.to_bytes())) {
+        // Whoever was accepted before is not, when he is asked about again.
+        remembered::accepted(pamh, None);
+        let mut options = match Options::parse(args.iter().map(|arg| arg.to_bytes())) {
             Ok(options) => options,
             Err(why) => {
                 Journal::new(&service, false).warning(&format!("nobody was asked: {why}"));
@@ -55,6 +62,10 @@ impl PamHooks for Module {
         };
         let journal = Journal::new(&service, options.debug);
         journal.debug(PANICS);
+        if !geteuid().is_root() {
+            // Nobody else can make a file somebody's own: a screen lock goes on with the ticket that its session has.
+            options.ticket = Ticket::No;
+        }
         let login = match pamh.get_user(None) {
             Ok(user) => user.parse::<Login>(),
             Err(code) => return code,
@@ -67,12 +78,19 @@ impl PamHooks for Module {
         // While somebody waits for a finger, Ctrl-C ends the waiting, and not the program.
         let interrupt = Interrupt::listen();
         let mut show = |shown: Shown<'_>| tell(pamh, &options, shown);
-        let outcome = ask(&options.socket, login, deadline, interrupt.as_ref(), &mut show);
+        let outcome = ask(&options, login.clone(), deadline, interrupt.as_ref(), &mut show);
         drop(interrupt);
         match outcome {
-            Outcome::Accepted => {
+            Outcome::Accepted(ticket) => {
                 journal.debug("accepted");
-                remembered::accepted(pamh);
+                if let Some(Err(why)) = ticket.map(|ticket| kept(pamh, &login, ticket)) {
+                    journal.warning(&format!("no ticket: {why}"));
+                    tell(pamh, &options, Shown::Hint(&format!("No Kerberos ticket: {why}")));
+                    if options.ticket == Ticket::Required {
+                        return PamResultCode::PAM_AUTH_ERR;
+                    }
+                }
+                remembered::accepted(pamh, Some(login));
                 PamResultCode::PAM_SUCCESS
             }
             Outcome::Refused => {
@@ -86,16 +104,30 @@ impl PamHooks for Module {
         }
     }
 
-    /// There is nothing to establish. Success in any case: `sshd` asks in another process than the one that authenticated.
-    fn sm_setcred(_: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        PamResultCode::PAM_SUCCESS
+    /// Success where no ticket came with the finger: `sshd` asks in another process than the one that authenticated.
+    fn sm_setcred(pamh: &mut PamHandle, args: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        let options = Options::parse(args.iter().map(|arg| arg.to_bytes())).unwrap_or_default();
+        if options.ticket == Ticket::No || !geteuid().is_root() {
+            return PamResultCode::PAM_SUCCESS;
+        }
+        let service = service(pamh);
+        credentials::set(pamh, flags, options.ticket, &Journal::new(&service, options.debug))
     }
 
-    /// The box, which knows whether the person may come in, was asked with the finger. Whoever came in otherwise is not for us
-    /// to judge.
+    /// The box, which knows whether the person may come in, was asked with the finger. Whoever came in otherwise, and whoever
+    /// the program means now, is not for us to judge.
     fn acct_mgmt(pamh: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
-        if remembered::was_accepted(pamh) { PamResultCode::PAM_SUCCESS } else { PamResultCode::PAM_IGNORE }
+        let login = pamh.get_user(None).ok().and_then(|user| user.parse::<Login>().ok());
+        match login {
+            Some(login) if remembered::was_accepted(pamh, &login) => PamResultCode::PAM_SUCCESS,
+            _ => PamResultCode::PAM_IGNORE,
+        }
     }
+}
+
+/// Has a ticket that came wait for the session.
+fn kept(pamh: &mut PamHandle, login: &Login, ticket: Result<Cache, String>) -> Result<(), String> {
+    credentials::keep(pamh, login, &ticket?)
 }
 
 /// Which program asks, for the journal.
@@ -104,9 +136,10 @@ fn service(pamh: &PamHandle) -> String {
     item.map(|service| service.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Says something to the person. A program that cannot is none that waits for us: the finger counts all the same.
-fn tell(pamh: &PamHandle, options: &Options, shown: Shown<'_>) {
-    let Ok(Some(conversation)) = pamh.get_item::<Conv<'_>>() else { return };
+/// Says something to the person; false is a prompt that he ended. A program that shows nothing is none that waits for us: the
+/// finger counts all the same.
+fn tell(pamh: &PamHandle, options: &Options, shown: Shown<'_>) -> bool {
+    let Ok(Some(conversation)) = pamh.get_item::<Conv<'_>>() else { return true };
     let question = format!("{}, then press Enter: ", options.prompt);
     let (style, text) = match shown {
         Shown::Place if options.enter => (PAM_PROMPT_ECHO_ON, question.as_str()),
@@ -114,6 +147,7 @@ fn tell(pamh: &PamHandle, options: &Options, shown: Shown<'_>) {
         Shown::Hint(hint) => (PAM_TEXT_INFO, hint),
         Shown::Refusal(hint) => (PAM_ERROR_MSG, hint),
     };
+    let sent = conversation.send(style, text);
     // Some programs, those without a terminal among them, show nothing.
-    let _ = conversation.send(style, text);
+    style != PAM_PROMPT_ECHO_ON || sent.is_ok()
 }

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use authenteon_agent_protocol::{PATIENCE, SOCKET};
+use authenteon_agent_protocol::{AGENT, PATIENCE, SOCKET};
 
 /// Long enough to walk to a reader, and for two tries.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -13,11 +13,26 @@ const PROMPT: &str = "Place your finger";
 /// Characters of a prompt at most.
 const LONGEST: usize = 200;
 
+/// Whether a login leaves a Kerberos ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ticket {
+    /// It does not.
+    No,
+    /// It does, where one can be had.
+    Wanted,
+    /// It does, or there is none.
+    Required,
+}
+
 /// How the module works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     /// `socket=`: where the agent listens.
     pub(crate) socket: PathBuf,
+    /// `agent=`: as which user the agent runs. What listens there as another one, but for root, is asked nothing.
+    pub(crate) agent: String,
+    /// `ticket`, `ticket=required`.
+    pub(crate) ticket: Ticket,
     /// `timeout=`: seconds until the next module is asked.
     pub(crate) timeout: Duration,
     /// `prompt=`: what the person is told once the reader waits.
@@ -32,6 +47,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             socket: PathBuf::from(SOCKET),
+            agent: AGENT.to_owned(),
+            ticket: Ticket::No,
             timeout: TIMEOUT,
             prompt: PROMPT.to_owned(),
             enter: false,
@@ -52,13 +69,18 @@ impl Options {
             match text.split_once('=').unwrap_or((text, "")) {
                 ("debug", "") => options.debug = true,
                 ("enter", "") => options.enter = true,
+                ("ticket", "") => options.ticket = Ticket::Wanted,
+                ("ticket", "required") => options.ticket = Ticket::Required,
+                ("ticket", _) => return Err("ticket= is followed by required, or by nothing".to_owned()),
+                ("agent", "") => return Err("agent= needs the name of a user".to_owned()),
+                ("agent", user) => user.clone_into(&mut options.agent),
                 ("socket", path) if path.starts_with('/') => options.socket = PathBuf::from(path),
                 ("socket", _) => return Err("socket= needs a path that begins with '/'".to_owned()),
                 ("timeout", seconds) => options.timeout = timeout(seconds)?,
                 ("prompt", prompt) => options.prompt = self::prompt(prompt)?,
                 _ => {
                     return Err(format!(
-                        "{text:?} is no option: socket=, timeout=, prompt=, enter and debug are"
+                        "{text:?} is no option: socket=, agent=, timeout=, prompt=, ticket, enter and debug are"
                     ));
                 }
             }
@@ -97,16 +119,20 @@ mod tests {
 
     #[test]
     fn each_option_does_what_it_says() {
-        let options =
-            parse(&["socket=/tmp/a", "timeout=5", "prompt=Touch the reader", "enter", "debug"]).unwrap();
+        let arguments = ["socket=/tmp/a", "timeout=5", "prompt=Touch the reader", "enter", "debug"];
+        let more = ["agent=finger", "ticket=required"];
+        let options = parse(&[&arguments[..], &more[..]].concat()).unwrap();
         let expected = Options {
             socket: "/tmp/a".into(),
+            agent: "finger".to_owned(),
+            ticket: Ticket::Required,
             timeout: Duration::from_secs(5),
             prompt: "Touch the reader".to_owned(),
             enter: true,
             debug: true,
         };
         assert_eq!(options, expected);
+        assert_eq!(parse(&["ticket"]).unwrap().ticket, Ticket::Wanted);
     }
 
     #[test]
@@ -123,6 +149,8 @@ mod tests {
             ("prompt=a\u{1b}[2J", "prompt="),
             ("debug=yes", "debug=yes"),
             ("enter=1", "enter=1"),
+            ("ticket=yes", "ticket="),
+            ("agent=", "agent="),
             ("nullok", "nullok"),
         ] {
             assert!(parse(&[bad]).is_err_and(|why| why.contains(said)), "{bad}");

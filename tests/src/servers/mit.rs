@@ -88,6 +88,24 @@ impl Mit {
         Err(ServerError::Deaf("krb5kdc"))
     }
 
+    /// The key of a service, which becomes known to the realm, in a file.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn service(&self, network: &Namespace, principal: &str) -> Result<PathBuf, ServerError> {
+        let file = self.folder.path().join("service.keytab");
+        for query in
+            [format!("addprinc -randkey {principal}"), format!("ktadd -k {} {principal}", file.display())]
+        {
+            let mut ask = network.command("kadmin.local");
+            ask.env("KRB5_CONFIG", self.kerberos());
+            ask.env("KRB5_KDC_PROFILE", self.folder.path().join("kdc.conf"));
+            ask.args(["-r", REALM, "-q", &query]);
+            run(ask, "")?;
+        }
+        Ok(file)
+    }
+
     /// The configuration of a client of it.
     #[must_use]
     pub fn kerberos(&self) -> PathBuf {

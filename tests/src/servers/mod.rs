@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod freeradius;
+pub mod ganesha;
 pub mod mit;
 pub mod namespace;
 pub mod samba;
@@ -52,6 +53,8 @@ const MIT: [(&str, &str); 5] = [
     ("kadmin.local", "krb5-admin-server"),
     ("kinit", "krb5-user krb5-pkinit"),
 ];
+const NFS: [(&str, &str); 2] =
+    [("ganesha.nfsd", "nfs-ganesha nfs-ganesha-vfs"), ("python3", "python3-gssapi")];
 const SLAPD: [(&str, &str); 3] = [("slapd", "slapd"), ("slapadd", "slapd"), ("ldapmodify", "ldap-utils")];
 /// What logs people in, and asks PAM who they are.
 const LOGINS: [(&str, &str); 6] = [
@@ -77,6 +80,8 @@ pub enum Wanted {
     Kerberos,
     /// An MIT realm beside OpenLDAP, and clients of it.
     Mit,
+    /// NFS-Ganesha, and what a client of it needs.
+    Nfs,
     /// FreeRADIUS and its client.
     Radius,
     /// `sshd`, `sudo` and `pamtester`.
@@ -95,6 +100,7 @@ pub fn ready(wanted: Wanted) -> Result<(), String> {
         Wanted::Samba => &[&SAMBA],
         Wanted::Slapd => &[&SLAPD],
         Wanted::Kerberos => &[&SAMBA, &CLIENTS],
+        Wanted::Nfs => &[&NFS],
         Wanted::Radius => &[&RADIUS],
         Wanted::Mit => &[&SLAPD, &MIT],
         Wanted::Logins => &[&LOGINS],
@@ -108,6 +114,9 @@ pub fn ready(wanted: Wanted) -> Result<(), String> {
     let data = Path::new("/usr/share/samba/setup/ad-schema");
     if matches!(wanted, Wanted::Samba | Wanted::Kerberos) && !data.exists() {
         return Err("the schema of Active Directory is not there (apt-get install samba-ad-provision)".into());
+    }
+    if wanted == Wanted::Nfs {
+        ganesha::possible()?;
     }
     namespace::possible()
 }

@@ -207,6 +207,25 @@ impl Samba {
         run(command, ldif).map(drop)
     }
 
+    /// An account for a service of this machine, `nfs` say, and the key of its principal in a file.
+    ///
+    /// # Errors
+    /// [`ServerError::Failed`].
+    pub fn service(&self, service: &str) -> Result<PathBuf, ServerError> {
+        let (account, principal) = (format!("{service}-service"), format!("{service}/{HOST}"));
+        self.tool(&["user", "create", &account, PASSWORD])?;
+        // Keys of kinds that are not of yesterday, for the password that is set then.
+        self.change(&format!(
+            "dn: CN={account},CN=Users,{DOMAIN}\nchangetype: modify\nreplace: \
+             msDS-SupportedEncryptionTypes\nmsDS-SupportedEncryptionTypes: 24\n"
+        ))?;
+        self.tool(&["user", "setpassword", &account, &format!("--newpassword={PASSWORD}+")])?;
+        self.tool(&["spn", "add", &principal, &account])?;
+        let file = self.folder.path().join(format!("{service}.keytab"));
+        self.tool(&["domain", "exportkeytab", path(&file), &format!("--principal={principal}")])?;
+        Ok(file)
+    }
+
     /// Runs `samba-tool` on its files.
     ///
     /// # Errors

@@ -11,24 +11,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authenteon_hal::{
-    Dpi, Frame,
-    zfm::{emulator::Emulator, pty::PluggedIn},
-};
+use authenteon_hal::Frame;
 use authenteon_tests::{
     load::{
         daemon::built,
         served::{Served, program},
     },
     servers::namespace::Namespace,
-    synthetic::{Conditions, Finger},
 };
 use hyper::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Longer than anything takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use crate::reader::PATIENCE;
+use crate::reader::{Reader, asked, print};
+
 /// Of Alice and of Bob.
 pub(crate) const PASSWORD: &str = "wonderland";
 const AGENT: u32 = 64_123;
@@ -36,14 +33,24 @@ const ALICE: u32 = 5501;
 const BOB: u32 = 5502;
 /// Who is in the directory of the tests too.
 pub(crate) const LISTED: &str = "p00003";
-/// What the emulated module sees of a finger.
-const SIZE: (u32, u32) = (256, 288);
+pub(crate) const LISTED_UID: u32 = 5503;
+/// Alice's finger, among those that there are.
+const FINGER: u64 = 1;
 
 /// A finger of Alice, or of somebody else, pressed for the so-and-so-manieth time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Touch {
     Alice(u64),
     Another(u64),
+}
+
+impl From<Touch> for Frame {
+    fn from(touch: Touch) -> Self {
+        match touch {
+            Touch::Alice(impression) => print(FINGER, impression),
+            Touch::Another(impression) => print(FINGER + 1, impression),
+        }
+    }
 }
 
 /// The module and the agent, built once.
@@ -61,8 +68,7 @@ pub(crate) struct Machine<'a> {
     agent: Child,
     /// Goes when the box is to be away.
     served: Option<Served>,
-    reader: PluggedIn,
-    sensor: String,
+    reader: Reader,
     pub(crate) folder: TempDir,
     pub(crate) namespace: &'a Namespace,
 }
@@ -80,6 +86,16 @@ impl<'a> Machine<'a> {
 
     /// In the network of a directory, which the box follows by this section: the finger is that of who has this login there.
     pub(crate) fn following(namespace: &'a Namespace, directory: &str, login: &str) -> Self {
+        Self::prepared(namespace, directory, login, |_| String::new())
+    }
+
+    /// The same; what is to be done before the agent starts is done, and gives more lines of its configuration.
+    pub(crate) fn prepared(
+        namespace: &'a Namespace,
+        directory: &str,
+        login: &str,
+        prepare: impl FnOnce(&Self) -> String,
+    ) -> Self {
         let mut machine = Self::beside(namespace, directory);
         let began = Instant::now();
         let found = loop {
@@ -92,7 +108,8 @@ impl<'a> Machine<'a> {
             thread::sleep(Duration::from_millis(100));
         };
         machine.enrol(&found);
-        machine.start_agent("");
+        let more = prepare(&machine);
+        machine.start_agent(&more);
         machine
     }
 
@@ -101,9 +118,8 @@ impl<'a> Machine<'a> {
         let folder = tempfile::tempdir().unwrap();
         // Everybody on the machine asks the agent, and loads the module.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let port = folder.path().join("reader");
-        let reader = PluggedIn::at(port.clone(), Emulator::new()).unwrap();
-        let sections = format!("[sensors]\nusb = false\n[[sensors.serial]]\nport = {port:?}\n{directory}");
+        let mut reader = Reader::plugged_in(false);
+        let sections = format!("{}{directory}", reader.section());
         let served = Served::start(namespace.entrance(), &sections).unwrap();
         accounts(namespace, folder.path());
         for (name, text) in services(&folder.path().join("run/agent.sock")) {
@@ -111,86 +127,41 @@ impl<'a> Machine<'a> {
         }
         // Until it runs, there is something to end.
         let agent = Command::new("true").spawn().unwrap();
-        let mut machine =
-            Self { agent, served: Some(served), reader, sensor: String::new(), folder, namespace };
-        machine.sensor = machine.adopted();
-        machine
+        reader.adopt(&served);
+        Self { agent, served: Some(served), reader, folder, namespace }
     }
 
     /// Asks the box.
     pub(crate) fn ask(&self, role: &str, method: &Method, path: &str, body: Option<&Value>) -> Value {
-        let served = self.served.as_ref().expect("the box is there");
-        let (status, answer) = served.ask(role, method, path, body).unwrap();
-        assert!((200..300).contains(&status), "{path}: {status} {answer}");
-        answer
-    }
-
-    fn sensors(&self) -> Value {
-        self.ask("administrator", &Method::GET, "/v1/sensors", None)["sensors"][0].clone()
+        asked(self.served(), role, method, path, body)
     }
 
     /// Waits until the reader is as it should be.
-    pub(crate) fn reader_is(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let began = Instant::now();
-        loop {
-            let reader = self.sensors();
-            if fits(&reader) {
-                return reader;
-            }
-            assert!(began.elapsed() < PATIENCE, "{what}: {reader}");
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn adopted(&self) -> String {
-        let seen = self.reader_is("there", |reader| reader["present"] == true);
-        let sensor = seen["sensor"].as_str().unwrap().to_owned();
-        let mut body = json!({ "model": seen["model"], "port": seen["port"] });
-        if let Some(serial) = seen.get("serial") {
-            body["serial"] = serial.clone();
-        }
-        let path = format!("/v1/sensors/{sensor}/adopt");
-        self.ask("administrator", &Method::POST, &path, Some(&body));
-        sensor
+    pub(crate) fn reader_is(&self, what: &str, fits: impl Fn(&Value) -> bool) {
+        self.reader.is(self.served(), what, fits);
     }
 
     /// Alice's finger becomes somebody's.
     fn enrol(&self, subject: &str) {
-        let at = json!({ "sensor": self.sensor, "timeout_ms": 60_000 });
-        let body = json!({ "position": "right-index", "samples": [at, at, at] });
-        let path = format!("/v1/subjects/{subject}/fingers");
-        thread::scope(|scope| {
-            let enrolling = scope.spawn(|| self.ask("officer", &Method::POST, &path, Some(&body)));
-            for number in 1..=3 {
-                self.touch(Touch::Alice(number));
-            }
-            enrolling.join().unwrap();
-        });
+        self.reader.enrol(self.served(), subject, FINGER);
     }
 
     /// Lays a finger on the reader once it waits for one, and lifts it when it was seen.
     pub(crate) fn touch(&self, touch: Touch) {
-        let before = self.reader_is("asked for a finger", |reader| reader["busy"] == true);
-        // Bare for long enough to be seen so.
-        thread::sleep(Duration::from_millis(500));
-        self.reader.module().place(&print(touch));
-        self.reader_is("done with the finger", |reader| {
-            reader["frames"] != before["frames"] || reader["busy"] == false
-        });
-        self.reader.module().lift();
+        self.reader.touch(self.served(), &touch.into());
     }
 
     /// Lays a finger down without asking the box whether it waits.
     pub(crate) fn place(&self, touch: Touch) {
-        self.reader.module().place(&print(touch));
+        self.reader.place(&touch.into());
     }
 
     /// Lifts it.
     pub(crate) fn lift(&self) {
-        self.reader.module().lift();
+        self.reader.lift();
     }
 
-    fn start_agent(&mut self, users: &str) {
+    fn start_agent(&mut self, more: &str) {
         let served = self.served.as_ref().expect("the box is there");
         let own = self.folder.path().join("agent");
         fs::create_dir(&own).unwrap();
@@ -205,12 +176,12 @@ impl<'a> Machine<'a> {
         let file = |name: &str| own.join(name).display().to_string();
         let text = format!(
             "version = 1\nserver = \"https://{}\"\ncacert = {:?}\ncert = {:?}\nkey = {:?}\nsensor = {:?}\nsocket = \
-             {:?}\n{users}",
+             {:?}\n{more}",
             served.address(),
             file("ca.pem"),
             file("station.pem"),
             file("station.key"),
-            self.sensor,
+            self.reader.sensor(),
             self.socket().display().to_string(),
         );
         let config = self.folder.path().join("agent.toml");
@@ -242,7 +213,12 @@ impl<'a> Machine<'a> {
     pub(crate) fn asks(&self, service: &str, options: &str) {
         let unix =
             "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_permit.so\n";
-        let text = format!("auth sufficient {}\n{unix}", module(&self.socket(), options));
+        self.asks_at(service, &self.socket(), options, unix);
+    }
+
+    /// The same: whoever listens at this socket, and then what these lines say.
+    pub(crate) fn asks_at(&self, service: &str, socket: &Path, options: &str, then: &str) {
+        let text = format!("auth sufficient {}\n{then}", module(socket, options));
         self.namespace.etc(&format!("pam.d/{service}"), &text).unwrap();
     }
 
@@ -325,7 +301,7 @@ fn accounts(namespace: &Namespace, folder: &Path) {
     fs::create_dir(&home).unwrap();
     let real = fs::read_to_string("/etc/passwd").unwrap();
     let more = format!(
-        "alice:x:{ALICE}:{ALICE}::{0}:/bin/sh\nbob:x:{BOB}:{BOB}::{0}:/bin/sh\n{LISTED}:x:5503:5503::{0}:/bin/sh\nauthenteon-agent:x:{AGENT}:{AGENT}::/:/usr/sbin/nologin\n",
+        "alice:x:{ALICE}:{ALICE}::{0}:/bin/sh\nbob:x:{BOB}:{BOB}::{0}:/bin/sh\n{LISTED}:x:{LISTED_UID}:{LISTED_UID}::{0}:/bin/sh\nauthenteon-agent:x:{AGENT}:{AGENT}::/:/usr/sbin/nologin\n",
         home.display()
     );
     namespace.etc("passwd", &(real + &more)).unwrap();
@@ -365,15 +341,4 @@ fn services(socket: &Path) -> [(&'static str, String); 6] {
 fn module(socket: &Path, options: &str) -> String {
     let (_, module) = programs();
     format!("{} socket={} {options}", module.display(), socket.display())
-}
-
-/// What the reader sees.
-fn print(touch: Touch) -> Frame {
-    let (seed, number) = match touch {
-        Touch::Alice(number) => (1, number),
-        Touch::Another(number) => (2, number),
-    };
-    let conditions = Conditions { width: SIZE.0, height: SIZE.1, ..Conditions::good() };
-    let seen = Finger::new(seed).impression(number, &conditions);
-    Frame::new(SIZE.0, SIZE.1, Dpi::STANDARD, seen.pixels).unwrap()
 }

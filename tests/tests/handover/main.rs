@@ -4,10 +4,13 @@
 #![allow(clippy::print_stdout, reason = "figures, and why a test is skipped")]
 
 mod assertion;
+mod chain;
 mod kerberos;
 mod machine;
 mod office;
 mod pam;
 mod radius;
+mod reader;
+mod tickets;
 
 pub(crate) use authenteon_tests::needs;

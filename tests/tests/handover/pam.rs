@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Runs it while a finger is laid on the reader.
-fn touching(machine: &Machine<'_>, command: Command, touch: Touch) -> Ended {
+pub(crate) fn touching(machine: &Machine<'_>, command: Command, touch: Touch) -> Ended {
     let running = Running::of(command);
     machine.touch(touch);
     running.end()
@@ -87,6 +87,48 @@ fn handover_pam_nobody_asks_about_others_and_no_finger_opens_an_account_of_the_s
     );
     for ended in [&others, &root, &mistyped] {
         assert!(!ended.said.contains("Touch") && ended.took < Duration::from_secs(10), "{ended:?}");
+    }
+}
+
+/// Says yes to whoever asks.
+const IMPOSTOR: &str = r#"
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+asked, _ = listener.accept()
+try:
+    asked.sendall(b'{"word":"accepted"}\n')
+    print(asked.recv(4096).decode())
+except OSError:
+    pass
+"#;
+
+#[test]
+fn handover_pam_whoever_listens_in_the_place_of_the_agent_is_not_believed() {
+    needs!(Logins);
+    let network = Namespace::new(&[]).unwrap();
+    let machine = Machine::start(&network);
+    // Alice may write here, and somebody has named it in a file of PAM.
+    let socket = machine.folder.path().join("home/agent.sock");
+    fs::set_permissions(socket.parent().unwrap(), fs::Permissions::from_mode(0o777)).unwrap();
+    let otherwise = "auth required pam_deny.so\naccount required pam_permit.so\n";
+    machine.asks_at("deceived", &socket, "timeout=5", otherwise);
+    machine.asks_at("named", &socket, "timeout=5 agent=alice", otherwise);
+    // The words are right: as the agent she would be believed.
+    for (service, believed) in [("deceived", false), ("named", true)] {
+        let path = socket.display().to_string();
+        let impostor = Running::of(machine.as_alice(&["/usr/bin/python3", "-c", IMPOSTOR, &path]));
+        let began = Instant::now();
+        while !socket.exists() {
+            assert!(began.elapsed() < PATIENCE, "the impostor does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+        let asked = Running::of(pamtester(&machine, service, "alice")).end();
+        assert_eq!(asked.success, believed, "{asked:?}");
+        let heard = impostor.end();
+        assert_eq!(heard.said.contains("alice"), believed, "{heard:?}");
+        fs::remove_file(&socket).unwrap();
     }
 }
 
@@ -173,7 +215,7 @@ fn handover_pam_sudo_is_opened_by_a_finger_not_by_a_wrong_one_and_by_a_password_
 }
 
 /// A running sshd, ended with the value.
-struct Sshd(std::process::Child);
+pub(crate) struct Sshd(std::process::Child);
 
 impl Drop for Sshd {
     fn drop(&mut self) {
@@ -183,7 +225,7 @@ impl Drop for Sshd {
     }
 }
 
-fn start_sshd(machine: &Machine<'_>) -> Sshd {
+pub(crate) fn start_sshd(machine: &Machine<'_>) -> Sshd {
     let folder = machine.folder.path();
     let key = folder.join("host.key").display().to_string();
     machine.namespace.run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &key], "").unwrap();
@@ -208,8 +250,20 @@ fn start_sshd(machine: &Machine<'_>) -> Sshd {
     sshd
 }
 
-/// Somebody comes by ssh; a password is given if one is asked for.
+/// Alice comes by ssh; a password is given if one is asked for.
 fn ssh(machine: &Machine<'_>, password: Option<&str>) -> Command {
+    let mut command = ssh_as(machine, "alice", "id -un");
+    let answers = machine.folder.path().join("askpass");
+    if let Some(password) = password {
+        fs::write(&answers, format!("#!/bin/sh\necho {password}\n")).unwrap();
+        fs::set_permissions(&answers, fs::Permissions::from_mode(0o755)).unwrap();
+        command.env("SSH_ASKPASS", &answers).env("SSH_ASKPASS_REQUIRE", "force");
+    }
+    command
+}
+
+/// Somebody comes by ssh, and runs this.
+pub(crate) fn ssh_as(machine: &Machine<'_>, login: &str, runs: &str) -> Command {
     let mut arguments = vec!["ssh", "-F", "none"];
     for option in [
         "PreferredAuthentications=keyboard-interactive",
@@ -220,15 +274,9 @@ fn ssh(machine: &Machine<'_>, password: Option<&str>) -> Command {
     ] {
         arguments.extend(["-o", option]);
     }
-    arguments.extend(["alice@127.0.0.1", "id", "-un"]);
-    let mut command = machine.as_root(&arguments);
-    let answers = machine.folder.path().join("askpass");
-    if let Some(password) = password {
-        fs::write(&answers, format!("#!/bin/sh\necho {password}\n")).unwrap();
-        fs::set_permissions(&answers, fs::Permissions::from_mode(0o755)).unwrap();
-        command.env("SSH_ASKPASS", &answers).env("SSH_ASKPASS_REQUIRE", "force");
-    }
-    command
+    let whom = format!("{login}@127.0.0.1");
+    arguments.extend([whom.as_str(), runs]);
+    machine.as_root(&arguments)
 }
 
 #[test]

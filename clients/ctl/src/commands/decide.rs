@@ -38,13 +38,13 @@ struct Answer {
 }
 
 /// A decision, and the request that it is of.
-pub(super) struct Handed {
-    pub(super) outcome: Outcome,
-    pub(super) request_id: String,
+struct Handed {
+    outcome: Outcome,
+    request_id: String,
 }
 
 /// Who is claimed: a subject's id, or else a login.
-pub(super) fn who(text: &str) -> Value {
+fn who(text: &str) -> Value {
     match text.parse::<Uuid>() {
         Ok(id) => json!({"subject_id": id}),
         Err(_) => json!({"login": text}),
@@ -147,7 +147,7 @@ async fn with_code(handed: Handed, client: &mut Client) -> Result<Outcome, CtlEr
 }
 
 /// Asks, and where a finger is waited for shows how far it is.
-pub(super) async fn ask(
+async fn ask(
     path: &str,
     mut body: Value,
     client: &mut Client,
@@ -165,6 +165,11 @@ pub(super) async fn ask(
         return Err(CtlError::Answer("it belongs to another request".to_owned()));
     }
     Ok(Handed { outcome: judge(&answer, json)?, request_id })
+}
+
+/// What a decision is for whoever asked.
+pub(super) fn outcome(json: Value) -> Result<Outcome, CtlError> {
+    judge(&understand(&json)?, json)
 }
 
 fn judge(answer: &Answer, json: Value) -> Result<Outcome, CtlError> {
@@ -201,16 +206,12 @@ fn nonce() -> Result<String, CtlError> {
 mod tests {
     use super::*;
 
-    fn judged(json: Value) -> Result<Outcome, CtlError> {
-        judge(&understand(&json)?, json)
-    }
-
     #[test]
     fn each_decision_has_its_exit_code() {
         let ids = |mut json: Value| {
             json["request_id"] = json!("1");
             json["nonce"] = json!("2");
-            judged(json).map(|outcome| (outcome.exit, outcome.text))
+            outcome(json).map(|outcome| (outcome.exit, outcome.text))
         };
         let accepted = ids(json!({"decision": "accept", "subject_id": "s"})).unwrap();
         assert_eq!(accepted, (Exit::Ok, "accepted: s".to_owned()));

@@ -19,4 +19,5 @@ mod remote;
 mod sensor;
 mod station;
 mod support;
+mod ticket;
 mod updates;
