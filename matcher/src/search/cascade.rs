@@ -17,7 +17,7 @@ use super::{
     parallel::{SHARE, map},
     segment::Entry,
     sketch::{Sketch, sketch},
-    votes::{self, Ballot, Tally, Votes, least},
+    votes::{self, Ballot, Tally, Voted, Votes, least},
 };
 use crate::{
     compare::Prepared,
@@ -124,9 +124,9 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
             self.weigh(everybody, told);
             self.finals(finalists, told);
         } else {
-            let tallies = self.vote();
+            let voted = self.vote();
             told(Stage { name: "votes", kept: all });
-            self.align(tallies, among(reach.aligned, parts));
+            self.align(voted, among(reach.aligned, parts));
             told(Stage { name: "alignment", kept: self.aligned.iter().map(Vec::len).sum() });
             let first = self.least_aligned(first_shortlist);
             let shortlist = self.aligned_from(first, u16::MAX, true);
@@ -153,40 +153,42 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         self.order.filter.is_none_or(|filter| filter(key))
     }
 
-    /// What each impression of each part gets, and how many impressions of it get how much.
-    fn vote(&self) -> Vec<(Vec<Tally>, Vec<u32>)> {
+    /// Who of each part has votes.
+    fn vote(&self) -> Vec<Vec<Voted>> {
         let ballot = Ballot::new(self.sketch.sketch.cuts());
         map(self.order.threads, 1, &self.index.parts, |part| {
-            let mut tallies = Votes::with(|votes| votes.of(&ballot, &part.segment));
+            let mut voted = Votes::with(|votes| votes.of(&ballot, &part.segment));
             if !part.dead.is_empty() || self.order.filter.is_some() {
-                for (tally, finger) in tallies.iter_mut().zip(&part.segment.finger_of) {
-                    let finger = usize::from(*finger);
-                    let key = part.segment.entries.get(finger).map(|(key, _)| key);
-                    if part.is_dead(finger) || !key.is_some_and(|key| self.allows(key)) {
-                        tally.votes = 0;
-                    }
-                }
+                voted.retain(|voted| {
+                    let finger = part.segment.finger_of.get(usize::from(voted.impression));
+                    finger.is_some_and(|finger| {
+                        let finger = usize::from(*finger);
+                        let key = part.segment.entries.get(finger).map(|(key, _)| key);
+                        !part.is_dead(finger) && key.is_some_and(|key| self.allows(key))
+                    })
+                });
             }
-            let mut with = vec![0; votes::MOST + 1];
-            tallies.iter().for_each(|tally| with[usize::from(tally.votes).min(votes::MOST)] += 1);
-            (tallies, with)
+            voted
         })
     }
 
     /// Lays those with the most votes on the probe.
-    fn align(&mut self, tallies: Vec<(Vec<Tally>, Vec<u32>)>, most: usize) {
+    fn align(&mut self, voted: Vec<Vec<Voted>>, most: usize) {
         let mut with = vec![0; votes::MOST + 1];
-        for (_, of_part) in &tallies {
-            with.iter_mut().zip(of_part).for_each(|(sum, one)| *sum += *one as usize);
+        for voted in voted.iter().flatten() {
+            with[usize::from(voted.tally.votes).min(votes::MOST)] += 1;
         }
         let least = least(&with, most);
         let laid = Laid::new(self.sketch.sketch);
-        let parts: Vec<_> = self.index.parts.iter().zip(tallies).collect();
-        self.aligned = map(self.order.threads, 1, &parts, |(part, (tallies, _))| {
-            let all = tallies.iter().zip(part.segment.sketches()).enumerate();
-            let chosen = all.filter(|(_, (tally, _))| tally.votes >= least);
-            let (which, these): (Vec<u16>, Vec<(&Sketch, Tally)>) =
-                chosen.map(|(impression, (tally, sketch))| (impression as u16, (sketch, *tally))).unzip();
+        let parts: Vec<_> = self.index.parts.iter().zip(voted).collect();
+        self.aligned = map(self.order.threads, 1, &parts, |(part, voted)| {
+            let chosen = voted.iter().filter(|voted| voted.tally.votes >= least);
+            let (which, these): (Vec<u16>, Vec<(&Sketch, Tally)>) = chosen
+                .filter_map(|voted| {
+                    let sketch = part.segment.sketch(usize::from(voted.impression))?;
+                    Some((voted.impression, (sketch, voted.tally)))
+                })
+                .unzip();
             let mut alike = Vec::with_capacity(these.len());
             aligned(&laid, &these, &mut alike);
             which.into_iter().zip(alike).collect()

@@ -17,7 +17,7 @@ pub mod roof;
 
 pub(crate) use fetch::fetch;
 pub use kernel::{Kernel, NotForced};
-pub(crate) use search::{aligned, nearest, support};
+pub(crate) use search::{agreed, aligned, nearest, support};
 
 use crate::{
     compare::{
