@@ -311,45 +311,63 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
 
     /// The fingers of who was compared, best first, with the score of all their impressions.
     fn candidates(&self) -> Vec<Candidate<K>> {
-        let mut best: HashMap<*const Finger, (&'a Entry<K>, Score)> = HashMap::new();
+        let mut fingers: HashMap<*const Finger, Ranked<'a, K>> = HashMap::new();
         for (place, score) in &self.compared {
-            let Some((entry, _)) = self.at(*place) else { continue };
-            let kept = best.entry(Arc::as_ptr(&entry.1)).or_insert((entry, *score));
-            if *score > kept.1 {
-                kept.1 = *score;
+            let Some((entry, view)) = self.at(*place) else { continue };
+            let one = fingers.entry(Arc::as_ptr(&entry.1));
+            let one = one.or_insert_with(|| Ranked { entry, score: *score, compared: Vec::new() });
+            one.compared.push(view);
+            if *score > one.score {
+                one.score = *score;
             }
         }
-        let mut ranked: Vec<(&Entry<K>, Score)> = best.into_values().collect();
+        let mut ranked: Vec<Ranked<'a, K>> = fingers.into_values().collect();
         let waiting = self.index.unsketched.iter();
         let unsketched: Vec<&Entry<K>> =
             waiting.filter(|(key, finger)| finger.impressions() > 0 && self.allows(key)).collect();
         let scores = map(self.order.threads, 1, &unsketched, |(_, finger)| {
             finger.compare_kept(self.budget, self.probe)
         });
-        ranked.extend(unsketched.into_iter().zip(scores));
+        ranked.extend(unsketched.into_iter().zip(scores).map(|(entry, score)| Ranked {
+            compared: (0..entry.1.impressions()).collect(),
+            entry,
+            score,
+        }));
         rank(&mut ranked);
         // The other impressions of the best, which no shortlist had: a finger's score is that of all.
         let limit = self.order.limit.min(ranked.len());
-        let whole = map(self.order.threads, 1, &ranked[..limit], |((_, finger), score)| {
-            if finger.impressions() > 1 { finger.compare_kept(self.budget, self.probe) } else { *score }
+        let whole = map(self.order.threads, 1, &ranked[..limit], |one| {
+            let finger = &one.entry.1;
+            let others = (0..finger.impressions()).filter(|view| !one.compared.contains(view));
+            let scores = others.map(|view| finger.compare_view(self.budget, self.probe, view));
+            scores.fold(one.score, |best, score| if score > best { score } else { best })
         });
-        for ((_, score), whole) in ranked.iter_mut().zip(whole) {
-            *score = whole;
+        for (one, whole) in ranked.iter_mut().zip(whole) {
+            one.score = whole;
         }
         rank(&mut ranked);
         let spread = Spread::of(&ranked);
         ranked.truncate(limit);
-        let candidate = |((key, _), score): (&Entry<K>, Score)| Candidate {
-            key: key.clone(),
-            score,
-            standing: spread.standing(score),
+        let candidate = |one: Ranked<'_, K>| Candidate {
+            key: one.entry.0.clone(),
+            score: one.score,
+            standing: spread.standing(one.score),
         };
         ranked.into_iter().map(candidate).collect()
     }
 }
 
-fn rank<K: Ord>(ranked: &mut [(&Entry<K>, Score)]) {
-    ranked.sort_by(|((a, _), x), ((b, _), y)| y.get().total_cmp(&x.get()).then_with(|| a.cmp(b)));
+/// A finger of which impressions were compared.
+struct Ranked<'a, K> {
+    entry: &'a Entry<K>,
+    /// The best of these.
+    score: Score,
+    /// Which.
+    compared: Vec<usize>,
+}
+
+fn rank<K: Ord>(ranked: &mut [Ranked<'_, K>]) {
+    ranked.sort_by(|a, b| b.score.get().total_cmp(&a.score.get()).then_with(|| a.entry.0.cmp(&b.entry.0)));
 }
 
 /// Mean and spread of the scores behind the best.
@@ -359,9 +377,9 @@ struct Spread {
 }
 
 impl Spread {
-    fn of<K>(ranked: &[(&Entry<K>, Score)]) -> Self {
-        let scores: Vec<f64> =
-            ranked.iter().skip(1).take(STANDING_OVER).map(|(_, score)| score.get()).collect();
+    fn of<K>(ranked: &[Ranked<'_, K>]) -> Self {
+        let behind = ranked.iter().skip(1).take(STANDING_OVER);
+        let scores: Vec<f64> = behind.map(|one| one.score.get()).collect();
         let count = scores.len().max(1) as f64;
         let mean = scores.iter().sum::<f64>() / count;
         let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / count;
