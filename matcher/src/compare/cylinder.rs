@@ -239,17 +239,23 @@ fn first_reached(at: f32) -> usize {
 fn sums(near: &[Near]) -> Sums {
     let space = &tables().space;
     let mut sums = [[0.0; LANES]; SIDE * SIDE];
+    // By numbers, not by iterators: those may be compiled without the caller's instructions, and called.
+    let mut across = [0.0; BLOCK];
     for &(x, y, layer) in near {
         let (left, top) = (first_reached(x), first_reached(y));
-        let across: [f32; BLOCK] = std::array::from_fn(|column| x - centre(left + column));
+        for (column, across) in across.iter_mut().enumerate() {
+            let off = x - centre(left + column);
+            *across = off * off;
+        }
         for row in top..top + BLOCK {
-            let along = (y - centre(row)) * (y - centre(row));
-            let cells = &mut sums[row * SIDE + left..][..BLOCK];
-            for (sums, across) in cells.iter_mut().zip(across) {
-                let step = ((across * across + along) * SPACE_STEPS + 0.5) as i32;
+            let off = y - centre(row);
+            let along = off * off;
+            for column in 0..BLOCK {
+                let step = ((across[column] + along) * SPACE_STEPS + 0.5) as i32;
                 let space = space[(step as usize).min(SPACE_LEN)];
-                for (sum, part) in sums.iter_mut().zip(layer) {
-                    *sum += space * part;
+                let cell = &mut sums[(row * SIDE + left + column) % (SIDE * SIDE)];
+                for lane in 0..LANES {
+                    cell[lane] += space * layer[lane];
                 }
             }
         }

@@ -149,7 +149,8 @@ impl Vote {
 
     /// How far turned, and where moved, as they are kept.
     fn place(self) -> [i32; 3] {
-        [Self::TURN, Self::X, 0].map(|at| (self.0 >> at & 0xff) as i32)
+        let at = |at: u32| (self.0 >> at & 0xff) as i32;
+        [at(Self::TURN), at(Self::X), at(0)]
     }
 
     /// Neither is farther from the other than the reach: the bit above stays where nothing is taken from it.
@@ -315,11 +316,12 @@ pub(crate) fn agreed_with(votes: &[Vote; KEPT], count: usize) -> Tally {
     let count = count.min(KEPT);
     let mut there = [Vote::default(); KEPT];
     there[..count].copy_from_slice(&votes[..count]);
+    // By numbers, not by iterators: those may be compiled without the caller's instructions, and called.
     let mut sums = [0; KEPT];
-    for other in there {
-        let weight = other.weight();
-        for (sum, vote) in sums.iter_mut().zip(there) {
-            *sum += u32::from(vote.agrees(other)) * weight;
+    for other in 0..count {
+        let (other, weight) = (there[other], there[other].weight());
+        for one in 0..KEPT {
+            sums[one] += u32::from(there[one].agrees(other)) * weight;
         }
     }
     let votes = &there[..count];
@@ -333,14 +335,15 @@ pub(crate) fn agreed_with(votes: &[Vote; KEPT], count: usize) -> Tally {
     if most as u32 == best.weight() {
         return best.tally();
     }
-    let mut all = [0; 3];
-    for vote in votes.iter().filter(|vote| best.agrees(**vote)) {
-        let (place, weight) = (vote.place(), vote.weight() as i32);
-        for (all, place) in all.iter_mut().zip(place) {
-            *all += weight * place;
-        }
+    let (mut turn, mut x, mut y) = (0, 0, 0);
+    for vote in there {
+        // Those that are not there weigh nothing.
+        let weight = i32::from(best.agrees(vote)) * vote.weight() as i32;
+        let [by_turn, by_x, by_y] = vote.place();
+        turn += weight * by_turn;
+        x += weight * by_x;
+        y += weight * by_y;
     }
-    let [turn, x, y] = all;
     let moved = |sum: i32| (Posting::PLACE_STEP * (sum - Vote::NO_MOVE * most) / most) as i16;
     let turn = ((turn - Vote::NO_TURN * most) / most) as i8;
     Tally { votes: most as u16, turn, x: moved(x), y: moved(y) }

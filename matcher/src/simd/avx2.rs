@@ -84,13 +84,14 @@ pub(super) fn cylinders(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
 #[target_feature(enable = "avx2")]
 #[expect(unsafe_code, reason = "loads of what is there")]
 fn reached(sums: &Sums) -> [u64; LAYERS] {
+    const SUMS: usize = size_of::<Sums>() / size_of::<__m256i>();
     let threshold = _mm256_set1_ps(CYLINDER_THRESHOLD);
     // A bit for each layer of a cell, then a bit for each cell of a layer.
-    let mut cells = [0u8; size_of::<Sums>() / 32];
-    for (cell, sums) in cells.iter_mut().zip(sums) {
+    let mut cells = [0u8; SUMS];
+    for cell in 0..sums.len() {
         // SAFETY: the reference is to 32 readable bytes, and the load needs no alignment.
-        let sums = unsafe { _mm256_loadu_ps(sums.as_ptr()) };
-        *cell = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(sums, threshold)) as u8;
+        let sums = unsafe { _mm256_loadu_ps(sums[cell].as_ptr()) };
+        cells[cell] = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(sums, threshold)) as u8;
     }
     // SAFETY: the array is of 64 readable bytes, and the loads need no alignment.
     let halves = unsafe {
