@@ -12,7 +12,7 @@ use crate::{
         CYLINDER_SIGMA_SPACE, CYLINDER_THRESHOLD, CYLINDER_VALID_SHARE,
     },
 };
-use std::{ops::Range, sync::OnceLock};
+use std::sync::OnceLock;
 
 /// Cells on a side.
 const SIDE: usize = 8;
@@ -78,44 +78,43 @@ pub(crate) fn turn(angle: u8) -> (f32, f32) {
 
 /// What a neighbour adds to a cell, by squared distance, and to a layer, by relative angle.
 struct Tables {
-    space: Vec<f32>,
-    layer: Vec<[f32; LANES]>,
+    /// And nothing beyond the reach.
+    space: [f32; SPACE_LEN + 1],
+    layer: [[f32; LANES]; 256],
 }
 
 /// Steps of the space table to a square pixel.
 const SPACE_STEPS: f32 = 4.0;
 
-fn reach2() -> f32 {
-    9.0 * CYLINDER_SIGMA_SPACE * CYLINDER_SIGMA_SPACE
-}
+/// Steps that are within the reach, three sigmas.
+const SPACE_LEN: usize = (9.0 * CYLINDER_SIGMA_SPACE * CYLINDER_SIGMA_SPACE * SPACE_STEPS) as usize + 1;
 
 fn tables() -> &'static Tables {
     static TABLES: OnceLock<Tables> = OnceLock::new();
     TABLES.get_or_init(|| {
         let sigma = f64::from(CYLINDER_SIGMA_SPACE);
-        let space = (0..=(reach2() * SPACE_STEPS) as usize)
-            .map(|i| {
-                let d2 = i as f64 / f64::from(SPACE_STEPS);
-                let density = 1.0 / (sigma * libm::sqrt(std::f64::consts::TAU));
-                (density * libm::exp(-d2 / (2.0 * sigma * sigma))) as f32
-            })
-            .collect();
+        let space = std::array::from_fn(|i| {
+            if i == SPACE_LEN {
+                return 0.0;
+            }
+            let d2 = i as f64 / f64::from(SPACE_STEPS);
+            let density = 1.0 / (sigma * libm::sqrt(std::f64::consts::TAU));
+            (density * libm::exp(-d2 / (2.0 * sigma * sigma))) as f32
+        });
         let width = std::f64::consts::TAU / LAYERS as f64;
         let spread = f64::from(CYLINDER_SIGMA_ANGLE) * std::f64::consts::SQRT_2;
-        let layer = (0..256u32)
-            .map(|i| {
-                let relative = f64::from(i) * std::f64::consts::TAU / 256.0;
-                std::array::from_fn(|k| {
-                    if k >= LAYERS {
-                        return 0.0;
-                    }
-                    let centre = -std::f64::consts::PI + (k as f64 + 0.5) * width;
-                    let off = wrap(relative - centre);
-                    let edge = |e: f64| libm::erf((off + e) / spread);
-                    (0.5 * (edge(width / 2.0) - edge(-width / 2.0))) as f32
-                })
+        let layer = std::array::from_fn(|i| {
+            let relative = i as f64 * std::f64::consts::TAU / 256.0;
+            std::array::from_fn(|k| {
+                if k >= LAYERS {
+                    return 0.0;
+                }
+                let centre = -std::f64::consts::PI + (k as f64 + 0.5) * width;
+                let off = wrap(relative - centre);
+                let edge = |e: f64| libm::erf((off + e) / spread);
+                (0.5 * (edge(width / 2.0) - edge(-width / 2.0))) as f32
             })
-            .collect();
+        });
         Tables { space, layer }
     })
 }
@@ -130,103 +129,149 @@ pub(crate) fn build(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
     crate::simd::cylinders(poses, hull)
 }
 
-/// The same as it is compiled where it is called.
+/// The same as it is compiled where it is called; `reached` says of each layer which cells reach the threshold.
 #[inline(always)]
-pub(crate) fn build_with(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
+pub(crate) fn build_with(
+    poses: &[Pose],
+    hull: &Hull,
+    reached: impl Fn(&Sums) -> [u64; LAYERS],
+) -> Vec<Cylinder> {
     let sides = hull.sides();
+    let mut near = Vec::with_capacity(poses.len());
     let mut cylinders = Vec::with_capacity(poses.len());
     for index in 0..poses.len() {
-        cylinders.extend(one(poses, index, &sides));
+        cylinders.extend(one(poses, index, &sides, &mut near, &reached));
     }
     cylinders
 }
 
+/// A neighbour in the minutia's own frame: where it is, and what it adds to each layer.
+type Near = (f32, f32, &'static [f32; LANES]);
+
 #[inline(always)]
-fn one(poses: &[Pose], index: usize, hull: &Sides) -> Option<Cylinder> {
+fn one(
+    poses: &[Pose],
+    index: usize,
+    hull: &Sides,
+    near: &mut Vec<Near>,
+    reached: &impl Fn(&Sums) -> [u64; LAYERS],
+) -> Option<Cylinder> {
     let tables = tables();
     let m = &poses[index];
     let (s, c) = turn(m.angle);
     let far = CYLINDER_RADIUS + 3.0 * CYLINDER_SIGMA_SPACE;
-    let near: Vec<(f32, f32, &[f32; LANES])> = poses
-        .iter()
-        .enumerate()
-        .filter(|&(i, t)| {
-            let (dx, dy) = (t.x - m.x, t.y - m.y);
-            i != index && dx * dx + dy * dy <= far * far
-        })
-        .map(|(_, t)| {
-            let (dx, dy) = (t.x - m.x, t.y - m.y);
+    near.clear();
+    for (i, t) in poses.iter().enumerate() {
+        let (dx, dy) = (t.x - m.x, t.y - m.y);
+        if i != index && dx * dx + dy * dy <= far * far {
             let layer = &tables.layer[usize::from(m.angle.wrapping_sub(t.angle))];
-            (c * dx + s * dy, -s * dx + c * dy, layer)
-        })
-        .collect();
+            near.push((c * dx + s * dy, -s * dx + c * dy, layer));
+        }
+    }
     if near.len() < CYLINDER_MIN_NEIGHBOURS {
         return None;
     }
-    let mut out = Cylinder { layers: [0; LAYERS], valid: 0, minutia: index as u16, angle: m.angle };
-    let mut cells = 0u32;
     let hull = hull.around(m.x, m.y);
-    for cell in 0..SIDE * SIDE {
-        let (u, v) = (centre(cell % SIDE), centre(cell / SIDE));
-        if u * u + v * v > CYLINDER_RADIUS * CYLINDER_RADIUS {
-            continue;
+    let mut valid = DISC;
+    if !hull.all_near {
+        let mut cells = DISC;
+        while cells != 0 {
+            let cell = cells.trailing_zeros() as usize;
+            cells &= cells - 1;
+            let (u, v) = (centre(cell % SIDE), centre(cell / SIDE));
+            if !hull.near(m.x + c * u - s * v, m.y + s * u + c * v) {
+                valid &= !(1 << cell);
+            }
         }
-        cells += 1;
-        if hull.near(m.x + c * u - s * v, m.y + s * u + c * v) {
-            out.valid |= 1u64 << cell;
-        }
-    }
-    if (out.valid.count_ones() as f32) < CYLINDER_VALID_SHARE * cells as f32 {
-        return None;
-    }
-    for (cell, sums) in sums(&near).iter().enumerate() {
-        let bit = out.valid & (1u64 << cell);
-        for (layer, &sum) in out.layers.iter_mut().zip(sums) {
-            *layer |= if sum >= CYLINDER_THRESHOLD { bit } else { 0 };
+        if (valid.count_ones() as f32) < CYLINDER_VALID_SHARE * DISC.count_ones() as f32 {
+            return None;
         }
     }
-    Some(out)
+    let layers = reached(&sums(near)).map(|layer| layer & valid);
+    Some(Cylinder { layers, valid, minutia: index as u16, angle: m.angle })
 }
 
 /// Width of a cell in pixels.
 const STEP: f32 = 2.0 * CYLINDER_RADIUS / SIDE as f32;
 
 /// Where the middle of a cell's row or column is.
-fn centre(place: usize) -> f32 {
+const fn centre(place: usize) -> f32 {
     (place as f32 - (SIDE as f32 - 1.0) / 2.0) * STEP
 }
 
-/// The rows or columns that a neighbour there can reach, and perhaps one beside them.
-fn reached(at: f32, reach: f32) -> Range<usize> {
-    let place = |at: f32| at / STEP + (SIDE as f32 - 1.0) / 2.0;
-    // Casts to a narrow integer are the cheap ones.
-    let inside = |place: i32| place.clamp(0, SIDE as i32) as usize;
-    inside(place(at - reach) as i32)..inside(place(at + reach) as i32 + 2)
+/// The cells within the radius.
+const DISC: u64 = {
+    let mut mask = 0;
+    let mut cell = 0;
+    while cell < SIDE * SIDE {
+        let (u, v) = (centre(cell % SIDE), centre(cell / SIDE));
+        if u * u + v * v <= CYLINDER_RADIUS * CYLINDER_RADIUS {
+            mask |= 1 << cell;
+        }
+        cell += 1;
+    }
+    mask
+};
+
+/// What the neighbours add to each cell, by layer.
+pub(crate) type Sums = [[f32; LANES]; SIDE * SIDE];
+
+/// Rows and columns that a neighbour can reach at most.
+const BLOCK: usize = 4;
+const _: () = assert!(
+    2.0 * 3.0 * CYLINDER_SIGMA_SPACE + 1.0 < BLOCK as f32 * STEP,
+    "no neighbour reaches more rows or columns than a block has"
+);
+
+/// The first of the rows or columns that a neighbour there may reach; all that are inside and that it does reach are in the block
+/// from there on.
+#[inline(always)]
+fn first_reached(at: f32) -> usize {
+    // Half a pixel more than the reach, for what rounding does.
+    let first = (at - (3.0 * CYLINDER_SIGMA_SPACE + 0.5)) / STEP + (SIDE as f32 - 1.0) / 2.0;
+    // Casts to a narrow integer are the cheap ones; the least row or column is 0 whatever is cut off.
+    ((first + 1.0).max(0.0) as i32).min((SIDE - BLOCK) as i32) as usize
 }
 
-/// What the neighbours add to each cell, in the order of the neighbours.
+/// What the neighbours add to each cell, in the order of the neighbours. Without a branch: what a block has that is out of reach
+/// gets nothing added.
 #[inline(always)]
-fn sums(near: &[(f32, f32, &[f32; LANES])]) -> [[f32; LANES]; SIDE * SIDE] {
-    let tables = tables();
-    let reach = 3.0 * CYLINDER_SIGMA_SPACE + 1.0;
+fn sums(near: &[Near]) -> Sums {
+    let space = &tables().space;
     let mut sums = [[0.0; LANES]; SIDE * SIDE];
+    // By numbers, not by iterators: those may be compiled without the caller's instructions, and called.
+    let mut across = [0.0; BLOCK];
     for &(x, y, layer) in near {
-        let columns = reached(x, reach);
-        let across: [f32; SIDE] = std::array::from_fn(|column| (x - centre(column)) * (x - centre(column)));
-        for row in reached(y, reach) {
-            let along = (y - centre(row)) * (y - centre(row));
-            let cells = &mut sums[row * SIDE..][..SIDE];
-            for (sums, across) in cells[columns.clone()].iter_mut().zip(&across[columns.clone()]) {
-                let step = ((across + along) * SPACE_STEPS + 0.5) as i32 as usize;
-                if let Some(&space) = tables.space.get(step) {
-                    for (sum, part) in sums.iter_mut().zip(layer) {
-                        *sum += space * part;
-                    }
+        let (left, top) = (first_reached(x), first_reached(y));
+        for (column, across) in across.iter_mut().enumerate() {
+            let off = x - centre(left + column);
+            *across = off * off;
+        }
+        for row in top..top + BLOCK {
+            let off = y - centre(row);
+            let along = off * off;
+            for column in 0..BLOCK {
+                let step = ((across[column] + along) * SPACE_STEPS + 0.5) as i32;
+                let space = space[(step as usize).min(SPACE_LEN)];
+                let cell = &mut sums[(row * SIDE + left + column) % (SIDE * SIDE)];
+                for lane in 0..LANES {
+                    cell[lane] += space * layer[lane];
                 }
             }
         }
     }
     sums
+}
+
+/// Of each layer the cells whose sums reach the threshold.
+pub(crate) fn reached(sums: &Sums) -> [u64; LAYERS] {
+    let mut layers = [0; LAYERS];
+    for (cell, sums) in sums.iter().enumerate() {
+        for (layer, &sum) in layers.iter_mut().zip(sums) {
+            *layer |= u64::from(sum >= CYLINDER_THRESHOLD) << cell;
+        }
+    }
+    layers
 }
 
 /// The convex hull of the minutiae, counter-clockwise.
@@ -402,7 +447,7 @@ mod tests {
             let (u, v) = (centre(cell % SIDE), centre(cell / SIDE));
             for &(x, y, layer) in near {
                 let d2 = (x - u) * (x - u) + (y - v) * (y - v);
-                if let Some(&space) = tables().space.get((d2 * SPACE_STEPS + 0.5) as usize) {
+                if let Some(&space) = tables().space[..SPACE_LEN].get((d2 * SPACE_STEPS + 0.5) as usize) {
                     for (sum, part) in sums.iter_mut().zip(layer) {
                         *sum += space * part;
                     }
@@ -415,7 +460,7 @@ mod tests {
     proptest! {
         #[test]
         fn cells_that_are_passed_over_are_out_of_reach(
-            near in proptest::collection::vec((-100.0f32..100.0, -100.0f32..100.0, any::<u8>()), 0..40),
+            near in proptest::collection::vec((-110.0f32..110.0, -110.0f32..110.0, any::<u8>()), 0..40),
         ) {
             let near: Vec<_> =
                 near.iter().map(|&(x, y, angle)| (x, y, &tables().layer[usize::from(angle)])).collect();

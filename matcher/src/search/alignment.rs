@@ -42,15 +42,23 @@ impl Laid {
         let lying = |step: usize| {
             let by = (step as i32 * TURN_STEP - i32::from(CYLINDER_TURN)) as u8;
             let (sine, cosine) = turn(by);
-            let (x, y) = (sketch.x.map(f32::from), sketch.y.map(f32::from));
-            Lying {
-                angle: sketch.angle.map(|angle| angle.wrapping_sub(by)),
-                x: std::array::from_fn(|row| libm::roundf(cosine * x[row] + sine * y[row]) as i16),
-                y: std::array::from_fn(|row| libm::roundf(cosine * y[row] - sine * x[row]) as i16),
+            let mut lying = Lying { angle: [0; ROWS], x: [0; ROWS], y: [0; ROWS] };
+            for row in 0..ROWS {
+                let (x, y) = (f32::from(sketch.x[row]), f32::from(sketch.y[row]));
+                lying.angle[row] = sketch.angle[row].wrapping_sub(by);
+                lying.x[row] = rounded(cosine * x + sine * y) as i16;
+                lying.y[row] = rounded(cosine * y - sine * x) as i16;
             }
+            lying
         };
         Self { lying: (0..TURNS).map(lying).collect(), sketch }
     }
+}
+
+/// To the nearest whole number, without what a function of a library takes.
+#[inline(always)]
+pub(super) fn rounded(of: f32) -> i32 {
+    (of + 0.5_f32.copysign(of)) as i32
 }
 
 /// Impressions that are looked at at a time: while the cylinders of some are counted, those of the others come from memory.

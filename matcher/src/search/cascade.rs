@@ -17,7 +17,7 @@ use super::{
     parallel::{SHARE, map},
     segment::Entry,
     sketch::{Sketch, sketch},
-    votes::{self, Ballot, Tally, Votes, least},
+    votes::{self, Ballot, Tally, Voted, Votes, least},
 };
 use crate::{
     compare::Prepared,
@@ -124,9 +124,9 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
             self.weigh(everybody, told);
             self.finals(finalists, told);
         } else {
-            let tallies = self.vote();
+            let voted = self.vote();
             told(Stage { name: "votes", kept: all });
-            self.align(tallies, among(reach.aligned, parts));
+            self.align(voted, among(reach.aligned, parts));
             told(Stage { name: "alignment", kept: self.aligned.iter().map(Vec::len).sum() });
             let first = self.least_aligned(first_shortlist);
             let shortlist = self.aligned_from(first, u16::MAX, true);
@@ -153,40 +153,42 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
         self.order.filter.is_none_or(|filter| filter(key))
     }
 
-    /// What each impression of each part gets, and how many impressions of it get how much.
-    fn vote(&self) -> Vec<(Vec<Tally>, Vec<u32>)> {
+    /// Who of each part has votes.
+    fn vote(&self) -> Vec<Vec<Voted>> {
         let ballot = Ballot::new(self.sketch.sketch.cuts());
         map(self.order.threads, 1, &self.index.parts, |part| {
-            let mut tallies = Votes::with(|votes| votes.of(&ballot, &part.segment));
+            let mut voted = Votes::with(|votes| votes.of(&ballot, &part.segment));
             if !part.dead.is_empty() || self.order.filter.is_some() {
-                for (tally, finger) in tallies.iter_mut().zip(&part.segment.finger_of) {
-                    let finger = usize::from(*finger);
-                    let key = part.segment.entries.get(finger).map(|(key, _)| key);
-                    if part.is_dead(finger) || !key.is_some_and(|key| self.allows(key)) {
-                        tally.votes = 0;
-                    }
-                }
+                voted.retain(|voted| {
+                    let finger = part.segment.finger_of.get(usize::from(voted.impression));
+                    finger.is_some_and(|finger| {
+                        let finger = usize::from(*finger);
+                        let key = part.segment.entries.get(finger).map(|(key, _)| key);
+                        !part.is_dead(finger) && key.is_some_and(|key| self.allows(key))
+                    })
+                });
             }
-            let mut with = vec![0; votes::MOST + 1];
-            tallies.iter().for_each(|tally| with[usize::from(tally.votes).min(votes::MOST)] += 1);
-            (tallies, with)
+            voted
         })
     }
 
     /// Lays those with the most votes on the probe.
-    fn align(&mut self, tallies: Vec<(Vec<Tally>, Vec<u32>)>, most: usize) {
+    fn align(&mut self, voted: Vec<Vec<Voted>>, most: usize) {
         let mut with = vec![0; votes::MOST + 1];
-        for (_, of_part) in &tallies {
-            with.iter_mut().zip(of_part).for_each(|(sum, one)| *sum += *one as usize);
+        for voted in voted.iter().flatten() {
+            with[usize::from(voted.tally.votes).min(votes::MOST)] += 1;
         }
         let least = least(&with, most);
         let laid = Laid::new(self.sketch.sketch);
-        let parts: Vec<_> = self.index.parts.iter().zip(tallies).collect();
-        self.aligned = map(self.order.threads, 1, &parts, |(part, (tallies, _))| {
-            let all = tallies.iter().zip(part.segment.sketches()).enumerate();
-            let chosen = all.filter(|(_, (tally, _))| tally.votes >= least);
-            let (which, these): (Vec<u16>, Vec<(&Sketch, Tally)>) =
-                chosen.map(|(impression, (tally, sketch))| (impression as u16, (sketch, *tally))).unzip();
+        let parts: Vec<_> = self.index.parts.iter().zip(voted).collect();
+        self.aligned = map(self.order.threads, 1, &parts, |(part, voted)| {
+            let chosen = voted.iter().filter(|voted| voted.tally.votes >= least);
+            let (which, these): (Vec<u16>, Vec<(&Sketch, Tally)>) = chosen
+                .filter_map(|voted| {
+                    let sketch = part.segment.sketch(usize::from(voted.impression))?;
+                    Some((voted.impression, (sketch, voted.tally)))
+                })
+                .unzip();
             let mut alike = Vec::with_capacity(these.len());
             aligned(&laid, &these, &mut alike);
             which.into_iter().zip(alike).collect()
@@ -309,45 +311,63 @@ impl<'a, K: Clone + Ord + Send + Sync> Cascade<'a, K> {
 
     /// The fingers of who was compared, best first, with the score of all their impressions.
     fn candidates(&self) -> Vec<Candidate<K>> {
-        let mut best: HashMap<*const Finger, (&'a Entry<K>, Score)> = HashMap::new();
+        let mut fingers: HashMap<*const Finger, Ranked<'a, K>> = HashMap::new();
         for (place, score) in &self.compared {
-            let Some((entry, _)) = self.at(*place) else { continue };
-            let kept = best.entry(Arc::as_ptr(&entry.1)).or_insert((entry, *score));
-            if *score > kept.1 {
-                kept.1 = *score;
+            let Some((entry, view)) = self.at(*place) else { continue };
+            let one = fingers.entry(Arc::as_ptr(&entry.1));
+            let one = one.or_insert_with(|| Ranked { entry, score: *score, compared: Vec::new() });
+            one.compared.push(view);
+            if *score > one.score {
+                one.score = *score;
             }
         }
-        let mut ranked: Vec<(&Entry<K>, Score)> = best.into_values().collect();
+        let mut ranked: Vec<Ranked<'a, K>> = fingers.into_values().collect();
         let waiting = self.index.unsketched.iter();
         let unsketched: Vec<&Entry<K>> =
             waiting.filter(|(key, finger)| finger.impressions() > 0 && self.allows(key)).collect();
         let scores = map(self.order.threads, 1, &unsketched, |(_, finger)| {
             finger.compare_kept(self.budget, self.probe)
         });
-        ranked.extend(unsketched.into_iter().zip(scores));
+        ranked.extend(unsketched.into_iter().zip(scores).map(|(entry, score)| Ranked {
+            compared: (0..entry.1.impressions()).collect(),
+            entry,
+            score,
+        }));
         rank(&mut ranked);
         // The other impressions of the best, which no shortlist had: a finger's score is that of all.
         let limit = self.order.limit.min(ranked.len());
-        let whole = map(self.order.threads, 1, &ranked[..limit], |((_, finger), score)| {
-            if finger.impressions() > 1 { finger.compare_kept(self.budget, self.probe) } else { *score }
+        let whole = map(self.order.threads, 1, &ranked[..limit], |one| {
+            let finger = &one.entry.1;
+            let others = (0..finger.impressions()).filter(|view| !one.compared.contains(view));
+            let scores = others.map(|view| finger.compare_view(self.budget, self.probe, view));
+            scores.fold(one.score, |best, score| if score > best { score } else { best })
         });
-        for ((_, score), whole) in ranked.iter_mut().zip(whole) {
-            *score = whole;
+        for (one, whole) in ranked.iter_mut().zip(whole) {
+            one.score = whole;
         }
         rank(&mut ranked);
         let spread = Spread::of(&ranked);
         ranked.truncate(limit);
-        let candidate = |((key, _), score): (&Entry<K>, Score)| Candidate {
-            key: key.clone(),
-            score,
-            standing: spread.standing(score),
+        let candidate = |one: Ranked<'_, K>| Candidate {
+            key: one.entry.0.clone(),
+            score: one.score,
+            standing: spread.standing(one.score),
         };
         ranked.into_iter().map(candidate).collect()
     }
 }
 
-fn rank<K: Ord>(ranked: &mut [(&Entry<K>, Score)]) {
-    ranked.sort_by(|((a, _), x), ((b, _), y)| y.get().total_cmp(&x.get()).then_with(|| a.cmp(b)));
+/// A finger of which impressions were compared.
+struct Ranked<'a, K> {
+    entry: &'a Entry<K>,
+    /// The best of these.
+    score: Score,
+    /// Which.
+    compared: Vec<usize>,
+}
+
+fn rank<K: Ord>(ranked: &mut [Ranked<'_, K>]) {
+    ranked.sort_by(|a, b| b.score.get().total_cmp(&a.score.get()).then_with(|| a.entry.0.cmp(&b.entry.0)));
 }
 
 /// Mean and spread of the scores behind the best.
@@ -357,9 +377,9 @@ struct Spread {
 }
 
 impl Spread {
-    fn of<K>(ranked: &[(&Entry<K>, Score)]) -> Self {
-        let scores: Vec<f64> =
-            ranked.iter().skip(1).take(STANDING_OVER).map(|(_, score)| score.get()).collect();
+    fn of<K>(ranked: &[Ranked<'_, K>]) -> Self {
+        let behind = ranked.iter().skip(1).take(STANDING_OVER);
+        let scores: Vec<f64> = behind.map(|one| one.score.get()).collect();
         let count = scores.len().max(1) as f64;
         let mean = scores.iter().sum::<f64>() / count;
         let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / count;

@@ -130,10 +130,17 @@ impl Finger {
     }
 }
 
+/// Of more impressions than these only a few are kept prepared: of those that a search happens on hardly any would be among them.
+const KEPT_WHOLE: usize = 25_000;
+/// What is kept of a larger gallery, bytes an impression over all: with it the whole of an impression is below 2,500.
+const KEPT_EACH: usize = 100;
+
 /// How many bytes may be kept prepared, and are.
 pub(super) struct Budget {
     most: usize,
     taken: AtomicUsize,
+    /// Impressions of the gallery as it was changed last.
+    impressions: AtomicUsize,
 }
 
 /// A place in the budget, given back when it is dropped.
@@ -144,12 +151,22 @@ struct Place {
 
 impl Budget {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, taken: AtomicUsize::new(0) }
+        Self { most, taken: AtomicUsize::new(0), impressions: AtomicUsize::new(0) }
+    }
+
+    /// Of a gallery of so many impressions from now on. What is kept already stays.
+    pub(super) fn now_of(&self, impressions: usize) {
+        self.impressions.store(impressions, Ordering::Relaxed);
+    }
+
+    fn allowed(&self) -> usize {
+        let impressions = self.impressions.load(Ordering::Relaxed);
+        if impressions <= KEPT_WHOLE { self.most } else { self.most.min(impressions * KEPT_EACH) }
     }
 
     /// Whether there is place for one more, about.
     fn has_place(&self) -> bool {
-        self.taken() < self.most
+        self.taken() < self.allowed()
     }
 
     pub(super) fn taken(&self) -> usize {
@@ -157,7 +174,7 @@ impl Budget {
     }
 
     fn take(self: &Arc<Self>, bytes: usize) -> Option<Place> {
-        let more = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= self.most);
+        let more = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= self.allowed());
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Place { budget: Arc::clone(self), bytes })
     }
@@ -166,5 +183,27 @@ impl Budget {
 impl Drop for Place {
     fn drop(&mut self) {
         self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_large_gallery_a_hundred_bytes_an_impression_are_kept_and_not_all_that_there_is_place_for() {
+        let budget = Budget::new(96 << 20);
+        for (impressions, allowed) in
+            [(0, 96 << 20), (25_000, 96 << 20), (25_001, 2_500_100), (2_000_000, 96 << 20)]
+        {
+            budget.now_of(impressions);
+            assert_eq!(budget.allowed(), allowed);
+        }
+        budget.now_of(30_000);
+        let budget = Arc::new(budget);
+        let place = budget.take(3_000_000).unwrap();
+        assert!(!budget.has_place() && budget.take(1).is_none());
+        drop(place);
+        assert!(budget.has_place());
     }
 }

@@ -120,7 +120,8 @@ impl<K: Clone + Ord> Default for Gallery<K> {
 }
 
 impl<K: Clone + Ord> Gallery<K> {
-    /// Bytes of prepared impressions that are kept unless something else is said: of about 22,000.
+    /// Bytes of prepared impressions that are kept at most unless something else is said: of about 22,000. Of a gallery of more than
+    /// 25,000 it is 100 an impression.
     pub const BUDGET: usize = 96 << 20;
 
     /// An empty gallery.
@@ -160,6 +161,7 @@ impl<K: Clone + Ord> Gallery<K> {
             self.index.remove(&key, &old);
         }
         self.impressions += finger.impressions();
+        self.budget.now_of(self.impressions);
         let entry = (key, Arc::new(finger));
         self.index.insert(entry.clone(), &self.budget);
         let chunks = Arc::make_mut(&mut self.chunks);
@@ -212,6 +214,7 @@ impl<K: Clone + Ord> Gallery<K> {
         let (_, finger) = chunk.remove(there);
         self.fingers -= 1;
         self.impressions -= finger.impressions();
+        self.budget.now_of(self.impressions);
         if chunk.is_empty() {
             chunks.remove(at);
         }
@@ -327,6 +330,7 @@ impl<K: Clone + Ord> Extend<(K, Finger)> for Gallery<K> {
         only_the_last_of_a_key(&mut entries);
         self.fingers = entries.len();
         self.impressions = entries.iter().map(|(_, finger)| finger.impressions()).sum();
+        self.budget.now_of(self.impressions);
         self.chunks = Arc::new(entries.chunks(FILLED).map(|chunk| Arc::new(chunk.to_vec())).collect());
     }
 }

@@ -66,7 +66,10 @@ impl<K: Clone + Ord + Send + Sync> Gallery<K> {
 }
 
 fn values<K>(segment: &Segment<K>, ballot: &Ballot, laid: &Laid, probe: &Probe) -> Vec<Values> {
-    let tallies = Votes::with(|votes| votes.of(ballot, segment));
+    let mut tallies = vec![Tally::default(); segment.impressions()];
+    for voted in Votes::with(|votes| votes.of(ballot, segment)) {
+        tallies[usize::from(voted.impression)] = voted.tally;
+    }
     let these: Vec<(&Sketch, Tally)> = segment.sketches().iter().zip(tallies).collect();
     let mut alike = Vec::with_capacity(these.len());
     aligned(laid, &these, &mut alike);

@@ -7,18 +7,19 @@
 use std::cell::RefCell;
 
 use super::{
+    alignment::rounded,
     hash::keys,
     segment::{LARGEST, Posting, Segment},
     sketch::{Cut, PLACE_STEP},
 };
 use crate::{
     compare::cylinder::turn,
-    params::{CYLINDER_TURN, HASH_TABLES, VOTE_REACH, VOTE_TURN},
-    simd::fetch,
+    params::{CYLINDER_TURN, HASH_TABLES, VOTE_COMMON, VOTE_REACH, VOTE_TURN},
+    simd::{agreed, fetch},
 };
 
 /// Votes of an impression that are kept, of more the rarest: most have two.
-const KEPT: usize = 8;
+pub(crate) const KEPT: usize = 8;
 /// A vote by a key that only one impression in 512 has.
 const HEAVIEST: f32 = 31.0;
 /// See [`HEAVIEST`].
@@ -27,6 +28,8 @@ const RARE: f32 = 512.0;
 const ASKED: usize = 4;
 /// The highest number of votes.
 pub(super) const MOST: usize = KEPT * HEAVIEST as usize;
+/// Postings that are passed over at a time.
+const TOGETHER: usize = 8;
 /// Angles that postings tell apart.
 const ANGLES: usize = 256 / Posting::ANGLE_STEP as usize;
 
@@ -65,10 +68,21 @@ impl Ballot {
     }
 }
 
+impl Asking {
+    /// Whether all of these, which are in the order of their angles, are turned too far, as far as the first and the last tell.
+    fn none_of(&self, postings: &[Posting]) -> bool {
+        let [first, .., last] = postings else { return false };
+        let (first, last) = (first.angle_step() % ANGLES, last.angle_step() % ANGLES);
+        // Of angles that are not too far there are as many side by side, and none of them has place between.
+        (self.allowed >> first | self.allowed >> last) & 1 == 0
+            && last - first < self.allowed.count_ones() as usize
+    }
+}
+
 /// A vote: where the print is moved along y and x and how far it is turned, eight bits each with one above that is free, so that
 /// all three are compared at a time; and in the five highest bits its weight.
 #[derive(Clone, Copy, Default)]
-struct Vote(u32);
+pub(crate) struct Vote(u32);
 
 /// How an impression lies under a probe that voted for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +119,12 @@ impl Vote {
         Self::at(VOTE_TURN, reach, reach).0
     };
 
+    /// One of these bits, as far as there are such.
+    #[cfg(test)]
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self(bits & !Self::FREE | 1 << Self::WEIGHT)
+    }
+
     const fn at(turn: i32, x: i32, y: i32) -> Self {
         Self((turn as u32) << Self::TURN | (x as u32) << Self::X | y as u32)
     }
@@ -112,7 +132,7 @@ impl Vote {
     fn turned(by: i8, x: f32, y: f32) -> Self {
         // A posting's place stands for what is half a step above.
         let half = Posting::PLACE_STEP as f32 / 2.0;
-        let moved = |at: f32| libm::roundf((at - half) / Posting::PLACE_STEP as f32) as i32 + Self::NO_MOVE;
+        let moved = |at: f32| rounded((at - half) / Posting::PLACE_STEP as f32) + Self::NO_MOVE;
         Self::at(i32::from(by) + Self::NO_TURN, moved(x), moved(y))
     }
 
@@ -129,7 +149,8 @@ impl Vote {
 
     /// How far turned, and where moved, as they are kept.
     fn place(self) -> [i32; 3] {
-        [Self::TURN, Self::X, 0].map(|at| (self.0 >> at & 0xff) as i32)
+        let at = |at: u32| (self.0 >> at & 0xff) as i32;
+        [at(Self::TURN), at(Self::X), at(0)]
     }
 
     /// Neither is farther from the other than the reach: the bit above stays where nothing is taken from it.
@@ -145,6 +166,15 @@ impl Vote {
         let moved = |at: i32| ((at - Self::NO_MOVE) * Posting::PLACE_STEP) as i16;
         Tally { votes: self.weight() as u16, turn: (turn - Self::NO_TURN) as i8, x: moved(x), y: moved(y) }
     }
+}
+
+/// An impression of a segment that has votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Voted {
+    /// Which.
+    pub(crate) impression: u16,
+    /// What those say that agree.
+    pub(crate) tally: Tally,
 }
 
 /// How many votes an impression has, and in the bits above what all of them weigh.
@@ -186,8 +216,8 @@ impl Votes {
         OWN.with_borrow_mut(use_them)
     }
 
-    /// The votes of each impression of a segment.
-    pub(super) fn of<K>(&mut self, ballot: &Ballot, segment: &Segment<K>) -> Vec<Tally> {
+    /// Who of a segment has votes, in the order of the segment.
+    pub(super) fn of<K>(&mut self, ballot: &Ballot, segment: &Segment<K>) -> Vec<Voted> {
         let impressions = segment.impressions();
         self.count.fill(Count::default());
         for asking in &ballot.cylinders {
@@ -197,7 +227,10 @@ impl Votes {
             let lists = asking.keys.iter().enumerate();
             lists.map(move |(table, key)| (segment.postings(table, *key), asking))
         });
-        let mut lists: Vec<_> = lists.filter(|(postings, _)| !postings.is_empty()).collect();
+        // What many have says little, and there is much of it.
+        let longest = impressions / VOTE_COMMON;
+        let mut lists: Vec<_> =
+            lists.filter(|(postings, _)| !postings.is_empty() && postings.len() <= longest).collect();
         // All of them come from memory while the first are gone through.
         for (postings, _) in &lists {
             fetch(postings);
@@ -208,32 +241,49 @@ impl Votes {
         for (postings, asking) in lists {
             let weight = weight(postings.len(), impressions);
             let one = (1 | weight << Count::WEIGHT) as u16;
-            for posting in postings {
-                let step = posting.angle_step() % ANGLES;
-                // Postings are in the order of their angles: it hardly ever changes from one to the next.
-                if asking.allowed >> step & 1 == 0 {
+            for postings in postings.chunks(TOGETHER) {
+                // They are in the order of their angles: where the first and the last are turned too far, so are those between.
+                if asking.none_of(postings) {
                     continue;
                 }
-                let impression = posting.impression();
-                let count = &mut self.count[impression];
-                if let Some(vote) = self.votes[impression].get_mut(count.votes()) {
-                    *vote = asking.turned[step].of(*posting, weight);
-                    count.0 += one;
+                for posting in postings {
+                    let step = posting.angle_step() % ANGLES;
+                    if asking.allowed >> step & 1 == 0 {
+                        continue;
+                    }
+                    let impression = posting.impression();
+                    let count = &mut self.count[impression];
+                    if let Some(vote) = self.votes[impression].get_mut(count.votes()) {
+                        *vote = asking.turned[step].of(*posting, weight);
+                        count.0 += one;
+                    }
                 }
             }
         }
+        self.asked(impressions)
+    }
+
+    /// Only of those with the most votes in all it is asked which of them agree.
+    fn asked(&self, impressions: usize) -> Vec<Voted> {
         let counts = &self.count[..impressions];
-        // Only of those with the most votes in all it is asked which of them agree.
-        let mut with = [0; Count::HEAVIEST + 1];
-        counts.iter().for_each(|count| with[count.weight().min(Count::HEAVIEST)] += 1);
+        // Side by side, as the next one is often the same.
+        let mut with = [[0; Count::HEAVIEST + 1]; 4];
+        for counts in counts.chunks(with.len()) {
+            for (with, count) in with.iter_mut().zip(counts) {
+                with[count.weight().min(Count::HEAVIEST)] += 1;
+            }
+        }
+        let with: [usize; Count::HEAVIEST + 1] =
+            std::array::from_fn(|weight| with.iter().map(|with| with[weight]).sum());
         let least = usize::from(least(&with, impressions / ASKED));
-        let each = counts.iter().zip(&self.votes);
-        each.map(
-            |(count, votes)| {
-                if count.weight() < least { Tally::default() } else { agreed(votes, count.votes()) }
-            },
-        )
-        .collect()
+        let mut asked = Vec::with_capacity(impressions / ASKED);
+        for (impression, count) in counts.iter().enumerate() {
+            if count.weight() >= least {
+                let tally = agreed(&self.votes[impression], count.votes());
+                asked.push(Voted { impression: impression as u16, tally });
+            }
+        }
+        asked
     }
 }
 
@@ -255,7 +305,8 @@ fn weight(postings: usize, impressions: usize) -> u32 {
 }
 
 /// The most weight that agrees with one of so many votes, and what those say on the average.
-fn agreed(votes: &[Vote; KEPT], count: usize) -> Tally {
+#[inline(always)]
+pub(crate) fn agreed_with(votes: &[Vote; KEPT], count: usize) -> Tally {
     match count {
         0 => return Tally::default(),
         1 => return votes[0].tally(),
@@ -265,11 +316,12 @@ fn agreed(votes: &[Vote; KEPT], count: usize) -> Tally {
     let count = count.min(KEPT);
     let mut there = [Vote::default(); KEPT];
     there[..count].copy_from_slice(&votes[..count]);
+    // By numbers, not by iterators: those may be compiled without the caller's instructions, and called.
     let mut sums = [0; KEPT];
-    for other in there {
-        let weight = other.weight();
-        for (sum, vote) in sums.iter_mut().zip(there) {
-            *sum += u32::from(vote.agrees(other)) * weight;
+    for other in 0..count {
+        let (other, weight) = (there[other], there[other].weight());
+        for one in 0..KEPT {
+            sums[one] += u32::from(there[one].agrees(other)) * weight;
         }
     }
     let votes = &there[..count];
@@ -283,14 +335,15 @@ fn agreed(votes: &[Vote; KEPT], count: usize) -> Tally {
     if most as u32 == best.weight() {
         return best.tally();
     }
-    let mut all = [0; 3];
-    for vote in votes.iter().filter(|vote| best.agrees(**vote)) {
-        let (place, weight) = (vote.place(), vote.weight() as i32);
-        for (all, place) in all.iter_mut().zip(place) {
-            *all += weight * place;
-        }
+    let (mut turn, mut x, mut y) = (0, 0, 0);
+    for vote in there {
+        // Those that are not there weigh nothing.
+        let weight = i32::from(best.agrees(vote)) * vote.weight() as i32;
+        let [by_turn, by_x, by_y] = vote.place();
+        turn += weight * by_turn;
+        x += weight * by_x;
+        y += weight * by_y;
     }
-    let [turn, x, y] = all;
     let moved = |sum: i32| (Posting::PLACE_STEP * (sum - Vote::NO_MOVE * most) / most) as i16;
     let turn = ((turn - Vote::NO_TURN * most) / most) as i8;
     Tally { votes: most as u16, turn, x: moved(x), y: moved(y) }
@@ -329,7 +382,7 @@ mod tests {
         for (place, (turn, x, y)) in all.into_iter().enumerate() {
             votes[place] = vote(turn, x, y);
         }
-        let agreed = |count| agreed(&votes, count);
+        let agreed = |count| agreed_with(&votes, count);
         assert_eq!((agreed(0), agreed(1)), (Tally::default(), Tally { votes: 10, ..Tally::default() }));
         // Half way between both, in steps of a sketch.
         assert_eq!(agreed(2), Tally { votes: 20, turn: 8, x: 6, y: -6 });
@@ -355,7 +408,7 @@ mod tests {
                 }
                 let mut votes = [Vote::default(); KEPT];
                 votes[0] = asking.turned[step].of(posting, 9);
-                let tally = agreed(&votes, 1);
+                let tally = agreed_with(&votes, 1);
                 let (sine, cosine) = turn(off as u8);
                 let to_x = cosine * f32::from(x) + sine * f32::from(y) - f32::from(at_x);
                 let to_y = cosine * f32::from(y) - sine * f32::from(x) - f32::from(at_y);

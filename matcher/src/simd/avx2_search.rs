@@ -6,11 +6,12 @@ use std::arch::x86_64::{
     __m256, __m256i, _CMP_LE_OQ, _CMP_NEQ_OQ, _mm256_abs_epi8, _mm256_add_epi8, _mm256_add_epi32,
     _mm256_add_ps, _mm256_and_ps, _mm256_and_si256, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
     _mm256_cmpeq_epi8, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps, _mm256_div_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_min_epu32, _mm256_movemask_epi8, _mm256_mul_ps, _mm256_or_si256,
-    _mm256_permute4x64_epi64, _mm256_sad_epu8, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_set1_epi64x,
-    _mm256_set1_ps, _mm256_setr_epi8, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_shuffle_epi8,
-    _mm256_shuffle_ps, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8,
-    _mm256_sub_ps, _mm256_subs_epi8, _mm256_subs_epu8, _mm256_xor_si256,
+    _mm256_loadu_si256, _mm256_maskload_epi32, _mm256_min_epu32, _mm256_movemask_epi8, _mm256_mul_ps,
+    _mm256_or_si256, _mm256_permute4x64_epi64, _mm256_sad_epu8, _mm256_set1_epi8, _mm256_set1_epi32,
+    _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setr_epi8, _mm256_setr_epi32, _mm256_setzero_ps,
+    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_shuffle_ps, _mm256_srli_epi16, _mm256_storeu_ps,
+    _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_ps, _mm256_subs_epi8, _mm256_subs_epu8,
+    _mm256_xor_si256,
 };
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
         alignment::{Laid, Near, alike_with, lay_with},
         likeness::{NONE_ALIKE, Nearest, Probe, ROWS, Rows, SHARE, support_with},
         sketch::{Sketch, WORDS},
-        votes::Tally,
+        votes::{KEPT, Tally, Vote, agreed_with},
     },
 };
 
@@ -86,6 +87,12 @@ fn stored(of: __m256) -> [f32; EIGHT] {
     out
 }
 
+/// See [`agreed_with`]: the same code, compiled for all votes at a time.
+#[target_feature(enable = "avx2")]
+pub(super) fn agreed(votes: &[Vote; KEPT], count: usize) -> Tally {
+    agreed_with(votes, count)
+}
+
 /// See [`alike_with`]: the same code, compiled for counting bits in one instruction.
 #[target_feature(enable = "popcnt")]
 pub(super) fn alike(probe: &Laid, sketch: &Sketch, near: &Near) -> u16 {
@@ -95,8 +102,7 @@ pub(super) fn alike(probe: &Laid, sketch: &Sketch, near: &Near) -> u16 {
 /// See [`lay_with`]: all cylinders of a sketch are looked at at a time.
 #[target_feature(enable = "avx2")]
 pub(super) fn lay(probe: &Laid, sketch: &Sketch, tally: Tally) -> Near {
-    let (angles, xs, ys) =
-        (bytes(&sketch.angle), bytes(&sketch.x.map(|x| x as u8)), bytes(&sketch.y.map(|y| y as u8)));
+    let (angles, xs, ys) = (bytes(&sketch.angle), bytes(&sketch.x), bytes(&sketch.y));
     let (turn, reach) = (_mm256_set1_epi8(ALIGNED_TURN as i8), _mm256_set1_epi8(ALIGNED_REACH as i8));
     let near = |angle: u8, x: i8, y: i8| {
         // What is farther than a byte says stays farther than the reach; half a turn is 128 without a sign.
@@ -127,16 +133,22 @@ pub(super) fn within_arc(probe: &Probe, from: usize, angles: __m256i) -> u32 {
     _mm256_movemask_epi8(_mm256_cmpeq_epi8(beyond, _mm256_setzero_si256())) as u32
 }
 
-/// A byte of each cylinder.
+/// A byte of each cylinder, and zeros.
 #[inline]
 #[target_feature(enable = "avx2")]
 #[expect(unsafe_code, reason = "a load of as many bytes as are there")]
-pub(super) fn bytes(of: &[u8; SKETCH_CYLINDERS]) -> __m256i {
-    let mut all = [0u8; LANES_OF_BYTES];
-    all[..SKETCH_CYLINDERS].copy_from_slice(of);
-    // SAFETY: the array is of 32 readable bytes, and the load needs no alignment.
-    unsafe { _mm256_loadu_si256(all.as_ptr().cast()) }
+pub(super) fn bytes<T: Byte>(of: &[T; SKETCH_CYLINDERS]) -> __m256i {
+    const { assert!(SKETCH_CYLINDERS == 24 && size_of::<T>() == 1, "six numbers of four bytes each") }
+    let there = _mm256_setr_epi32(-1, -1, -1, -1, -1, -1, 0, 0);
+    // SAFETY: the array is of the 24 readable bytes that the mask lets through; what it does not is not read, and the load needs no
+    // alignment.
+    unsafe { _mm256_maskload_epi32(of.as_ptr().cast(), there) }
 }
+
+/// What is a byte in a sketch.
+pub(super) trait Byte {}
+impl Byte for u8 {}
+impl Byte for i8 {}
 
 /// The nearest of each row, by whatever counts the bits that differ. Not a function of a function: what is compiled for more
 /// instructions than its caller is not put into it.

@@ -17,11 +17,11 @@ pub mod roof;
 
 pub(crate) use fetch::fetch;
 pub use kernel::{Kernel, NotForced};
-pub(crate) use search::{aligned, nearest, support};
+pub(crate) use search::{agreed, aligned, nearest, support};
 
 use crate::{
     compare::{
-        cylinder::{Cylinder, Hull, Pose, build_with},
+        cylinder::{Cylinder, Hull, Pose, build_with, reached},
         local::{Pair, pairs_with},
     },
     image::plane::Plane,
@@ -57,29 +57,22 @@ pub(crate) fn pairs(a: &[Cylinder], b: &[Cylinder], out: &mut Vec<Pair>) {
     pairs_with(a, b, out);
 }
 
-/// See [`build_with`]: the same code, compiled for eight layers at a time.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn cylinders_avx2(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
-    build_with(poses, hull)
-}
-
 /// The cylinders of all minutiae that have enough neighbours.
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "calls what was compiled for a processor that has been asked")]
 pub(crate) fn cylinders(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the instructions were detected on this processor.
-        unsafe { cylinders_avx2(poses, hull) }
+        unsafe { avx2::cylinders(poses, hull) }
     } else {
-        build_with(poses, hull)
+        build_with(poses, hull, reached)
     }
 }
 
 /// The cylinders of all minutiae that have enough neighbours.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) fn cylinders(poses: &[Pose], hull: &Hull) -> Vec<Cylinder> {
-    build_with(poses, hull)
+    build_with(poses, hull, reached)
 }
 
 /// Filters every patch of the image by the kernel of its ridges.
@@ -133,7 +126,7 @@ mod tests {
             let pose = |&(x, y, angle): &(f32, f32, u8)| Pose { x, y, angle, kind: MinutiaKind::Ending, quality: 1.0 };
             let poses: Vec<Pose> = minutiae.iter().map(pose).collect();
             let hull = Hull::of(&poses);
-            prop_assert_eq!(cylinders(&poses, &hull), build_with(&poses, &hull));
+            prop_assert_eq!(cylinders(&poses, &hull), build_with(&poses, &hull, reached));
         }
 
         #[test]

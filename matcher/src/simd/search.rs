@@ -7,12 +7,17 @@ use crate::search::{
     alignment::{BATCH, Laid, Near, alike_with, lay_with, near_with},
     likeness::{Nearest, Probe, eight_with, nearest_with, support_with},
     sketch::Sketch,
-    votes::Tally,
+    votes::{KEPT, Tally, Vote, agreed_with},
 };
 
 /// How alike each of these is when the probe is laid on it as its votes say: see [`lay_with`] and [`alike_with`].
 pub(crate) fn aligned(probe: &Laid, these: &[(&Sketch, Tally)], alike: &mut Vec<u16>) {
     aligned_by(Kernel::chosen(), probe, these, alike);
+}
+
+/// See [`agreed_with`].
+pub(crate) fn agreed(votes: &[Vote; KEPT], count: usize) -> Tally {
+    agreed_by(Kernel::chosen(), votes, count)
 }
 
 /// See [`nearest_with`].
@@ -23,6 +28,20 @@ pub(crate) fn nearest(probe: &Probe, sketch: &Sketch) -> Nearest {
 /// See [`support_with`].
 pub(crate) fn support(probe: &Probe, sketch: &Sketch, nearest: &Nearest) -> f32 {
     support_by(Kernel::chosen(), probe, sketch, nearest)
+}
+
+/// By this kernel, which must be here.
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "calls what was compiled for a processor that has been asked")
+)]
+pub(crate) fn agreed_by(kernel: Kernel, votes: &[Vote; KEPT], count: usize) -> Tally {
+    match kernel {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a kernel is chosen or forced only where `Kernel::is_here` found its instructions; where AVX-512 is, AVX2 is too.
+        Kernel::Avx2 | Kernel::Avx512 => unsafe { super::avx2_search::agreed(votes, count) },
+        _ => agreed_with(votes, count),
+    }
 }
 
 /// By this kernel, which must be here.
@@ -42,8 +61,7 @@ pub(crate) fn aligned_by(kernel: Kernel, probe: &Laid, these: &[(&Sketch, Tally)
         for ((sketch, tally), near) in batch.iter().zip(&mut near) {
             *near = match kernel {
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: a kernel is chosen or forced only where `Kernel::is_here` found its instructions; where AVX-512 is,
-                // AVX2 is too.
+                // SAFETY: as above.
                 Kernel::Avx2 | Kernel::Avx512 => unsafe { super::avx2_search::lay(probe, sketch, *tally) },
                 _ => lay_with(probe, *tally, |angle, x, y| near_with(sketch, angle, x, y)),
             };
@@ -134,6 +152,21 @@ mod tests {
                 let found = support_by(kernel, &probe, &sketch, &fast);
                 prop_assert_eq!(found.to_bits(), likeness.to_bits(), "{:?}", kernel);
                 prop_assert_eq!(aligned(kernel), aligned(Kernel::Scalar), "{:?}", kernel);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_kernel_agrees_about_what_votes_say(
+            votes in any::<[u32; KEPT]>(), near in any::<[bool; KEPT]>(), count in 0..=KEPT,
+        ) {
+            // Half of them like the first, else hardly any would agree.
+            let votes: [Vote; KEPT] =
+                std::array::from_fn(|at| Vote::from_bits(if near[at] { votes[0] ^ votes[at] & 0x0804_0201 } else { votes[at] }));
+            let slow = agreed_with(&votes, count);
+            for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_here()) {
+                prop_assert_eq!(agreed_by(kernel, &votes, count), slow, "{:?}", kernel);
             }
         }
     }
