@@ -78,6 +78,7 @@ mod tests {
             sid: None,
             groups: BTreeSet::new(),
             standing: Standing::Active,
+            locked_out: false,
             privileged: false,
         };
         Taken::Person(entry, end)

@@ -148,6 +148,9 @@ pub struct Entry {
     pub groups: BTreeSet<GroupName>,
     /// Whether it may log in.
     pub standing: Standing,
+    /// Whether it is locked for a while, after wrong passwords. It takes nothing from a finger; no certificate is given meanwhile. Of
+    /// Active Directory it is known where one entry is read.
+    pub locked_out: bool,
     /// Whether it is privileged (`adminCount`, or a group that the mapping names so): never given a certificate.
     pub privileged: bool,
 }

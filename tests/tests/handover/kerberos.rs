@@ -232,6 +232,19 @@ fn handover_a_finger_becomes_a_ticket_of_active_directory_and_a_file_over_smb() 
     assert_eq!(problem(&answer), (404, "no-such-accept".into()));
     assert_eq!(office.ask("officer", &Method::POST, "/v1/certificates", &body).0, 403);
 
+    // Locked out by somebody's wrong passwords, until an administrator ends it.
+    samba.tool(&["domain", "passwordsettings", "set", "--account-lockout-threshold=2"]).unwrap();
+    for _ in 0..3 {
+        let mut guess = network.command("smbclient");
+        guess.args(["-U", "p00006%wrong", "--use-kerberos=off", "//dc1.corp.example/files", "-c", "ls"]);
+        ended(guess.env("KRB5_CONFIG", &kerberos)).unwrap_err();
+    }
+    let answer = client.certified(&office, &request);
+    assert_eq!(problem(&answer), (403, "account-disabled".into()));
+    assert!(answer.1.to_string().contains("locked out"), "{answer:?}");
+    samba.tool(&["domain", "passwordsettings", "set", "--account-lockout-threshold=0"]).unwrap();
+    samba.tool(&["user", "unlock", "p00006"]).unwrap();
+
     // Disabled between decision and certificate, though the box has not read it yet; and with a certificate in his hand.
     control(&samba, DISABLED);
     assert_eq!(problem(&client.certified(&office, &request)), (403, "account-disabled".into()));

@@ -235,7 +235,7 @@ impl ActiveDirectory {
                 base: &session.base,
                 scope: Scope::Subtree,
                 filter: &filter,
-                attributes: &self.names.all(),
+                attributes: &self.names.of_few(),
                 controls: Vec::new(),
                 doing: READ,
             };

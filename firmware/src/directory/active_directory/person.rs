@@ -7,6 +7,9 @@ use crate::directory::{Entry, ObjectId, Settings, Sid, Standing, person::Taken, 
 
 /// The account is disabled (`ADS_UF_ACCOUNTDISABLE`).
 const DISABLED: i64 = 2;
+/// The account is locked out at this moment (`UF_LOCKOUT`), as the controller works it out: a lockout that has ended says nothing.
+const LOCKED_OUT: i64 = 0x10;
+const COMPUTED: &str = "msDS-User-Account-Control-Computed";
 /// From 1601 to 1970 in seconds.
 const EPOCHS: i64 = 11_644_473_600;
 
@@ -43,6 +46,13 @@ impl Names {
             "primaryGroupID",
         ];
         names.extend([self.login.as_str(), &self.name, &self.upn]);
+        names
+    }
+
+    /// Of a few entries, with what a controller works out for each.
+    pub(super) fn of_few(&self) -> Vec<&str> {
+        let mut names = self.all();
+        names.push(COMPUTED);
         names
     }
 }
@@ -93,6 +103,7 @@ pub(super) fn person(
             sid: found.octets("objectSid").and_then(Sid::of_octets),
             groups: judged.groups,
             standing: Standing::of(control & DISABLED != 0, end, now),
+            locked_out: found.number(COMPUTED).is_some_and(|control| control & LOCKED_OUT != 0),
             privileged: judged.privileged || found.number("adminCount").is_some_and(|count| count > 0),
         },
         end,
@@ -137,6 +148,20 @@ mod tests {
         // 2026-01-01 and 2040-01-01.
         assert_eq!(standing("512", "134116992000000000"), Standing::Expired);
         assert_eq!(standing("512", "138534624000000000"), Standing::Active);
+    }
+
+    #[test]
+    fn a_lockout_is_what_the_controller_works_out_and_leaves_the_account_active() {
+        let locked = |computed: &[u8]| match read(&[
+            ("objectGUID", &[GUID]),
+            ("userAccountControl", &[b"512"]),
+            (COMPUTED, &[computed]),
+        ]) {
+            Taken::Person(entry, _) => (entry.locked_out, entry.standing),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(locked(b"16"), (true, Standing::Active));
+        assert_eq!(locked(b"8388608"), (false, Standing::Active), "an old password is no lockout");
     }
 
     #[test]

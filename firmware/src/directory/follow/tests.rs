@@ -107,6 +107,7 @@ fn entry(number: u32) -> Entry {
         sid: None,
         groups: BTreeSet::new(),
         standing: Standing::Active,
+        locked_out: false,
         privileged: false,
     }
 }

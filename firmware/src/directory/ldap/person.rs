@@ -19,6 +19,9 @@ const DISABLED: [&str; 2] = ["loginDisabled", "nsAccountLock"];
 /// When an administrator locked it for ever (`ppolicy`); another moment is a lockout that ends.
 const LOCKED: &str = "pwdAccountLockedTime";
 const FOR_EVER: &str = "000001010000Z";
+/// eDirectory: whether wrong passwords locked it, and until when; 389 Directory Server: until when.
+const BY_INTRUDER: &str = "lockedByIntruder";
+const UNTIL: [&str; 2] = ["loginIntruderResetTime", "accountUnlockTime"];
 /// eDirectory: a moment; `shadowAccount`: days since 1970.
 const ENDS: &str = "loginExpirationTime";
 const ENDS_DAY: &str = "shadowExpire";
@@ -56,6 +59,8 @@ impl Names {
     pub(super) fn all(&self) -> Vec<&str> {
         let mut names = vec![self.id(), &self.login, &self.name, LOCKED, ENDS, ENDS_DAY];
         names.extend(DISABLED);
+        names.extend(UNTIL);
+        names.push(BY_INTRUDER);
         names.extend(self.upn.as_deref());
         names.extend(self.edirectory.then_some(IN_GROUPS));
         names
@@ -110,6 +115,20 @@ pub(super) fn seconds(text: &str) -> Option<i64> {
     Some(PrimitiveDateTime::parse(whole, &format).ok()?.assume_utc().unix_timestamp())
 }
 
+/// Whether wrong passwords locked it, at this moment. Of `ppolicy` nobody but the server knows how long it lasts: there it is locked
+/// until it says no more when it was.
+fn locked_out(found: &Found, now: i64) -> bool {
+    let mut until = UNTIL.iter().filter_map(|attribute| found.text(attribute)).map(seconds);
+    // A moment that cannot be read is none that is over, and 1970 is never.
+    let lasts = |until: Option<i64>| until.is_none_or(|until| until > now || until == 0);
+    match found.is_true(BY_INTRUDER) {
+        true => until.next().is_none_or(lasts),
+        false => {
+            found.text("accountUnlockTime").map(seconds).is_some_and(lasts) || found.octets(LOCKED).is_some()
+        }
+    }
+}
+
 /// The person that an entry is.
 pub(super) fn person(
     found: &Found,
@@ -146,6 +165,7 @@ pub(super) fn person(
             sid: None,
             groups: judged.groups,
             standing: Standing::of(locked, end, now),
+            locked_out: locked_out(found, now),
             privileged: judged.privileged,
         },
         end,
@@ -188,6 +208,24 @@ mod tests {
             let taken = person(&found, &names(false), &Roles::default(), |_| false, 0);
             assert!(matches!(taken, Taken::Unusable { id: Some(_), .. }), "{taken:?}");
         }
+    }
+
+    #[test]
+    fn a_lockout_after_wrong_passwords_is_told_from_one_that_has_ended() {
+        let locked = |attributes: &[(&str, &str)]| {
+            let attributes: Vec<(&str, [&[u8]; 1])> =
+                attributes.iter().map(|(name, value)| (*name, [value.as_bytes()])).collect();
+            let attributes: Vec<(&str, &[&[u8]])> =
+                attributes.iter().map(|(name, values)| (*name, values.as_slice())).collect();
+            locked_out(&Found::of("cn=ann", &attributes), 1_800_000_000)
+        };
+        let (over, to_come) = ("20260101000000Z", "20400101000000Z");
+        assert!(!locked(&[]) && !locked(&[(BY_INTRUDER, "FALSE"), (UNTIL[0], to_come)]));
+        assert!(locked(&[(BY_INTRUDER, "TRUE")]) && locked(&[(BY_INTRUDER, "TRUE"), (UNTIL[0], to_come)]));
+        assert!(!locked(&[(BY_INTRUDER, "TRUE"), (UNTIL[0], over)]));
+        assert!(locked(&[(UNTIL[1], to_come)]) && locked(&[(UNTIL[1], "19700101000000Z")]));
+        assert!(!locked(&[(UNTIL[1], over)]) && locked(&[(UNTIL[1], "soon")]));
+        assert!(locked(&[(LOCKED, over)]), "nobody but the server knows when it ends");
     }
 
     #[test]

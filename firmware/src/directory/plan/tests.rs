@@ -31,6 +31,7 @@ fn entry(number: u8, login: &str, standing: Standing) -> Entry {
         sid: None,
         groups: BTreeSet::new(),
         standing,
+        locked_out: false,
         privileged: false,
     }
 }

@@ -63,6 +63,7 @@ fn entry(number: u32, standing: Standing) -> Entry {
         sid: None,
         groups: BTreeSet::from([GroupName::try_from("staff".to_owned()).unwrap()]),
         standing,
+        locked_out: false,
         privileged: number == 13,
     }
 }

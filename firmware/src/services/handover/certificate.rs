@@ -332,6 +332,9 @@ fn person(entry: &Entry, account: &Account, mapping: &Mapping) -> Result<Person,
     if state != State::Active {
         return Err(UserCertificateError::Now(state.name()));
     }
+    if entry.locked_out {
+        return Err(UserCertificateError::Now("locked out, after wrong passwords"));
+    }
     if entry.privileged {
         return Err(NotCertified::Privileged.into());
     }

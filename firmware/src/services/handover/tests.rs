@@ -63,6 +63,7 @@ fn entry(number: u32) -> Entry {
         sid: sid(number),
         groups: BTreeSet::from([GroupName::try_from("staff".to_owned()).unwrap()]),
         standing: Standing::Active,
+        locked_out: false,
         privileged: false,
     }
 }
@@ -330,6 +331,8 @@ fn store_gives_a_certificate_once_for_the_key_that_the_accept_was_asked_with_and
     assert!(matches!(says(None), Err(NoCertificate::Now("gone"))));
     let disabled = Entry { standing: Standing::Disabled, ..entry(1) };
     assert!(matches!(says(Some(disabled)), Err(NoCertificate::Now("disabled"))));
+    let locked = Entry { locked_out: true, ..entry(1) };
+    assert!(matches!(says(Some(locked)), Err(NoCertificate::Now(why)) if why.contains("locked out")));
     let privileged = Entry { privileged: true, ..entry(1) };
     assert!(matches!(says(Some(privileged)), Err(NoCertificate::Person(NotCertified::Privileged))));
     assert!(matches!(says(Some(Entry { sid: None, ..entry(1) })), Err(NoCertificate::NoSid)));
