@@ -215,7 +215,7 @@ pub const WEIGHED: usize = 4_000;
 /// Search: impressions whose whole sketches are looked at in the first pass, and of how many one more.
 pub const FIRST_SHORTLIST: (usize, usize) = (500, 250);
 /// The same in the second pass.
-pub const SECOND_SHORTLIST: (usize, usize) = (500, 50);
+pub const SECOND_SHORTLIST: (usize, usize) = (1_000, 50);
 /// Search: of so many impressions all are compared fully.
 pub const EVERYBODY: usize = 64;
 /// Search: impressions that are compared fully in the first pass, and of how many one more.
