@@ -26,6 +26,9 @@ const HEAVIEST: f32 = 31.0;
 const RARE: f32 = 512.0;
 /// Of so many impressions of a segment one is asked which of its votes agree. The next stage looks at fewer.
 const ASKED: usize = 4;
+/// Of a small segment so many are asked, and lists of so many vote: of three impressions a quarter would be none, and they were
+/// never found.
+const FEW: usize = 256;
 /// The highest number of votes.
 pub(super) const MOST: usize = KEPT * HEAVIEST as usize;
 /// Postings that are passed over at a time.
@@ -228,7 +231,7 @@ impl Votes {
             lists.map(move |(table, key)| (segment.postings(table, *key), asking))
         });
         // What many have says little, and there is much of it.
-        let longest = impressions / VOTE_COMMON;
+        let longest = (impressions / VOTE_COMMON).max(FEW);
         let mut lists: Vec<_> =
             lists.filter(|(postings, _)| !postings.is_empty() && postings.len() <= longest).collect();
         // All of them come from memory while the first are gone through.
@@ -275,7 +278,7 @@ impl Votes {
         }
         let with: [usize; Count::HEAVIEST + 1] =
             std::array::from_fn(|weight| with.iter().map(|with| with[weight]).sum());
-        let least = usize::from(least(&with, impressions / ASKED));
+        let least = usize::from(least(&with, (impressions / ASKED).max(FEW)));
         let mut asked = Vec::with_capacity(impressions / ASKED);
         for (impression, count) in counts.iter().enumerate() {
             if count.weight() >= least {
@@ -351,9 +354,12 @@ pub(crate) fn agreed_with(votes: &[Vote; KEPT], count: usize) -> Tally {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::search::{Finger, sketch::Sketch};
 
     proptest! {
         #[test]
@@ -416,6 +422,19 @@ mod tests {
                 assert!((f32::from(tally.x) - to_x).abs() <= 4.0, "{tally:?} {to_x}");
                 assert!((f32::from(tally.y) - to_y).abs() <= 4.0, "{tally:?} {to_y}");
             }
+        }
+    }
+
+    #[test]
+    fn everybody_of_a_small_segment_can_have_votes() {
+        let cut = Cut { words: [5, 6, 7, 8], ones: 10, angle: 10, x: 0, y: 0 };
+        for impressions in [1, 3, 40] {
+            let finger = |key| ((key, Arc::new(Finger::new(&[]))), [Sketch::of([cut])].into());
+            let segment = Segment::new((0..impressions).map(finger).collect());
+            let voted = Votes::with(|votes| votes.of(&Ballot::new([cut]), &segment));
+            let numbers: Vec<usize> = voted.iter().map(|voted| usize::from(voted.impression)).collect();
+            assert_eq!(numbers, (0..impressions).collect::<Vec<_>>());
+            assert!(voted.iter().all(|voted| voted.tally.votes > 0));
         }
     }
 
