@@ -4,11 +4,9 @@
 
 use std::{
     fs,
-    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -95,14 +93,11 @@ impl Ganesha {
         command.env("KRB5_CONFIG", realm.kerberos);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let started = Self { child, folder };
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE {
-            if network.within(|| TcpStream::connect((address, 2049)).is_ok())? {
-                return Ok(started);
-            }
-            thread::sleep(Duration::from_millis(50));
+        if network.listens((address, 2049), PATIENCE)? {
+            Ok(started)
+        } else {
+            Err(ServerError::Failed("ganesha.nfsd".into(), started.said()))
         }
-        Err(ServerError::Failed("ganesha.nfsd".into(), started.said()))
     }
 
     /// The folder that it serves as [`EXPORT`].

@@ -4,11 +4,9 @@
 
 use std::{
     fs,
-    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -78,14 +76,8 @@ impl Mit {
         let mut kdc = configured(network.command("krb5kdc"));
         let child = kdc.args(["-n", "-r", REALM]).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         let started = Self { child, folder };
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE {
-            if network.within(|| TcpStream::connect((address, 88)).is_ok())? {
-                return Ok(started);
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        Err(ServerError::Deaf("krb5kdc"))
+        let listens = network.listens((address, 88), PATIENCE)?;
+        listens.then_some(started).ok_or(ServerError::Deaf("krb5kdc"))
     }
 
     /// The key of a service, which becomes known to the realm, in a file.

@@ -6,12 +6,13 @@
 use std::{
     fs::{self, File},
     io,
+    net::TcpStream,
     os::fd::AsFd,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -100,6 +101,23 @@ impl Namespace {
     /// As of the system.
     pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         self.entrance().within(work)
+    }
+
+    /// Whether somebody listens at an address in here, within so long.
+    ///
+    /// # Errors
+    /// As of the system.
+    pub fn listens(&self, address: (&str, u16), patience: Duration) -> io::Result<bool> {
+        self.within(|| {
+            let began = Instant::now();
+            while began.elapsed() < patience {
+                if TcpStream::connect(address).is_ok() {
+                    return true;
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+            false
+        })
     }
 }
 

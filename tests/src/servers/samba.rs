@@ -158,6 +158,16 @@ impl Samba {
         Err(ServerError::Failed("samba".into(), self.said()))
     }
 
+    /// How a box follows it: a section `[[directory]]` without its name and its password.
+    #[must_use]
+    pub fn followed(&self) -> String {
+        format!(
+            "kind = \"active-directory\"\nca = {:?}\nservers = [\"{ADDRESS}\"]\naccount = \"reader@corp.example\"\nfilter = \
+             \"(sAMAccountName=p*)\"\n",
+            self.authority.file
+        )
+    }
+
     /// What its logs say.
     #[must_use]
     pub fn said(&self) -> String {

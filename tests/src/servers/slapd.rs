@@ -4,11 +4,9 @@
 
 use std::{
     fs,
-    net::TcpStream,
     path::Path,
     process::{Child, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -91,14 +89,21 @@ impl Slapd {
             .args(["-d", "0", "-h", &format!("ldap://{ADDRESS} ldaps://{ADDRESS}"), "-f"])
             .arg(&configuration);
         self.child = Some(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?);
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE {
-            if self.namespace.within(|| TcpStream::connect((ADDRESS, 636)).is_ok())? {
-                return Ok(());
-            }
-            thread::sleep(Duration::from_millis(20));
+        if self.namespace.listens((ADDRESS, 636), PATIENCE)? {
+            Ok(())
+        } else {
+            Err(ServerError::Deaf("slapd"))
         }
-        Err(ServerError::Deaf("slapd"))
+    }
+
+    /// How a box follows it: a section `[[directory]]` without its name and its password.
+    #[must_use]
+    pub fn followed(&self) -> String {
+        format!(
+            "kind = \"ldap\"\nca = {:?}\nservers = [\"{ADDRESS}\"]\naccount = \"{READER}\"\nbase = \"{SUFFIX}\"\nattributes = {{ \
+             name = \"fullName\", login = \"uid\", upn = \"mail\" }}\n",
+            self.authority.file
+        )
     }
 
     /// Starts it again, with the certificate that it had first.

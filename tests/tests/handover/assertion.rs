@@ -4,7 +4,7 @@ use std::process::Command;
 
 use authenteon_tests::servers::{
     people,
-    slapd::{self, Options, SUFFIX, Slapd},
+    slapd::{self, Options, Slapd},
 };
 use hyper::Method;
 use serde_json::{Value, json};
@@ -54,14 +54,7 @@ fn handover_an_assertion_is_verified_by_the_lines_of_the_documentation_and_by_no
         }
     };
     let slapd = Slapd::start(people(), Options::default()).unwrap();
-    let directory = format!(
-        "kind = \"ldap\"\nca = {:?}\nservers = [\"{}\"]\naccount = \"{}\"\nbase = \"{SUFFIX}\"\nattributes = {{ name = \
-         \"fullName\", login = \"uid\", upn = \"mail\" }}\n",
-        slapd.authority.file,
-        slapd::ADDRESS,
-        slapd::READER
-    );
-    let office = Office::open(slapd.namespace.entrance(), &directory, slapd::PASSWORD, "");
+    let office = Office::open(slapd.namespace.entrance(), &slapd.followed(), slapd::PASSWORD, "");
     let mut probes = office.enrolled("p00006", 9).probes.into_iter();
     let wanted = |audience: &str| json!({"assertion": {"audience": audience}});
     office.grant(&json!({"audiences": ["https://app.example"], "may_issue": false}));

@@ -19,7 +19,7 @@ use authenteon_tests::{
         namespace::{Entrance, Namespace},
         people,
         samba::{self, Samba},
-        slapd::{self, Options, SUFFIX, Slapd},
+        slapd::{self, Options, Slapd},
     },
     sets::png,
 };
@@ -220,13 +220,7 @@ fn handover_a_finger_on_the_reader_becomes_a_ticket_of_active_directory_and_open
     needs!(Kerberos);
     needs!(Nfs);
     let mut samba = Samba::start(people()).unwrap();
-    let directory = format!(
-        "kind = \"active-directory\"\nca = {:?}\nservers = [\"{}\"]\naccount = \"reader@corp.example\"\nfilter = \
-         \"(sAMAccountName=p*)\"\n",
-        samba.authority.file,
-        samba::ADDRESS
-    );
-    let opened = Opened::beside(samba.namespace.entrance(), (&directory, samba::PASSWORD), true);
+    let opened = Opened::beside(samba.namespace.entrance(), (&samba.followed(), samba::PASSWORD), true);
     samba.with_kerberos(&opened.authority).unwrap();
     [6, 7].iter().for_each(|number| fingers_only(&samba, *number));
     let keytab = samba.service("nfs").unwrap();
@@ -255,15 +249,8 @@ fn handover_a_finger_on_the_reader_becomes_a_ticket_of_an_mit_realm_and_opens_a_
     needs!(Mit);
     needs!(Nfs);
     let slapd = Slapd::start(people(), Options { syncprov: true, ..Options::default() }).unwrap();
-    let directory = format!(
-        "kind = \"ldap\"\nca = {:?}\nservers = [\"{}\"]\naccount = \"{}\"\nbase = \"{SUFFIX}\"\nattributes = {{ name = \
-         \"fullName\", login = \"uid\", upn = \"mail\" }}\n",
-        slapd.authority.file,
-        slapd::ADDRESS,
-        slapd::READER
-    );
     let network = &slapd.namespace;
-    let opened = Opened::beside(network.entrance(), (&directory, slapd::PASSWORD), false);
+    let opened = Opened::beside(network.entrance(), (&slapd.followed(), slapd::PASSWORD), false);
     let at = (network, slapd::ADDRESS);
     let mit = Mit::start(at, &slapd.authority, &opened.authority, &["p00006", "p00007"]).unwrap();
     let keytab = mit.service(network, "nfs/files.mit.example").unwrap();

@@ -15,7 +15,7 @@ use authenteon_tests::servers::{
     namespace::Namespace,
     people,
     samba::{self, DOMAIN, PASSWORD, Samba},
-    slapd::{self, Options, SUFFIX, Slapd},
+    slapd::{self, Options, Slapd},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::Method;
@@ -148,13 +148,7 @@ fn control(samba: &Samba, flags: u32) {
 /// A domain whose Kerberos takes the box's certificates, and the box.
 fn opened(more: &str) -> (Samba, Office, PathBuf) {
     let mut samba = Samba::start(people()).unwrap();
-    let directory = format!(
-        "kind = \"active-directory\"\nca = {:?}\nservers = [\"{}\"]\naccount = \"reader@corp.example\"\nfilter = \
-         \"(sAMAccountName=p*)\"\n",
-        samba.authority.file,
-        samba::ADDRESS
-    );
-    let office = Office::open(samba.namespace.entrance(), &directory, PASSWORD, more);
+    let office = Office::open(samba.namespace.entrance(), &samba.followed(), PASSWORD, more);
     office.somebody("p00006");
     let authority = samba.shared().with_file_name("users.pem");
     fs::write(&authority, office.authority()).unwrap();
@@ -337,13 +331,7 @@ struct Realm {
 impl Realm {
     fn open(more: &str) -> Self {
         let slapd = Slapd::start(people(), Options { syncprov: true, ..Options::default() }).unwrap();
-        let directory = format!(
-            "kind = \"ldap\"\nca = {:?}\nservers = [\"{}\"]\naccount = \"{}\"\nbase = \"{SUFFIX}\"\nrealm = \
-             \"MIT.EXAMPLE\"\nattributes = {{ name = \"fullName\", login = \"uid\", upn = \"mail\" }}\n",
-            slapd.authority.file,
-            slapd::ADDRESS,
-            slapd::READER
-        );
+        let directory = format!("{}realm = \"MIT.EXAMPLE\"\n", slapd.followed());
         let office = Office::open(slapd.namespace.entrance(), &directory, slapd::PASSWORD, more);
         office.somebody("p00006");
         let folder = tempfile::tempdir().unwrap();

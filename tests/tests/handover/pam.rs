@@ -11,7 +11,7 @@ use std::{
 
 use authenteon_tests::servers::{
     namespace::Namespace,
-    slapd::{self, Options, SUFFIX, Slapd},
+    slapd::{self, Options, Slapd},
 };
 use hyper::Method;
 use serde_json::json;
@@ -347,12 +347,8 @@ fn handover_pam_who_is_in_the_directory_comes_in_by_his_login_until_he_is_disabl
     let password = folder.path().join("password");
     fs::write(&password, format!("{}\n", slapd::PASSWORD)).unwrap();
     let section = format!(
-        "[[directory]]\nname = \"corp\"\nkind = \"ldap\"\nca = {:?}\npassword-file = {password:?}\ninterval-seconds = \
-         3600\nservers = [\"{}\"]\naccount = \"{}\"\nbase = \"{SUFFIX}\"\nattributes = {{ name = \"fullName\", login = \
-         \"uid\" }}\n",
-        slapd.authority.file,
-        slapd::ADDRESS,
-        slapd::READER
+        "[[directory]]\nname = \"corp\"\npassword-file = {password:?}\ninterval-seconds = 3600\n{}",
+        slapd.followed()
     );
     let machine = Machine::following(&slapd.namespace, &section, LISTED);
     let opened = touching(&machine, pamtester(&machine, "finger", LISTED), Touch::Alice(4));

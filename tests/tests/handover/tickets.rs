@@ -10,7 +10,7 @@ use std::{
 
 use authenteon_tests::servers::{
     mit::Mit,
-    slapd::{self, Options, SUFFIX, Slapd},
+    slapd::{self, Options, Slapd},
 };
 use hyper::Method;
 use serde_json::json;
@@ -70,12 +70,8 @@ fn handover_pam_a_login_by_a_finger_leaves_a_ticket_of_its_person_s_own_while_it
     let [password, users] = ["password", "users.pem"].map(|name| folder.path().join(name));
     fs::write(&password, format!("{}\n", slapd::PASSWORD)).unwrap();
     let section = format!(
-        "[[directory]]\nname = \"corp\"\nkind = \"ldap\"\nca = {:?}\npassword-file = {password:?}\ninterval-seconds = \
-         3600\nservers = [\"{}\"]\naccount = \"{}\"\nbase = \"{SUFFIX}\"\nattributes = {{ name = \"fullName\", login = \
-         \"uid\", upn = \"mail\" }}\n",
-        slapd.authority.file,
-        slapd::ADDRESS,
-        slapd::READER
+        "[[directory]]\nname = \"corp\"\npassword-file = {password:?}\ninterval-seconds = 3600\n{}",
+        slapd.followed()
     );
     let mut mit = None;
     let machine = Machine::prepared(network, &section, LISTED, |machine| {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use authenteon_tests::{
     load::served::hand,
-    servers::slapd::{self, Options, SUFFIX, Slapd},
+    servers::slapd::{self, Options, Slapd},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::Method;
@@ -72,12 +72,8 @@ fn handover_radius_a_login_of_the_directory_is_enough_until_it_is_disabled_and_g
     let password = folder.path().join("password");
     std::fs::write(&password, slapd::PASSWORD).unwrap();
     let directory = format!(
-        "[[directory]]\nname = \"corp\"\nkind = \"ldap\"\nservers = [\"{}\"]\naccount = \"{}\"\nbase = \"{SUFFIX}\"\nca = \
-         {:?}\npassword-file = {password:?}\ninterval-seconds = 3600\nattributes = {{ name = \"fullName\", login = \"uid\" \
-         }}\n",
-        slapd::ADDRESS,
-        slapd::READER,
-        slapd.authority.file,
+        "[[directory]]\nname = \"corp\"\npassword-file = {password:?}\ninterval-seconds = 3600\n{}",
+        slapd.followed()
     );
     let office = Office::start(&slapd.namespace, &directory, "");
     let sync = || {
