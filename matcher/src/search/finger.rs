@@ -16,8 +16,8 @@ use crate::{
     compare::{Prepared, Sameness, compare, compare_views, sameness},
     score::Score,
     template::{
-        Template,
-        packed::{pack, unpack},
+        Template, TemplateError,
+        packed::{pack, pack_native, unpack},
     },
 };
 
@@ -42,6 +42,19 @@ impl Finger {
         let mut packed = Vec::new();
         views.iter().for_each(|view| pack(view, &mut packed));
         Self { packed: packed.into(), impressions: views.len() as u32, kept: OnceLock::new() }
+    }
+
+    /// A finger of these impressions in their native coding: the same as [`Self::new`] of the templates.
+    ///
+    /// # Errors
+    /// [`TemplateError`] of the first that is none.
+    pub fn of_native<'a>(views: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, TemplateError> {
+        let (mut packed, mut impressions) = (Vec::new(), 0);
+        for view in views {
+            pack_native(view, &mut packed)?;
+            impressions += 1;
+        }
+        Ok(Self { packed: packed.into(), impressions, kept: OnceLock::new() })
     }
 
     /// How many impressions of it there are.

@@ -56,7 +56,35 @@ pub(super) fn encode(template: &Template) -> Vec<u8> {
     out
 }
 
+/// A template in its native coding, which was read strictly.
+pub(super) struct Coded<'a> {
+    pub(super) width: u16,
+    pub(super) height: u16,
+    pub(super) records: &'a [[u8; RECORD]],
+    /// Angle and period of each cell, where it has a flow.
+    pub(super) cells: Option<&'a [[u8; CELL]]>,
+}
+
+impl Coded<'_> {
+    fn template(&self) -> Template {
+        let (width, height) = Flow::cells_of(usize::from(self.width), usize::from(self.height));
+        let cell = |&[angle, period]: &[u8; CELL]| FlowCell { angle, period };
+        Template {
+            width: self.width,
+            height: self.height,
+            minutiae: self.records.iter().map(minutia_of).collect(),
+            flow: self.cells.map(|cells| Flow { width, height, cells: cells.iter().map(cell).collect() }),
+        }
+    }
+}
+
+/// Reads a template.
 pub(super) fn decode(bytes: &[u8]) -> Result<Template, TemplateError> {
+    parse(bytes).map(|coded| coded.template())
+}
+
+/// Reads one without making it.
+pub(super) fn parse(bytes: &[u8]) -> Result<Coded<'_>, TemplateError> {
     let Some((magic, rest)) = bytes.split_first_chunk::<4>() else { return Err(TemplateError::Magic) };
     if magic != MAGIC {
         return Err(TemplateError::Magic);
@@ -87,7 +115,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Template, TemplateError> {
     }
     let (records, cells) = rest.split_at(RECORD * count);
     let (records, _) = records.as_chunks::<RECORD>();
-    let mut minutiae: Vec<Minutia> = Vec::with_capacity(count);
+    let mut last = None;
     for m in records.iter().map(minutia_of) {
         if m.x >= width * 10 || m.y >= height * 10 {
             return Err(TemplateError::Field("place"));
@@ -95,22 +123,18 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Template, TemplateError> {
         if m.quality > 100 {
             return Err(TemplateError::Field("quality"));
         }
-        if minutiae.last().is_some_and(|last| order(last) >= order(&m)) {
+        let this = Some(order(&m));
+        if last >= this {
             return Err(TemplateError::Field("order"));
         }
-        minutiae.push(m);
+        last = this;
     }
-    let flow = if with_flow { Some(decode_flow(cells, (across, down))?) } else { None };
-    Ok(Template { width, height, minutiae, flow })
-}
-
-fn decode_flow(bytes: &[u8], (width, height): (usize, usize)) -> Result<Flow, TemplateError> {
-    let (pairs, _) = bytes.as_chunks::<CELL>();
-    let cells: Vec<FlowCell> = pairs.iter().map(|&[angle, period]| FlowCell { angle, period }).collect();
-    if cells.iter().any(|cell| cell.period == 0 && *cell != FlowCell::NONE) {
+    let (cells, _) = cells.as_chunks::<CELL>();
+    // Of one that is not clear nothing is said. Not the first that is found: all at once is faster.
+    if cells.iter().fold(false, |bad, &[angle, period]| bad | (period == 0 && angle != 0)) {
         return Err(TemplateError::Field("flow"));
     }
-    Ok(Flow { width, height, cells })
+    Ok(Coded { width, height, records, cells: with_flow.then_some(cells) })
 }
 
 #[cfg(test)]

@@ -6,25 +6,53 @@
 //! and never written to a disk. Invariant: unpacking gives what was packed, and no bytes make it panic.
 
 use super::{
-    Template,
-    codec::{RECORD, minutia_of, record_of},
+    Template, TemplateError,
+    codec::{Coded, RECORD, minutia_of, parse, record_of},
     flow::{Flow, FlowCell},
 };
 
 /// Appends a template.
 pub(crate) fn pack(template: &Template, out: &mut Vec<u8>) {
+    let cells: Option<Vec<_>> =
+        template.flow.as_ref().map(|flow| flow.cells.iter().map(|cell| [cell.angle, cell.period]).collect());
+    let records: Vec<_> = template.minutiae.iter().map(record_of).collect();
+    let Template { width, height, .. } = *template;
+    append(&Coded { width, height, records: &records, cells: cells.as_deref() }, out);
+}
+
+/// Appends a template in its native coding, without making one of it.
+///
+/// # Errors
+/// [`TemplateError`]; then nothing is appended.
+pub(crate) fn pack_native(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), TemplateError> {
+    append(&parse(bytes)?, out);
+    Ok(())
+}
+
+fn append(template: &Coded<'_>, out: &mut Vec<u8>) {
+    let cells = template.cells.unwrap_or_default();
+    out.reserve(6 + size_of_val(template.records) + cells.len().div_ceil(8) + size_of_val(cells));
     out.extend_from_slice(&template.width.to_be_bytes());
     out.extend_from_slice(&template.height.to_be_bytes());
-    out.push(template.minutiae.len() as u8);
-    out.push(u8::from(template.flow.is_some()));
-    out.extend(template.minutiae.iter().flat_map(record_of));
-    let Some(flow) = &template.flow else { return };
-    let clear = |cell: &&FlowCell| cell.period != 0;
-    out.extend(flow.cells.chunks(8).map(|cells| {
-        let bits = cells.iter().enumerate().filter(|(_, cell)| clear(cell)).map(|(bit, _)| 1_u8 << bit);
-        bits.fold(0, |byte, bit| byte | bit)
+    out.push(template.records.len() as u8);
+    out.push(u8::from(template.cells.is_some()));
+    out.extend_from_slice(template.records.as_flattened());
+    out.extend(cells.chunks(8).map(|cells| {
+        let clear = |bit: usize, &[_, period]: &[u8; 2]| u8::from(period != 0) << bit;
+        cells.iter().enumerate().fold(0, |byte, (bit, cell)| byte | clear(bit, cell))
     }));
-    out.extend(flow.cells.iter().filter(clear).flat_map(|cell| [cell.angle, cell.period]));
+    // Each is written, and the next over it where it is not clear: which are can not be foreseen.
+    let end = out.len();
+    out.resize(end + size_of_val(cells), 0);
+    let places = out.get_mut(end..).unwrap_or_default().as_chunks_mut::<2>().0;
+    let mut clear = 0;
+    for cell in cells {
+        if let Some(place) = places.get_mut(clear) {
+            *place = *cell;
+        }
+        clear += usize::from(cell[1] != 0);
+    }
+    out.truncate(end + 2 * clear);
 }
 
 /// The template at the front, and what comes after it. None where there is none.
@@ -72,6 +100,27 @@ mod tests {
                 rest = after;
             }
             prop_assert!(unpack(rest).is_none());
+        }
+
+        #[test]
+        fn what_is_coded_is_packed_as_the_template_is(template in template()) {
+            let (mut packed, mut of_coded) = (vec![7], vec![7]);
+            pack(&template, &mut packed);
+            pack_native(&template.to_bytes(), &mut of_coded).unwrap();
+            prop_assert_eq!(packed, of_coded);
+        }
+
+        #[test]
+        fn what_is_no_template_is_refused_as_it_is_when_it_is_read(
+            template in template(), at in any::<proptest::sample::Index>(), bit in 0..8,
+        ) {
+            let mut bytes = template.to_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1u8 << bit;
+            let mut packed = Vec::new();
+            let refused = pack_native(&bytes, &mut packed);
+            prop_assert_eq!(refused.clone(), Template::from_bytes(&bytes).map(drop));
+            prop_assert_eq!(refused.is_err(), packed.is_empty());
         }
 
         #[test]
