@@ -24,16 +24,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authenteon::gallery::{FingerKey, SharedGallery, fill};
+use authenteon::{
+    gallery::{FingerKey, SharedGallery, fill},
+    store::{StoreError, Table, ValueRef},
+};
 use authenteon_matcher::{
     Prepared, Template,
     search::{Finger, Gallery},
 };
 
 use self::drawn::{Random, key, native, stored_key, value};
-
-/// Fingers of a page, as the store gives them.
-const PAGE: usize = 4096;
 
 type Failure = Box<dyn Error>;
 
@@ -145,18 +145,26 @@ impl Stored {
         Ok(all)
     }
 
-    /// A gallery of the first `count`, read page by page as from a store.
+    /// A gallery of the first `count`, read as from a store.
     fn filled(&self, count: usize) -> Result<Gallery<FingerKey>, Failure> {
         let value = |number: usize| {
             let first = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-            self.bytes[first..self.ends[number]].to_vec()
+            &self.bytes[first..self.ends[number]]
         };
-        let gallery = fill(Some(count), |page| {
-            for first in (0..count).step_by(PAGE) {
-                let numbers = first..count.min(first + PAGE);
-                page(numbers.map(|number| (stored_key(number as u64), value(number))).collect())?;
-            }
-            Ok(())
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let gallery = fill(Some(count), |look| {
+            let give = |number: usize| {
+                let key = stored_key(number as u64);
+                look(ValueRef { table: Table::Fingers, key: &key, value: value(number) })
+            };
+            thread::scope(|scope| {
+                let give = &give;
+                let from = |core: usize| move || (core..count).step_by(cores).try_for_each(give);
+                let readers: Vec<_> = (0..cores).map(|core| scope.spawn(from(core))).collect();
+                readers.into_iter().try_for_each(|reader| {
+                    reader.join().unwrap_or_else(|_| Err(StoreError::Io("a thread ended early".to_owned())))
+                })
+            })
         });
         Ok(gallery?)
     }

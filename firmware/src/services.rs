@@ -25,7 +25,7 @@ use crate::{
     replay::Ready,
     request::{Caller, ClientId, Role},
     sample::SampleError,
-    store::{Change, Room, Store, Table, Ticket},
+    store::{Change, Room, Store, Table, Ticket, Value},
     subject::SubjectId,
 };
 
@@ -260,24 +260,28 @@ impl Services {
         }
         let mut given = access::Found::default();
         let handover = handover::Handover::default();
-        let mut gallery = gallery::fill(None, |page| {
-            store.read_all(&tables, &mut |values| {
-                let (fingers, facts): (Vec<_>, Vec<_>) =
-                    values.into_iter().partition(|value| value.table == Table::Fingers);
-                for fact in &facts {
-                    match fact.table {
-                        Table::About if lost.read(fact) || handover.grants.read(fact) => {}
-                        _ if given.read(fact) || unkept.read(fact) => {}
-                        Table::Policy if restrictions.read(fact)? => {}
-                        Table::Policy => rules = policy::read(fact).or(rules.take()),
-                        Table::Factors => factors.read(fact)?,
-                        Table::Counters => lockouts.read(fact, started)?,
-                        Table::Readers => readers.read(fact)?,
-                        Table::About => restoring = Inner::was_restoring(fact).or(restoring),
-                        _ => known.read(fact)?,
-                    }
+        let mut read = |fact: &Value| -> Result<(), StoreError> {
+            match fact.table {
+                Table::About if lost.read(fact) || handover.grants.read(fact) => {}
+                _ if given.read(fact) || unkept.read(fact) => {}
+                Table::Policy if restrictions.read(fact)? => {}
+                Table::Policy => rules = policy::read(fact).or(rules.take()),
+                Table::Factors => factors.read(fact)?,
+                Table::Counters => lockouts.read(fact, started)?,
+                Table::Readers => readers.read(fact)?,
+                Table::About => restoring = Inner::was_restoring(fact).or(restoring),
+                _ => known.read(fact)?,
+            }
+            Ok(())
+        };
+        let read = Mutex::new(&mut read);
+        let mut gallery = gallery::fill(None, |finger| {
+            store.look_at_all(&tables, &|value| {
+                if value.table == Table::Fingers {
+                    return finger(value);
                 }
-                page(fingers.into_iter().map(|value| (value.key, value.value)).collect())
+                let fact = value.to_value();
+                (read.lock().unwrap_or_else(PoisonError::into_inner))(&fact)
             })
         })?;
         if restoring.is_some() {

@@ -25,10 +25,10 @@ impl Engine for Ours {
     }
 
     fn gallery(&self, told: Told<'_>) -> Result<Gallery<FingerKey>, Failure> {
-        let gallery = fill(None, |page| {
-            self.0.each(Table::Fingers, &mut |entries| {
-                told(entries.len() as u64);
-                page(entries)
+        let gallery = fill(None, |look| {
+            self.0.look_at_all(&[Table::Fingers], &|value| {
+                told(1);
+                look(value)
             })
         });
         Ok(gallery?)

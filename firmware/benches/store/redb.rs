@@ -1,23 +1,16 @@
 //! The reference: redb, as its defaults are. It encrypts nothing, and keeps no key for anybody.
 
-use std::{
-    ops::Bound,
-    path::Path,
-    sync::{Mutex, PoisonError},
-    thread,
-};
+use std::{ops::Bound, path::Path, thread};
 
 use authenteon::{
     gallery::{FingerKey, fill},
-    store::{Change, Entries, StoreError, Table},
+    store::{Change, Look, StoreError, Table, ValueRef},
 };
 use authenteon_matcher::search::Gallery;
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition};
 
 use crate::engine::{Engine, Failure, Told};
 
-/// Entries of a page, as our store gives them.
-const PAGE: usize = 4096;
 /// Parts of the key space that are read side by side: keys begin with random bytes.
 const PARTS: u8 = 4;
 
@@ -59,17 +52,16 @@ impl Engine for Redb {
 
     fn gallery(&self, told: Told<'_>) -> Result<Gallery<FingerKey>, Failure> {
         let table = self.0.begin_read()?.open_table(definition(Table::Fingers))?;
-        let gallery = fill(None, |page| {
-            let page = Mutex::new(page);
-            let give = |entries: Entries| {
-                told(entries.len() as u64);
-                (page.lock().unwrap_or_else(PoisonError::into_inner))(entries)
+        let gallery = fill(None, |look| {
+            let look = |value: ValueRef<'_>| {
+                told(1);
+                look(value)
             };
             // From several threads, as ours is read.
             thread::scope(|scope| {
-                let (table, give) = (&table, &give);
+                let (table, look) = (&table, &look);
                 let parts: Vec<_> =
-                    (0..PARTS).map(|part| scope.spawn(move || read(table, part, give))).collect();
+                    (0..PARTS).map(|part| scope.spawn(move || read(table, part, look))).collect();
                 parts.into_iter().try_for_each(|part| {
                     part.join().unwrap_or_else(|_| Err(StoreError::Io("a thread ended early".to_owned())))
                 })
@@ -88,23 +80,15 @@ impl Engine for Redb {
     }
 }
 
-/// Gives a part of a table in pages.
-fn read(
-    table: &Opened,
-    part: u8,
-    give: &(dyn Fn(Entries) -> Result<(), StoreError> + Sync),
-) -> Result<(), StoreError> {
+/// Looks at a part of a table.
+fn read(table: &Opened, part: u8, look: &Look<'_>) -> Result<(), StoreError> {
     let fails = |why: redb::StorageError| StoreError::Io(why.to_string());
     let width = u8::MAX / PARTS + 1;
     let (first, end) = ([part * width], [(part + 1).wrapping_mul(width)]);
     let end = if part + 1 == PARTS { Bound::Unbounded } else { Bound::Excluded(end.as_slice()) };
-    let mut entries = Entries::new();
     for entry in table.range::<&[u8]>((Bound::Included(first.as_slice()), end)).map_err(fails)? {
         let (key, value) = entry.map_err(fails)?;
-        entries.push((key.value().to_vec(), value.value().to_vec()));
-        if entries.len() == PAGE {
-            give(std::mem::take(&mut entries))?;
-        }
+        look(ValueRef { table: Table::Fingers, key: key.value(), value: value.value() })?;
     }
-    give(entries)
+    Ok(())
 }

@@ -125,8 +125,7 @@ impl Contents {
                 self.people.insert(id, record.fingers.iter().map(|finger| finger.position).collect());
             }
             Table::Fingers => {
-                let entry = (value.key, value.value);
-                self.fingers.insert(read_finger(&entry)?.0);
+                self.fingers.insert(read_finger(&value.key, &value.value)?.0);
             }
             Table::Audit => {
                 let number = value.key.as_slice().try_into().map_err(|_| bad())?;

@@ -1,12 +1,10 @@
-//! From the store's entries to the gallery, read on all cores while the store gives more.
+//! From the store's entries to the gallery, read on all cores as the store gives them.
 //!
 //! Invariant: every template was read by the strict reader before it is in the gallery; one that cannot be
 //! read ends the filling.
 
 use std::{
-    panic::resume_unwind,
-    sync::mpsc::{Receiver, sync_channel},
-    thread::{self, available_parallelism},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -16,46 +14,32 @@ use tracing::info;
 use super::stored::{FingerKey, finger_of};
 use crate::{
     services::OpenError,
-    store::{Entries, StoreError},
+    store::{Look, StoreError, ValueRef},
 };
 
 /// How long a start says nothing.
 const QUIET: Duration = Duration::from_secs(2);
+/// Fingers after which it is looked how long it takes.
+const LOOKED_AT_CLOCK: usize = 4096;
 
-/// Fills a gallery with what `feed` gives, pages of entries in any order; `all` of them where that is known.
+/// Fills a gallery with the fingers that `feed` gives, in any order and from any threads; `all` of them where that is known.
 ///
 /// # Errors
 /// [`OpenError`], the feed's own among them.
 pub fn fill(
     all: Option<usize>,
-    feed: impl FnOnce(&mut (dyn FnMut(Entries) -> Result<(), StoreError> + Send)) -> Result<(), StoreError>,
+    feed: impl FnOnce(&Look<'_>) -> Result<(), StoreError>,
 ) -> Result<Gallery<FingerKey>, OpenError> {
     let began = Instant::now();
-    let cores = available_parallelism().map_or(1, usize::from);
-    let fingers = thread::scope(|scope| {
-        let (senders, readers): (Vec<_>, Vec<_>) = (0..cores)
-            .map(|_| {
-                let (sender, pages) = sync_channel(1);
-                (sender, scope.spawn(move || read(&pages)))
-            })
-            .unzip();
-        let mut turns = senders.iter().cycle();
-        let mut progress = Progress::new(all);
-        let fed = feed(&mut |page| {
-            progress.more(page.len(), began.elapsed());
-            // A reader that takes no more says itself why.
-            let taken = turns.next().is_some_and(|reader| reader.send(page).is_ok());
-            if taken { Ok(()) } else { Err(StoreError::Io("the gallery takes no more".to_owned())) }
-        });
-        // The readers end when no more can come.
-        drop(senders);
-        let mut fingers = Vec::new();
-        for reader in readers {
-            fingers.extend(reader.join().unwrap_or_else(|why| resume_unwind(why))?);
-        }
-        fed?;
-        Ok::<_, OpenError>(fingers)
-    })?;
+    let filling = Mutex::new(Filling { fingers: Vec::new(), bad: None, progress: Progress::new(all) });
+    let fed = feed(&|ValueRef { key, value, .. }| {
+        // Beside the other threads.
+        let read = finger_of(key, value);
+        filling.lock().unwrap_or_else(PoisonError::into_inner).take(read, began)
+    });
+    let Filling { fingers, bad, .. } = filling.into_inner().unwrap_or_else(PoisonError::into_inner);
+    bad.map_or(Ok(()), Err)?;
+    fed?;
     let mut gallery = Gallery::new();
     gallery.extend(fingers);
     let (fingers, impressions) = (gallery.fingers(), gallery.impressions());
@@ -68,35 +52,53 @@ pub fn fill(
     Ok(gallery)
 }
 
-fn read(pages: &Receiver<Entries>) -> Result<Vec<(FingerKey, Finger)>, OpenError> {
-    let mut fingers = Vec::new();
-    for page in pages {
-        for entry in &page {
-            fingers.push(finger_of(entry)?);
+/// What was read so far.
+struct Filling {
+    fingers: Vec<(FingerKey, Finger)>,
+    /// Why it ended.
+    bad: Option<OpenError>,
+    progress: Progress,
+}
+
+impl Filling {
+    fn take(
+        &mut self,
+        read: Result<(FingerKey, Finger), OpenError>,
+        began: Instant,
+    ) -> Result<(), StoreError> {
+        match read {
+            Ok(finger) => {
+                self.fingers.push(finger);
+                if self.fingers.len().is_multiple_of(LOOKED_AT_CLOCK) {
+                    self.progress.now_at(self.fingers.len(), began.elapsed());
+                }
+                Ok(())
+            }
+            Err(why) => {
+                self.bad = Some(why);
+                Err(StoreError::Io("the gallery takes no more".to_owned()))
+            }
         }
     }
-    Ok(fingers)
 }
 
 /// Says in the log how far it is, now and then.
 struct Progress {
     all: Option<usize>,
-    done: usize,
     said: Duration,
 }
 
 impl Progress {
     fn new(all: Option<usize>) -> Self {
-        Self { all, done: 0, said: Duration::ZERO }
+        Self { all, said: Duration::ZERO }
     }
 
-    /// So many more, at this time since it began; true when it said so.
-    fn more(&mut self, fingers: usize, now: Duration) -> bool {
-        self.done += fingers;
+    /// So many were read, at this time since it began; true when it said so.
+    fn now_at(&mut self, done: usize, now: Duration) -> bool {
         let due = now >= self.said + QUIET;
         if due {
             self.said = now;
-            info!(done = self.done, all = self.all, "reading fingers into memory");
+            info!(done, all = self.all, "reading fingers into memory");
         }
         due
     }
@@ -109,8 +111,7 @@ mod tests {
     #[test]
     fn a_long_start_says_every_two_seconds_how_far_it_is() {
         let mut progress = Progress::new(None);
-        let said = [0, 1, 2, 3, 5, 6, 7].map(|now| progress.more(10, Duration::from_secs(now)));
+        let said = [0, 1, 2, 3, 5, 6, 7].map(|now| progress.now_at(10, Duration::from_secs(now)));
         assert_eq!(said, [false, false, true, false, true, false, true]);
-        assert_eq!(progress.done, 70);
     }
 }

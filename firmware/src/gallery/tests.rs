@@ -9,7 +9,7 @@ use authenteon_matcher::{
 use super::*;
 use crate::{
     services::OpenError,
-    store::{Change, Entries, Entry, MemoryStore, Store, StoreError, Table},
+    store::{Change, Entry, MemoryStore, Store, StoreError, Table, ValueRef},
     subject::{FingerPosition, SubjectId},
 };
 
@@ -32,8 +32,12 @@ fn entry(number: u32) -> Entry {
     (finger_key(&key(number)), encode_views(&[view(number % 100), view(number % 100 + 1)]))
 }
 
-fn filled(pages: Vec<Entries>) -> Result<Gallery<FingerKey>, OpenError> {
-    fill(None, |page| pages.into_iter().try_for_each(page))
+fn value((key, value): &Entry) -> ValueRef<'_> {
+    ValueRef { table: Table::Fingers, key, value }
+}
+
+fn filled(entries: Vec<Entry>) -> Result<Gallery<FingerKey>, OpenError> {
+    fill(None, |look| entries.iter().map(value).try_for_each(look))
 }
 
 #[test]
@@ -45,7 +49,7 @@ fn a_gallery_filled_from_a_store_holds_every_finger_with_all_its_views() {
     };
     // More than a page.
     store.commit(&(0..5000).map(put).collect::<Vec<_>>()).unwrap();
-    let gallery = fill(None, |page| store.each(Table::Fingers, page)).unwrap();
+    let gallery = fill(None, |look| store.look_at_all(&[Table::Fingers], look)).unwrap();
     assert_eq!((gallery.fingers(), gallery.impressions()), (5000, 10_000));
     let probe = Prepared::new(&view(8));
     let views: Vec<Prepared> = [7, 8].map(|seed| Prepared::new(&view(seed))).into();
@@ -54,22 +58,21 @@ fn a_gallery_filled_from_a_store_holds_every_finger_with_all_its_views() {
 }
 
 #[test]
-fn the_order_of_the_pages_does_not_matter() {
-    let pages: Vec<Entries> = (0..10).map(|page| (0..9).map(|n| entry(9 * page + n)).collect()).collect();
-    let forward = filled(pages.clone()).unwrap();
-    let backward = filled(pages.into_iter().rev().map(|page| page.into_iter().rev().collect()).collect());
+fn the_order_of_the_fingers_does_not_matter() {
+    let forward = filled((0..90).map(entry).collect()).unwrap();
+    let backward = filled((0..90).rev().map(entry).collect()).unwrap();
     let probe = Prepared::new(&view(33));
     let found = forward.search(&probe, 90);
     assert_eq!(found[0].key, key(32));
-    assert_eq!(found, backward.unwrap().search(&probe, 90));
+    assert_eq!(found, backward.search(&probe, 90));
 }
 
 #[test]
 fn what_cannot_be_read_is_an_error_however_much_comes_after_it() {
     let with = |bad: Entry| {
-        let mut pages: Vec<Entries> = (0..20).map(|number| vec![entry(number)]).collect();
-        pages[1].push(bad);
-        filled(pages).map(|gallery| gallery.fingers())
+        let mut entries: Vec<Entry> = (0..20).map(entry).collect();
+        entries.insert(1, bad);
+        filled(entries).map(|gallery| gallery.fingers())
     };
     let (good_key, value) = entry(100);
     let damaged = |place: &str| Err(OpenError::Store(StoreError::Damaged { place: place.to_owned() }));
@@ -82,8 +85,8 @@ fn what_cannot_be_read_is_an_error_however_much_comes_after_it() {
 
 #[test]
 fn what_the_store_fails_with_is_told() {
-    let failed = fill(None, |page| {
-        page(vec![entry(1)])?;
+    let failed = fill(None, |look| {
+        look(value(&entry(1)))?;
         Err(StoreError::Locked)
     });
     assert_eq!(failed.map(|gallery| gallery.fingers()), Err(OpenError::Store(StoreError::Locked)));
@@ -91,7 +94,7 @@ fn what_the_store_fails_with_is_told() {
 
 #[test]
 fn a_search_under_way_keeps_no_change_waiting() {
-    let shared = SharedGallery::new(filled(vec![vec![entry(1)]]).unwrap());
+    let shared = SharedGallery::new(filled(vec![entry(1)]).unwrap());
     let searched = shared.snapshot();
     // On this thread: were anything held by the snapshot, these would wait for ever.
     shared.change(|gallery| gallery.insert(key(2), Finger::new(&[view(2)])));
@@ -105,7 +108,7 @@ fn a_search_under_way_keeps_no_change_waiting() {
 
 #[test]
 fn a_change_under_way_keeps_no_search_waiting() {
-    let shared = SharedGallery::new(filled(vec![vec![entry(1)]]).unwrap());
+    let shared = SharedGallery::new(filled(vec![entry(1)]).unwrap());
     shared.change(|gallery| {
         gallery.insert(key(2), Finger::new(&[view(2)]));
         let found = shared.snapshot().search(&Prepared::new(&view(2)), 9);
@@ -138,7 +141,7 @@ fn changes_made_at_the_same_time_are_all_there() {
 
 #[test]
 fn a_warm_gallery_has_its_fingers_sketched_and_one_that_is_dropped_is_built_no_more() {
-    let shared = Arc::new(SharedGallery::new(filled(vec![(0..20).map(entry).collect()]).unwrap()));
+    let shared = Arc::new(SharedGallery::new(filled((0..20).map(entry).collect()).unwrap()));
     let before = shared.snapshot();
     let waiting = before.unsketched();
     warming::warm(&Arc::downgrade(&shared));

@@ -223,7 +223,7 @@ impl Services {
             tell(reader.position(), length);
         }
         batch.give()?;
-        let filled = gallery::fill(None, |page| inner.store.each(Table::Fingers, page))?;
+        let filled = gallery::fill(None, |look| inner.store.look_at_all(&[Table::Fingers], look))?;
         // All that a decision rests on is there before anybody can match, and all that may fail before it is the end.
         let restrictions = inner.restrictions_with(&policy)?;
         inner.read_factors()?;

@@ -15,8 +15,8 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    AtRest, Change, Entries, Entry, Files, KeyError, Master, Page, Room, Store, StoreError, Table, Ticket,
-    Trees, Value, erases, io_error, keys::Keys, ledger::Applied, makes_room, migrate, record,
+    AtRest, Change, Entries, Entry, Files, KeyError, Look, Master, Room, Store, StoreError, Table, Ticket,
+    Trees, ValueRef, erases, io_error, keys::Keys, ledger::Applied, makes_room, migrate, record,
     sealed::DomainKey, space::Space,
 };
 
@@ -133,14 +133,16 @@ impl Store for EarlierStore {
         Ok((self.space.room().map_err(fails)?, Some(self.space.free().map_err(fails)?)))
     }
 
-    fn read_all(&self, tables: &[Table], page: &mut Page<'_>) -> Result<(), StoreError> {
+    fn look_at_all(&self, tables: &[Table], look: &Look<'_>) -> Result<(), StoreError> {
         for table in tables {
             let mut after: Option<Vec<u8>> = None;
             loop {
                 let entries = self.scan(*table, after.as_deref(), PAGE)?;
                 let Some((last, _)) = entries.last() else { break };
                 after = Some(last.clone());
-                page(entries.into_iter().map(|(key, value)| Value { table: *table, key, value }).collect())?;
+                for (key, value) in &entries {
+                    look(ValueRef { table: *table, key, value })?;
+                }
             }
         }
         Ok(())

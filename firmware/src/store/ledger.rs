@@ -5,6 +5,7 @@
 //! acknowledged, or at the next start.
 
 mod erased;
+mod owners;
 mod staging;
 
 pub(super) use self::staging::{Given, Staged};
@@ -17,11 +18,10 @@ use std::{
 use super::{
     StoreError, Table,
     journal::{
-        ChainKey, Chains, Extent, KeyRef, Live, Place, Recovered, SnapshotFiles, Source, Tail, Writer,
-        give_up_behind_damage, recover, take_snapshot,
+        ChainKey, Chains, Extent, KeyRef, Live, LiveRef, Place, Recovered, SnapshotFiles, Source, Tail,
+        Writer, give_up_behind_damage, recover, take_snapshot,
     },
     pages::Pages,
-    record,
     sealed::DomainKey,
     value::{self, Owner},
 };
@@ -151,60 +151,28 @@ impl Ledger {
         });
         let again: Vec<KeyRef> = again.map(|(key, _)| *key).collect();
         pages.forget(&again, writer.last())?;
-        let own_key = pages.for_the_box();
-        let mut ledger = Self {
+        let extent = writer.extent();
+        let source = Source { place: &place, chains: &chains, extent: &extent };
+        let owners::Found { owners, last_audit } = owners::read(&mut pages, &source, &tail)?;
+        let own_key = match &last_audit {
+            // While keys are rotated there are two; what is written last has the one that stays.
+            Some((key, sealed)) => value::key_of((Table::Audit, key), sealed)?,
+            None => pages.for_the_box(),
+        };
+        pages.use_key(own_key);
+        let ledger = Self {
             writer,
             place,
             chains,
             pages: Arc::new(RwLock::new(pages)),
-            owners: HashMap::new(),
+            owners,
             own_key,
-            last_audit: None,
+            last_audit,
             audit_cut: false,
             domain,
             owed: Vec::new(),
-            found: Mutex::default(),
+            found: Mutex::new(Some((extent, Arc::new(tail)))),
         };
-        let extent = ledger.writer.extent();
-        let source = Source { place: &ledger.place, chains: &ledger.chains, extent: &extent };
-        let found = Mutex::new((HashMap::new(), None::<super::Entry>));
-        let pages = Arc::clone(&ledger.pages);
-        let pages_count = ledger.pages().count();
-        source.live(&tail, &Table::ALL, &|page| {
-            let mut keys = Vec::with_capacity(page.len());
-            let mut newest = None::<super::Entry>;
-            for live in page {
-                let at = value::key_of((live.table, &live.key), &live.sealed)?;
-                if at.page >= pages_count {
-                    return Err(record::damaged(live.table, &live.key));
-                }
-                keys.push((Owner::of(live.table, &live.key), at));
-                if live.table == Table::Audit && newest.as_ref().is_none_or(|(key, _)| live.key > *key) {
-                    newest = Some((live.key, live.sealed));
-                }
-            }
-            let mut pages = pages.write().unwrap_or_else(PoisonError::into_inner);
-            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-            for (owner, at) in keys {
-                pages.use_key(at);
-                if let Some(owner) = owner {
-                    found.0.insert(owner, at);
-                }
-            }
-            if let Some(newest) = newest
-                && found.1.as_ref().is_none_or(|(key, _)| newest.0 > *key)
-            {
-                found.1 = Some(newest);
-            }
-            Ok(())
-        })?;
-        (ledger.owners, ledger.last_audit) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some((key, sealed)) = &ledger.last_audit {
-            // While keys are rotated there are two; what is written last has the one that stays.
-            ledger.own_key = value::key_of((Table::Audit, key), sealed)?;
-            ledger.pages_mut().use_key(ledger.own_key);
-        }
-        ledger.found = Mutex::new(Some((extent, Arc::new(tail))));
         Ok((ledger, known))
     }
 
@@ -417,16 +385,35 @@ impl Reader {
         tables: &[Table],
         sink: &(dyn Fn(Vec<Live>) -> Result<(), StoreError> + Sync),
     ) -> Result<(), StoreError> {
+        self.with_tail(|source, tail| source.live(tail, tables, sink))
+    }
+
+    /// Looks at each, in the same way.
+    pub(super) fn look_at_all<S: Default + Send>(
+        &self,
+        tables: &[Table],
+        look: &(dyn Fn(&mut S, LiveRef<'_>) -> Result<(), StoreError> + Sync),
+    ) -> Result<(), StoreError> {
+        self.with_tail(|source, tail| source.look_at_all(tail, tables, look).map(drop))
+    }
+
+    fn with_tail(
+        &self,
+        read: impl FnOnce(&Source<'_>, &Tail) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let source = Source { place: &self.place, chains: &self.chains, extent: &self.extent };
         match &self.tail {
-            Some(tail) => source.live(tail, tables, sink),
-            None => source.live(&source.tail()?, tables, sink),
+            Some(tail) => read(&source, tail),
+            None => read(&source, &source.tail()?),
         }
     }
 
-    /// Opens a value; `None` when its key was destroyed meanwhile.
-    pub(super) fn open(&self, live: &Live) -> Result<Vec<u8>, StoreError> {
+    /// Opens a value, in the place of what was opened before.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when its key was destroyed meanwhile.
+    pub(super) fn open(&self, live: LiveRef<'_>, opened: &mut Vec<u8>) -> Result<(), StoreError> {
         let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
-        value::open(&pages, self.domain.store, (live.table, &live.key), &live.sealed)
+        value::open_into(&pages, self.domain.store, (live.table, live.key), live.sealed, opened)
     }
 }

@@ -12,8 +12,8 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    AtRest, Change, Entries, Entry, KeyError, Master, Page, Room, Store, StoreError, Table, Ticket, Value,
-    makes_room,
+    AtRest, Change, Entries, Entry, KeyError, Look, Master, Room, Store, StoreError, Table, Ticket, Value,
+    ValueRef, makes_room,
 };
 
 /// Values by table and key.
@@ -104,7 +104,7 @@ impl Store for MemoryStore {
         Ok((room.unwrap_or(Room::Everything), None))
     }
 
-    fn read_all(&self, tables: &[Table], page: &mut Page<'_>) -> Result<(), StoreError> {
+    fn look_at_all(&self, tables: &[Table], look: &Look<'_>) -> Result<(), StoreError> {
         let values: Vec<_> = {
             let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
             let asked = entries.iter().filter(|((table, _), _)| tables.contains(table));
@@ -112,7 +112,9 @@ impl Store for MemoryStore {
                 .map(|((table, key), value)| Value { table: *table, key: key.clone(), value: value.clone() })
                 .collect()
         };
-        page(values)
+        let each =
+            |value: &Value| look(ValueRef { table: value.table, key: &value.key, value: &value.value });
+        values.iter().try_for_each(each)
     }
 
     fn epoch(&self) -> u64 {

@@ -46,7 +46,11 @@ pub use self::{
 };
 pub(crate) use self::{passphrase::Derivation, sealed::SealingKey, tpm::PCRS};
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
 
 use uuid::Uuid;
 
@@ -58,6 +62,9 @@ use self::{
 /// Facts of [`Table::About`] whose keys begin so name, in sixteen bytes, who was taken out by a repair: the keys are gone,
 /// as those of somebody who was erased are.
 pub(crate) const TAKEN_OUT: &[u8] = b"taken-out/";
+
+/// Values of a page.
+const PAGE: usize = 4096;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +126,28 @@ pub struct Value {
     /// What.
     pub value: Vec<u8>,
 }
+
+/// A value with its place, where it was read.
+#[derive(Clone, Copy)]
+pub struct ValueRef<'a> {
+    /// Where.
+    pub table: Table,
+    /// Under which key.
+    pub key: &'a [u8],
+    /// What.
+    pub value: &'a [u8],
+}
+
+impl ValueRef<'_> {
+    /// To be kept.
+    #[must_use]
+    pub fn to_value(self) -> Value {
+        Value { table: self.table, key: self.key.to_vec(), value: self.value.to_vec() }
+    }
+}
+
+/// Looks at values, on several threads at once.
+pub type Look<'a> = dyn Fn(ValueRef<'_>) -> Result<(), StoreError> + Sync + 'a;
 
 /// Takes values some at a time.
 pub type Page<'a> = dyn FnMut(Vec<Value>) -> Result<(), StoreError> + Send + 'a;
@@ -272,7 +301,23 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`], also one of `page`.
-    fn read_all(&self, tables: &[Table], page: &mut Page<'_>) -> Result<(), StoreError>;
+    fn read_all(&self, tables: &[Table], page: &mut Page<'_>) -> Result<(), StoreError> {
+        let waiting = Mutex::new((Vec::new(), page));
+        self.look_at_all(tables, &|value| {
+            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let (values, page) = &mut *waiting;
+            values.push(value.to_value());
+            if values.len() < PAGE { Ok(()) } else { page(std::mem::take(values)) }
+        })?;
+        let (rest, page) = waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if rest.is_empty() { Ok(()) } else { page(rest) }
+    }
+
+    /// Looks at each of them, on all cores.
+    ///
+    /// # Errors
+    /// [`StoreError`], also one of `look`.
+    fn look_at_all(&self, tables: &[Table], look: &Look<'_>) -> Result<(), StoreError>;
 
     /// What there is room for, and how many bytes are free where that is known.
     ///

@@ -264,6 +264,11 @@ impl Pages {
         self.pages.len() as u32
     }
 
+    /// How many keys they have.
+    pub(super) fn room(&self) -> usize {
+        self.pages.len() * KEYS
+    }
+
     /// Bytes on the disk.
     pub(super) fn bytes(&self) -> u64 {
         self.pages.len() as u64 * 2 * BLOCK as u64

@@ -58,12 +58,19 @@ impl SealingKey {
 
     /// What was sealed, from its nonce on; `None` when it is not what was sealed under this key and context.
     pub(crate) fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>()?;
-        let mut value = rest.to_vec();
+        let mut value = Vec::new();
+        self.open_into(context, sealed, &mut value).then_some(value)
+    }
+
+    /// The same in the place of what is in `value`, which is nothing of any worth when it is false.
+    pub(super) fn open_into(&self, context: &[u8], sealed: &[u8], value: &mut Vec<u8>) -> bool {
+        value.clear();
+        let Some((nonce, rest)) = sealed.split_first_chunk::<NONCE_LEN>() else { return false };
+        value.extend(rest);
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self.key.open_in_place(nonce, Aad::from(context), &mut value).ok()?.len();
-        value.truncate(length);
-        Some(value)
+        let opened = self.key.open_in_place(nonce, Aad::from(context), value).map(|value| value.len());
+        value.truncate(opened.unwrap_or(0));
+        opened.is_ok()
     }
 }
 

@@ -45,7 +45,9 @@ impl Owner {
 
 /// What is authenticated with a value beside it.
 fn context(store: Uuid, table: Table, key: &[u8]) -> Vec<u8> {
-    let mut context = b"authenteon value 3".to_vec();
+    let (label, parts) = (b"authenteon value 3", table.name().len() + key.len());
+    let mut context = Vec::with_capacity(label.len() + size_of::<Uuid>() + 2 * size_of::<u64>() + parts);
+    context.extend(label);
     context.extend(store.as_bytes());
     for part in [table.name().as_bytes(), key] {
         context.extend((part.len() as u64).to_be_bytes());
@@ -87,8 +89,21 @@ pub(super) fn open(
     place: (Table, &[u8]),
     sealed: &[u8],
 ) -> Result<Vec<u8>, StoreError> {
+    let mut value = Vec::new();
+    open_into(pages, store, place, sealed, &mut value)?;
+    Ok(value)
+}
+
+/// The same in the place of what is in `value`.
+pub(super) fn open_into(
+    pages: &Pages,
+    store: Uuid,
+    place: (Table, &[u8]),
+    sealed: &[u8],
+    value: &mut Vec<u8>,
+) -> Result<(), StoreError> {
     let damaged = || record::damaged(place.0, place.1);
     let key = pages.key(key_of(place, sealed)?).ok_or_else(damaged)?;
     let rest = sealed.get(HEAD..).ok_or_else(damaged)?;
-    key.open(&context(store, place.0, place.1), rest).ok_or_else(damaged)
+    if key.open_into(&context(store, place.0, place.1), rest, value) { Ok(()) } else { Err(damaged()) }
 }

@@ -33,11 +33,11 @@ use rustix::fs::{FlockOperation, flock};
 
 use self::{commit::Queue, indexing::Indexing};
 use super::{
-    AtRest, Change, Entries, Entry, HANDOVER, KeyError, Master, Opened, Opening, Page, Room, Store,
-    StoreError, Table, Ticket, Upkeep, Value,
+    AtRest, Change, Entries, Entry, HANDOVER, KeyError, Look, Master, Opened, Opening, Room, Store,
+    StoreError, Table, Ticket, Upkeep, ValueRef,
     index::Index,
     io_error,
-    journal::{Live, Place, Sizes},
+    journal::{LiveRef, Place, Sizes},
     keys::Keys,
     layer::RealLayer,
     ledger::{Ledger, Reader},
@@ -57,9 +57,6 @@ pub struct DiskStore {
     /// Those who make the index, or a snapshot.
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
-
-/// Takes pages of sealed values, with who can open them, from several threads.
-type SealedSink<'a> = dyn Fn(&Reader, Vec<Live>) -> Result<(), StoreError> + Sync + 'a;
 
 /// What its threads share.
 struct Core {
@@ -257,24 +254,29 @@ impl Core {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).domain().store
     }
 
-    /// Gives what is live in some tables at this moment, sealed, from several threads.
-    fn read_sealed(&self, tables: &[Table], sink: &SealedSink<'_>) -> Result<(), StoreError> {
+    /// Looks at what is live in some tables at this moment, on several threads, each of which has a state of its own.
+    fn look_at_live<S: Default + Send>(
+        &self,
+        tables: &[Table],
+        look: &(dyn Fn(&Reader, &mut S, LiveRef<'_>) -> Result<(), StoreError> + Sync),
+    ) -> Result<(), StoreError> {
         let _reading = Reading::begin(self);
         let _files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         let reader = self.ledger().reader();
-        reader.sealed(tables, &|page| sink(&reader, page))
+        reader.look_at_all(tables, &|state, live| look(&reader, state, live))
     }
 
-    /// Opens a value that was read from the journal; `None` of one that was erased meanwhile.
-    fn open_live(&self, reader: &Reader, live: &Live) -> Result<Option<Vec<u8>>, StoreError> {
-        match reader.open(live) {
-            Ok(value) => Ok(Some(value)),
-            Err(why) => {
-                let key = value::key_of((live.table, &live.key), &live.sealed)?;
-                let still = self.ledger().still_used(live.table, &live.key, key);
-                if still { Err(why) } else { Ok(None) }
-            }
-        }
+    /// Opens a value that was read from the journal; false of one that was erased meanwhile.
+    fn open_live(
+        &self,
+        reader: &Reader,
+        live: LiveRef<'_>,
+        opened: &mut Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        let Err(why) = reader.open(live, opened) else { return Ok(true) };
+        let key = value::key_of((live.table, live.key), live.sealed)?;
+        let still = self.ledger().still_used(live.table, live.key, key);
+        if still { Err(why) } else { Ok(false) }
     }
 
     fn remove_snapshot(&self) -> Result<(), StoreError> {
@@ -327,18 +329,13 @@ impl Store for DiskStore {
         Ok(self.get(table, &key)?.map(|value| (key, value)))
     }
 
-    fn read_all(&self, tables: &[Table], page: &mut Page<'_>) -> Result<(), StoreError> {
-        let page = Mutex::new(page);
-        self.core.read_sealed(tables, &|reader, lives| {
-            let mut values = Vec::with_capacity(lives.len());
-            for live in lives {
-                let opened = match self.core.open_live(reader, &live)? {
-                    None => self.get(live.table, &live.key)?,
-                    opened => opened,
-                };
-                values.extend(opened.map(|value| Value { table: live.table, key: live.key, value }));
+    fn look_at_all(&self, tables: &[Table], look: &Look<'_>) -> Result<(), StoreError> {
+        self.core.look_at_live(tables, &|reader, opened: &mut Vec<u8>, live| {
+            let LiveRef { table, key, .. } = live;
+            if self.core.open_live(reader, live, opened)? {
+                return look(ValueRef { table, key, value: opened });
             }
-            (page.lock().unwrap_or_else(PoisonError::into_inner))(values)
+            self.get(table, key)?.map_or(Ok(()), |value| look(ValueRef { table, key, value: &value }))
         })
     }
 

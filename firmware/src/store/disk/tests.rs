@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::*;
-use crate::store::{MemoryStore, journal::KeyRef};
+use crate::store::{MemoryStore, Value, journal::KeyRef};
 
 pub(super) type Everything = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 

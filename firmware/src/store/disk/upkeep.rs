@@ -26,6 +26,8 @@ const SPARE: u64 = 24 << 20;
 const TOGETHER: usize = 100;
 /// Bytes of values that are sealed anew in one change.
 const AT_A_TIME: usize = 1 << 20;
+/// Values after which it is told how many were verified.
+const TOLD_EVERY: u64 = 4096;
 /// Differences between journal and index that are looked at again.
 const DIFFERENCES: usize = 10_000;
 
@@ -244,14 +246,9 @@ impl Upkeep for DiskStore {
         let core = &self.core;
         let counts = Mutex::new([0_u64; Table::ALL.len()]);
         let bytes_of_values = AtomicU64::new(0);
-        core.read_sealed(&Table::ALL, &|_, page| {
-            let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-            for live in &page {
-                if let Some(at) = Table::ALL.iter().position(|table| *table == live.table) {
-                    counts[at] += 1;
-                }
-            }
-            let bytes: usize = page.iter().map(|live| live.key.len() + live.sealed.len()).sum();
+        core.look_at_live(&Table::ALL, &|_, (): &mut (), live| {
+            counts.lock().unwrap_or_else(PoisonError::into_inner)[live.table.place()] += 1;
+            let bytes = live.key.len() + live.sealed.len();
             bytes_of_values.fetch_add(bytes as u64, Ordering::Relaxed);
             Ok(())
         })?;
@@ -277,27 +274,27 @@ impl Upkeep for DiskStore {
         let about = core.pages.read().unwrap_or_else(PoisonError::into_inner).in_use() * 2;
         let count = AtomicU64::new(0);
         let differences = Mutex::new(BTreeSet::new());
-        core.read_sealed(&Table::ALL, &|reader, page| {
+        core.look_at_live(&Table::ALL, &|reader, opened: &mut Vec<u8>, live| {
             if core.ends() {
                 return Err(being_closed());
             }
-            for live in &page {
-                if core.open_live(reader, live)?.is_none() {
-                    continue;
-                }
-                if let Indexing::Ready(trees) = &*core.indexing()
-                    && trees.get(live.table, &live.key)?.as_ref() != Some(&live.sealed)
-                {
-                    let mut differences = differences.lock().unwrap_or_else(PoisonError::into_inner);
-                    if differences.len() < DIFFERENCES {
-                        differences.insert((live.table, live.key.clone()));
-                    }
+            let done = count.fetch_add(1, Ordering::Relaxed) + 1;
+            if done.is_multiple_of(TOLD_EVERY) {
+                tell(done, about.max(done));
+            }
+            if core.open_live(reader, live, opened)?
+                && let Indexing::Ready(trees) = &*core.indexing()
+                && trees.get(live.table, live.key)?.as_deref() != Some(live.sealed)
+            {
+                let mut differences = differences.lock().unwrap_or_else(PoisonError::into_inner);
+                if differences.len() < DIFFERENCES {
+                    differences.insert((live.table, live.key.to_vec()));
                 }
             }
-            let done = count.fetch_add(page.len() as u64, Ordering::Relaxed) + page.len() as u64;
-            tell(done, about.max(done));
             Ok(())
         })?;
+        let done = count.load(Ordering::Relaxed);
+        tell(done, about.max(done));
         let differences = differences.into_inner().unwrap_or_else(PoisonError::into_inner);
         let wrong = if differences.is_empty() { 0 } else { core.compare_again(&differences)? };
         if wrong > 0 {

@@ -14,17 +14,32 @@ use std::{
 };
 
 use super::{
-    Chains, Entry, Extent, Place, damaged, entry,
+    Chains, Entry, Extent, Place, SegmentFile, damaged, entry,
     frame::Link,
     recover,
     segment::{Ending, FileHead, FileKind, walk},
 };
-use crate::store::{StoreError, Table, io_error, journal::KeyRef, layer::overwrite};
+use crate::store::{StoreError, Table, io_error, journal::KeyRef, layer::overwrite, value};
 
 /// Entries that are given at a time.
 const PAGE: usize = 4096;
 
-/// A value that is true at the moment.
+/// A value that is true at the moment, sealed, where it was read.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct LiveRef<'a> {
+    pub(in crate::store) table: Table,
+    pub(in crate::store) key: &'a [u8],
+    pub(in crate::store) sealed: &'a [u8],
+}
+
+impl LiveRef<'_> {
+    /// To be kept.
+    pub(in crate::store) fn to_live(self) -> Live {
+        Live { table: self.table, key: self.key.to_vec(), sealed: self.sealed.to_vec() }
+    }
+}
+
+/// The same, kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Live {
     pub(in crate::store) table: Table,
@@ -32,34 +47,75 @@ pub(in crate::store) struct Live {
     pub(in crate::store) sealed: Vec<u8>,
 }
 
-/// Which change was the last one of a key: the frame, and the entry in it.
-type Change = (u64, u32);
+/// What changed a key last.
+#[derive(Clone, Copy)]
+struct Change {
+    /// The frame.
+    sequence: u64,
+    /// The entry in it.
+    index: u32,
+    /// Where the key of the value is that it put; `None` of a removal.
+    sealed_with: Option<KeyRef>,
+}
+
+/// What a file says, in order.
+#[derive(Default)]
+pub(super) struct Changes {
+    of_keys: Vec<(Table, Box<[u8]>, Change)>,
+    forgotten: Vec<(KeyRef, u64)>,
+}
+
+impl Changes {
+    /// Takes in a frame that comes after those before.
+    pub(super) fn take(&mut self, file: &Path, sequence: u64, payload: &[u8]) -> Result<(), StoreError> {
+        for (index, entry) in (0..).zip(entry::read(payload)) {
+            let (table, key, sealed_with) = match entry.ok_or_else(|| damaged(file, 0))? {
+                Entry::Put { table, key, value } => (table, key, Some(value::key_of((table, key), value)?)),
+                Entry::Delete { table, key } => (table, key, None),
+                Entry::Forget { key, generation } => {
+                    self.forgotten.push((key, generation));
+                    continue;
+                }
+            };
+            self.of_keys.push((table, key.into(), Change { sequence, index, sealed_with }));
+        }
+        Ok(())
+    }
+}
 
 /// What the segments say, one thing for each key: where it was last changed.
-#[derive(Default)]
 pub(in crate::store) struct Tail {
-    touched: HashMap<(Table, Box<[u8]>), Change>,
+    /// By table.
+    touched: [HashMap<Box<[u8]>, Change>; Table::ALL.len()],
     /// Keys that were to be destroyed, with the generations that their pages had before.
     pub(in crate::store) forgotten: Vec<(KeyRef, u64)>,
 }
 
+impl Default for Tail {
+    fn default() -> Self {
+        Self { touched: std::array::from_fn(|_| HashMap::new()), forgotten: Vec::new() }
+    }
+}
+
 impl Tail {
-    /// Takes in a frame that comes after those before.
-    pub(super) fn take(&mut self, sequence: u64, payload: &[u8]) -> Result<(), ()> {
-        for (index, entry) in (0..).zip(entry::read(payload)) {
-            match entry.ok_or(())? {
-                Entry::Put { table, key, .. } | Entry::Delete { table, key } => {
-                    self.touched.insert((table, key.into()), (sequence, index));
-                }
-                Entry::Forget { key, generation } => self.forgotten.push((key, generation)),
-            }
+    /// Takes in what the next file says.
+    pub(super) fn apply(&mut self, changes: Changes) {
+        for (table, key, change) in changes.of_keys {
+            self.touched[table.place()].insert(key, change);
         }
-        Ok(())
+        self.forgotten.extend(changes.forgotten);
     }
 
-    fn last_change(&self, table: Table, key: &[u8]) -> Option<Change> {
-        // A map of owned keys is asked with one.
-        self.touched.get(&(table, Box::from(key))).copied()
+    fn last_change(&self, table: Table, key: &[u8]) -> Option<&Change> {
+        self.touched[table.place()].get(key)
+    }
+
+    /// The values that it says are true: of which table, under which keys, and where the keys are that they are sealed with.
+    pub(in crate::store) fn puts(&self) -> impl Iterator<Item = (Table, &[u8], KeyRef)> {
+        Table::ALL.into_iter().flat_map(|table| {
+            let touched = &self.touched[table.place()];
+            touched.iter().filter_map(move |(key, change)| Some((table, &**key, change.sealed_with?)))
+        })
     }
 }
 
@@ -70,26 +126,11 @@ pub(in crate::store) struct Source<'a> {
     pub(in crate::store) extent: &'a Extent,
 }
 
+/// Looks at a live value, sealed, on one of several threads, each of which has a state of its own.
+pub(in crate::store) type Look<'a, S> = &'a (dyn Fn(&mut S, LiveRef<'_>) -> Result<(), StoreError> + Sync);
+
 /// Takes pages of live values, from several threads.
 pub(in crate::store) type Sink<'a> = &'a (dyn Fn(Vec<Live>) -> Result<(), StoreError> + Sync);
-
-/// A page that is being filled.
-struct Page<'a> {
-    sink: Sink<'a>,
-    values: Vec<Live>,
-}
-
-impl Page<'_> {
-    fn put(&mut self, table: Table, key: &[u8], sealed: &[u8]) -> Result<(), StoreError> {
-        self.values.push(Live { table, key: key.to_vec(), sealed: sealed.to_vec() });
-        if self.values.len() < PAGE { Ok(()) } else { self.give() }
-    }
-
-    fn give(&mut self) -> Result<(), StoreError> {
-        let values = std::mem::take(&mut self.values);
-        if values.is_empty() { Ok(()) } else { (self.sink)(values) }
-    }
-}
 
 /// What a part of the snapshot was found to be.
 struct PartEnd {
@@ -105,7 +146,23 @@ impl Source<'_> {
         recover::reread(self.place, self.chains, self.extent)
     }
 
-    /// Gives every value of some tables that is true, in no order.
+    /// The value that the segments say is the last one of a table; none when they say of none.
+    pub(in crate::store) fn last_put(&self, tail: &Tail, table: Table) -> Result<Option<Live>, StoreError> {
+        let puts = tail.touched[table.place()].iter().filter(|(_, change)| change.sealed_with.is_some());
+        let Some((last, change)) = puts.max_by_key(|(key, _)| *key) else { return Ok(None) };
+        let after = self.extent.segments.partition_point(|segment| segment.first <= change.sequence);
+        let Some(segment) = self.extent.segments[..after].last() else { return Ok(None) };
+        let mut found = None;
+        self.segment(segment, (tail, &[table]), &mut |live| {
+            if *live.key == **last {
+                found = Some(live.to_live());
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Gives every value of some tables that is true, in pages, in no order.
     ///
     /// # Errors
     /// [`StoreError`], also one of `sink`.
@@ -115,54 +172,97 @@ impl Source<'_> {
         tables: &[Table],
         sink: Sink<'_>,
     ) -> Result<(), StoreError> {
+        let rest = self.look_at_all(tail, tables, &|page: &mut Vec<Live>, live| {
+            page.push(live.to_live());
+            if page.len() < PAGE { Ok(()) } else { sink(std::mem::take(page)) }
+        })?;
+        rest.into_iter().filter(|page| !page.is_empty()).try_for_each(sink)
+    }
+
+    /// Looks at every value of some tables that is true, in no order. Gives the states of the threads.
+    ///
+    /// # Errors
+    /// [`StoreError`], also one of `look`.
+    pub(in crate::store) fn look_at_all<S: Default + Send>(
+        &self,
+        tail: &Tail,
+        tables: &[Table],
+        look: Look<'_, S>,
+    ) -> Result<Vec<S>, StoreError> {
+        self.look_at((tail, tables), &self.extent.segments, look)
+    }
+
+    /// The same for those of which only the snapshot says that they are true.
+    ///
+    /// # Errors
+    /// [`StoreError`], also one of `look`.
+    pub(in crate::store) fn look_at_snapshot<S: Default + Send>(
+        &self,
+        tail: &Tail,
+        tables: &[Table],
+        look: Look<'_, S>,
+    ) -> Result<Vec<S>, StoreError> {
+        self.look_at((tail, tables), &[], look)
+    }
+
+    fn look_at<S: Default + Send>(
+        &self,
+        (tail, tables): (&Tail, &[Table]),
+        segments: &[SegmentFile],
+        look: Look<'_, S>,
+    ) -> Result<Vec<S>, StoreError> {
         let parts = self.extent.snapshot.as_ref().map_or(&[][..], |snapshot| &snapshot.parts);
-        let files = parts.len() + self.extent.segments.len();
+        let files = parts.len() + segments.len();
         let ends: Mutex<Vec<Option<PartEnd>>> = Mutex::new(parts.iter().map(|_| None).collect());
         let next = AtomicUsize::new(0);
-        let work = || -> Result<(), StoreError> {
-            let mut page = Page { sink, values: Vec::new() };
+        let work = || -> Result<S, StoreError> {
+            let mut state = S::default();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 if let Some(part) = parts.get(index) {
-                    let end = self.part(part, index, tail, tables, &mut page)?;
+                    let end = self.part(part, index, &mut |live| {
+                        let wanted =
+                            tables.contains(&live.table) && tail.last_change(live.table, live.key).is_none();
+                        if wanted { look(&mut state, live) } else { Ok(()) }
+                    })?;
                     if let Some(place) = ends.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
                         *place = Some(end);
                     }
-                } else if let Some(segment) = self.extent.segments.get(index - parts.len()) {
-                    self.segment(segment, tail, tables, &mut page)?;
+                } else if let Some(segment) = segments.get(index - parts.len()) {
+                    self.segment(segment, (tail, tables), &mut |live| look(&mut state, live))?;
                 } else {
-                    return page.give();
+                    return Ok(state);
                 }
             }
         };
         let threads = available_parallelism().map_or(1, usize::from).min(files);
-        thread::scope(|scope| {
+        let states = thread::scope(|scope| {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut done = work();
-            for other in others {
-                let other = other.join().unwrap_or_else(|why| resume_unwind(why));
-                done = done.and(other);
-            }
-            done
+            let mut states = vec![work()];
+            states.extend(
+                others.into_iter().map(|other| other.join().unwrap_or_else(|why| resume_unwind(why))),
+            );
+            states.into_iter().collect::<Result<Vec<S>, StoreError>>()
         })?;
-        self.check_parts(&ends.into_inner().unwrap_or_else(PoisonError::into_inner))
+        self.check_parts(&ends.into_inner().unwrap_or_else(PoisonError::into_inner))?;
+        Ok(states)
     }
 
     fn segment(
         &self,
-        segment: &super::SegmentFile,
-        tail: &Tail,
-        tables: &[Table],
-        page: &mut Page<'_>,
+        segment: &SegmentFile,
+        (tail, tables): (&Tail, &[Table]),
+        look: &mut dyn FnMut(LiveRef<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         recover::each(self.place, self.chains, segment, &mut |sequence, payload| {
             for (index, entry) in (0..).zip(entry::read(payload)) {
                 let Some(entry) = entry else { return Err(damaged(&segment.path, 0)) };
-                if let Entry::Put { table, key, value } = entry
+                if let Entry::Put { table, key, value: sealed } = entry
                     && tables.contains(&table)
-                    && tail.last_change(table, key) == Some((sequence, index))
+                    && let Some(last) = tail.last_change(table, key)
+                    && (last.sequence, last.index) == (sequence, index)
                 {
-                    page.put(table, key, value)?;
+                    look(LiveRef { table, key, sealed })?;
                 }
             }
             Ok(())
@@ -173,9 +273,7 @@ impl Source<'_> {
         &self,
         path: &Path,
         index: usize,
-        tail: &Tail,
-        tables: &[Table],
-        page: &mut Page<'_>,
+        look: &mut dyn FnMut(LiveRef<'_>) -> Result<(), StoreError>,
     ) -> Result<PartEnd, StoreError> {
         let mut bytes = self.place.layer.read(path).map_err(|why| io_error(&why))?;
         let length = bytes.len();
@@ -192,11 +290,11 @@ impl Source<'_> {
         let mut entries = 0;
         let walked = walk(&mut bytes, &head, chain, &mut |_, payload| {
             for entry in entry::read(payload) {
-                let Some(Entry::Put { table, key, value }) = entry else { return Err(damaged(path, 0)) };
+                let Some(Entry::Put { table, key, value: sealed }) = entry else {
+                    return Err(damaged(path, 0));
+                };
                 entries += 1;
-                if tables.contains(&table) && tail.last_change(table, key).is_none() {
-                    page.put(table, key, value)?;
-                }
+                look(LiveRef { table, key, sealed })?;
             }
             Ok(())
         })?;

@@ -18,7 +18,7 @@ mod writer;
 pub(super) use self::{
     entry::{Entry, KeyRef},
     frame::ChainKey,
-    live::{Live, Source, Tail},
+    live::{Live, LiveRef, Source, Tail},
     recover::{Recovered, give_up_behind_damage, recover},
     snapshot::take_snapshot,
     writer::Writer,

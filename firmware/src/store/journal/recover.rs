@@ -6,7 +6,11 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
 };
 
 use tracing::warn;
@@ -14,6 +18,7 @@ use tracing::warn;
 use super::{
     Chains, Extent, Place, SegmentFile, Tail, Writer, damaged,
     frame::{ChainKey, Link, proves_durable},
+    live::Changes,
     number_of,
     segment::{self, Each, Ending, FILE_HEAD, FileHead, FileKind, Walked, walk},
     snapshot,
@@ -61,7 +66,7 @@ pub(in crate::store) fn recover(place: &Place, chains: &Chains) -> Result<Recove
     let layer = place.layer.as_ref();
     snapshot::remove_leftovers(place)?;
     let snapshot = snapshot::newest(place, chains)?;
-    let (mut next, mut link) = snapshot.as_ref().map_or((1, Link::default()), |s| (s.sequence + 1, s.link));
+    let (next, link) = snapshot.as_ref().map_or((1, Link::default()), |s| (s.sequence + 1, s.link));
     let names = layer.list(&place.folder).map_err(fails)?;
     let mut firsts: Vec<u64> = names.iter().filter_map(|name| number_of(name, "segment-")).collect();
     firsts.sort_unstable();
@@ -72,14 +77,63 @@ pub(in crate::store) fn recover(place: &Place, chains: &Chains) -> Result<Recove
             layer.remove(&place.segment(first)).map_err(fails)?;
         }
     }
-    let mut tail = Tail::default();
-    let mut extent = Extent { snapshot, segments: Vec::new() };
-    let mut open: Option<(Segment, Walked)> = None;
+    let mut found =
+        Found { tail: Tail::default(), extent: Extent { snapshot, segments: Vec::new() }, open: None };
+    // Reading and checking a file takes about as long as taking in what the one before says.
+    thread::scope(|scope| {
+        let (read, ahead) = sync_channel(1);
+        let files = &firsts;
+        scope.spawn(move || {
+            for first in files {
+                if read.send(read_changes(place, chains, &place.segment(*first))).is_err() {
+                    return;
+                }
+            }
+        });
+        follow(place, chains, &firsts, (next, link), &ahead, &mut found)
+    })?;
+    let Found { tail, extent, open } = found;
+    let nothing = || damaged(&place.folder.join("segment"), 0);
+    let (last, walked) = open.ok_or_else(nothing)?;
+    finish(layer, &last, &walked)?;
+    let file = layer.open(&last.path).map_err(fails)?;
+    let open = Open { file, length: last.head.length, before: last.head.before };
+    let chain = Arc::clone(chain_of(chains, &last)?);
+    let mut writer = Writer::at(place.clone(), chain, open, extent, walked.last, walked.link);
+    if last.head.chain != chains.current.id() {
+        // Keys were being rotated.
+        writer.rotate(Arc::clone(&chains.current))?;
+    }
+    Ok(Recovered { writer, tail })
+}
+
+/// What the segments were found to be, as far as they were read.
+struct Found {
+    tail: Tail,
+    extent: Extent,
+    /// The last one.
+    open: Option<(Segment, Walked)>,
+}
+
+/// Follows the chain from segment to segment, whose files are read `ahead`, after the change before `next`, which had the
+/// `link`.
+fn follow(
+    place: &Place,
+    chains: &Chains,
+    firsts: &[u64],
+    (mut next, mut link): (u64, Link),
+    ahead: &Receiver<Result<Option<Read>, StoreError>>,
+    found: &mut Found,
+) -> Result<(), StoreError> {
+    let fails = |why: io::Error| io_error(&why);
+    let layer = place.layer.as_ref();
+    let Found { tail, extent, open } = found;
     for (index, first) in firsts.iter().enumerate() {
         let is_last = index + 1 == firsts.len();
         let path = place.segment(*first);
-        let read = read(place, chains, &path)?;
-        let Some(mut segment) = read else {
+        // Whoever reads gives one for each.
+        let Ok(read) = ahead.recv() else { return Err(damaged(&path, 0)) };
+        let Some(Read { segment, walked, changes }) = read? else {
             // It was being made when the power went, and nothing was written to it: the one before is not sealed.
             let unused = open.as_ref().is_some_and(|(_, walked)| walked.ending != Ending::Sealed);
             if is_last && unused {
@@ -100,7 +154,7 @@ pub(in crate::store) fn recover(place: &Place, chains: &Chains) -> Result<Recove
                     // It was made and given up, and the one before was written on.
                     layer.remove(&segment.path).map_err(fails)?;
                     layer.sync_folder(&place.folder).map_err(fails)?;
-                    open = Some((before, walked));
+                    *open = Some((before, walked));
                     break;
                 }
                 if !unused {
@@ -116,31 +170,33 @@ pub(in crate::store) fn recover(place: &Place, chains: &Chains) -> Result<Recove
         if segment.head.first != next || segment.head.before != link {
             return Err(damaged(&segment.path, 0));
         }
-        let chain = chain_of(chains, &segment)?;
-        let Segment { bytes, head, .. } = &mut segment;
-        let walked = walk(bytes, head, chain, &mut |sequence, payload| {
-            tail.take(sequence, payload).map_err(|()| damaged(&path, 0))
-        })?;
+        tail.apply(changes);
         if segment.repaired || walked.repaired {
             heal(layer, &segment)?;
         }
         next = walked.last + 1;
         link = walked.link;
         extent.segments.push(SegmentFile { path, first: *first, end: walked.end as u64 });
-        open = Some((segment, walked));
+        *open = Some((segment, walked));
     }
-    let nothing = || damaged(&place.folder.join("segment"), 0);
-    let (last, walked) = open.ok_or_else(nothing)?;
-    finish(layer, &last, &walked)?;
-    let file = layer.open(&last.path).map_err(fails)?;
-    let open = Open { file, length: last.head.length, before: last.head.before };
-    let chain = Arc::clone(chain_of(chains, &last)?);
-    let mut writer = Writer::at(place.clone(), chain, open, extent, walked.last, walked.link);
-    if last.head.chain != chains.current.id() {
-        // Keys were being rotated.
-        writer.rotate(Arc::clone(&chains.current))?;
-    }
-    Ok(Recovered { writer, tail })
+    Ok(())
+}
+
+/// A segment that was read to its end.
+struct Read {
+    segment: Segment,
+    walked: Walked,
+    changes: Changes,
+}
+
+/// Reads a segment and what it says; `None` when it has no head that can be read.
+fn read_changes(place: &Place, chains: &Chains, path: &Path) -> Result<Option<Read>, StoreError> {
+    let Some(mut segment) = read(place, chains, path)? else { return Ok(None) };
+    let chain = chain_of(chains, &segment)?;
+    let mut changes = Changes::default();
+    let Segment { bytes, head, .. } = &mut segment;
+    let walked = walk(bytes, head, chain, &mut |sequence, payload| changes.take(path, sequence, payload))?;
+    Ok(Some(Read { segment, walked, changes }))
 }
 
 /// Reads a segment and its head; `None` when it has no head that can be read.
@@ -200,9 +256,11 @@ fn finish(layer: &dyn Layer, last: &Segment, walked: &Walked) -> Result<(), Stor
 pub(super) fn reread(place: &Place, chains: &Chains, extent: &Extent) -> Result<Tail, StoreError> {
     let mut tail = Tail::default();
     for segment in &extent.segments {
+        let mut changes = Changes::default();
         each(place, chains, segment, &mut |sequence, payload| {
-            tail.take(sequence, payload).map_err(|()| damaged(&segment.path, 0))
+            changes.take(&segment.path, sequence, payload)
         })?;
+        tail.apply(changes);
     }
     Ok(tail)
 }

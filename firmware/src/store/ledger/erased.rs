@@ -20,11 +20,12 @@ impl Ledger {
         let people: Vec<Table> = Table::ALL.into_iter().filter(|table| table.is_of_people()).collect();
         let found = Mutex::new(Vec::new());
         let reader = self.reader();
-        reader.sealed(&people, &|page| {
+        reader.look_at_all(&people, &|opened: &mut Vec<u8>, live| {
             // What is read here is chained, so it is what was written: only its key is another one.
-            let closed = page.into_iter().filter(|live| reader.open(live).is_err());
-            let closed: Vec<_> = closed.map(|live| (live.table, live.key)).collect();
-            found.lock().unwrap_or_else(PoisonError::into_inner).extend(closed);
+            if reader.open(live, opened).is_err() {
+                let closed = (live.table, live.key.to_vec());
+                found.lock().unwrap_or_else(PoisonError::into_inner).push(closed);
+            }
             Ok(())
         })?;
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
