@@ -67,6 +67,8 @@ impl Filling {
         began: Instant,
     ) -> Result<(), StoreError> {
         match read {
+            // Another thread found one that cannot be read.
+            _ if self.bad.is_some() => Err(ended()),
             Ok(finger) => {
                 self.fingers.push(finger);
                 if self.fingers.len().is_multiple_of(LOOKED_AT_CLOCK) {
@@ -76,10 +78,15 @@ impl Filling {
             }
             Err(why) => {
                 self.bad = Some(why);
-                Err(StoreError::Io("the gallery takes no more".to_owned()))
+                Err(ended())
             }
         }
     }
+}
+
+/// What the feed is told; why is told by [`fill`].
+fn ended() -> StoreError {
+    StoreError::Io("the gallery takes no more".to_owned())
 }
 
 /// Says in the log how far it is, now and then.

@@ -47,7 +47,6 @@ fn a_gallery_filled_from_a_store_holds_every_finger_with_all_its_views() {
         let (key, value) = entry(number);
         Change::Put { table: Table::Fingers, key, value }
     };
-    // More than a page.
     store.commit(&(0..5000).map(put).collect::<Vec<_>>()).unwrap();
     let gallery = fill(None, |look| store.look_at_all(&[Table::Fingers], look)).unwrap();
     assert_eq!((gallery.fingers(), gallery.impressions()), (5000, 10_000));

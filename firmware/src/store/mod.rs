@@ -302,18 +302,23 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`], also one of `page`.
     fn read_all(&self, tables: &[Table], page: &mut Page<'_>) -> Result<(), StoreError> {
-        let waiting = Mutex::new((Vec::new(), page));
+        let (waiting, page) = (Mutex::new(Vec::new()), Mutex::new(page));
+        let give = |values| (page.lock().unwrap_or_else(PoisonError::into_inner))(values);
         self.look_at_all(tables, &|value| {
-            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let (values, page) = &mut *waiting;
-            values.push(value.to_value());
-            if values.len() < PAGE { Ok(()) } else { page(std::mem::take(values)) }
+            let value = value.to_value();
+            let full = {
+                let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.push(value);
+                (waiting.len() >= PAGE).then(|| std::mem::take(&mut *waiting))
+            };
+            // The other threads go on meanwhile, until they have a page, too.
+            full.map_or(Ok(()), give)
         })?;
-        let (rest, page) = waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if rest.is_empty() { Ok(()) } else { page(rest) }
+        let rest = waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if rest.is_empty() { Ok(()) } else { give(rest) }
     }
 
-    /// Looks at each of them, on all cores.
+    /// Looks at each of them, on all cores where it can. After one failed, others may still be looked at.
     ///
     /// # Errors
     /// [`StoreError`], also one of `look`.

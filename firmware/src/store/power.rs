@@ -2,7 +2,7 @@
 //! last, it opens to what was acknowledged, and at most to whole later changes in order.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -237,6 +237,7 @@ fn check(story: &Story, history: &[Done], loss: Loss) -> Result<(), String> {
             return Err(format!("what change {change} erased can be opened"));
         }
     }
+    check_keys(&ledger)?;
     // And it goes on from there.
     let staged = ledger
         .stage(&[put(Table::Audit, b"later", "later")], &mut Given::new())
@@ -251,6 +252,42 @@ fn check(story: &Story, history: &[Done], loss: Loss) -> Result<(), String> {
         Ok(_) => Err("what was written on is not there".to_owned()),
         Err(why) => Err(format!("values do not open again: {why}")),
     }
+}
+
+/// Who has which key, and what the last record of the audit is, is what the values say.
+fn check_keys(ledger: &Ledger) -> Result<(), String> {
+    let fails = |why: StoreError| why.to_string();
+    let (mut owners, mut used, mut last) = (BTreeSet::new(), BTreeSet::new(), None);
+    for ((table, key), sealed) in live(ledger).map_err(fails)? {
+        let at = value::key_of((table, &key), &sealed).map_err(fails)?;
+        used.insert(at);
+        let owner = Owner::of(table, &key);
+        if owner.is_some() && !ledger.still_used(table, &key, at) {
+            return Err(format!("somebody of {} has another key than a value is sealed with", table.name()));
+        }
+        owners.extend(owner);
+        if table == Table::Audit {
+            last = last.max(Some(key));
+        }
+    }
+    if ledger.everybody().into_iter().collect::<BTreeSet<_>>() != owners {
+        return Err("others have keys than those of whom there is something".to_owned());
+    }
+    if ledger.last_audit().map_err(fails)?.map(|(key, _)| key) != last {
+        return Err("another record of the audit is taken for the last".to_owned());
+    }
+    let new = ledger.stage(&[put(Table::Subjects, b"somebody who is new", "new")], &mut Given::new());
+    let new = new.map_err(fails)?;
+    ledger.put_back(&new);
+    for change in &new.applied {
+        if let Applied::Put(table, key, sealed) = change {
+            let at = value::key_of((*table, key), sealed).map_err(fails)?;
+            if used.contains(&at) {
+                return Err("somebody who is new gets a key that is used".to_owned());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Every loss of power; the first that does harm, and how many were tried.

@@ -18,7 +18,7 @@ const MINUTIAE_ALONE: u8 = 1;
 pub(super) const WITH_FLOW: u8 = 2;
 const HEADER: usize = 10;
 pub(super) const RECORD: usize = 6;
-const CELL: usize = 2;
+pub(super) const CELL: usize = 2;
 const BIFURCATION: u8 = 0x80;
 
 /// The order that makes equal templates equal bytes.

@@ -7,7 +7,7 @@
 
 use super::{
     Template, TemplateError,
-    codec::{Coded, RECORD, minutia_of, parse, record_of},
+    codec::{CELL, Coded, RECORD, minutia_of, parse, record_of},
     flow::{Flow, FlowCell},
 };
 
@@ -38,13 +38,13 @@ fn append(template: &Coded<'_>, out: &mut Vec<u8>) {
     out.push(u8::from(template.cells.is_some()));
     out.extend_from_slice(template.records.as_flattened());
     out.extend(cells.chunks(8).map(|cells| {
-        let clear = |bit: usize, &[_, period]: &[u8; 2]| u8::from(period != 0) << bit;
+        let clear = |bit: usize, &[_, period]: &[u8; CELL]| u8::from(period != 0) << bit;
         cells.iter().enumerate().fold(0, |byte, (bit, cell)| byte | clear(bit, cell))
     }));
     // Each is written, and the next over it where it is not clear: which are can not be foreseen.
     let end = out.len();
     out.resize(end + size_of_val(cells), 0);
-    let places = out.get_mut(end..).unwrap_or_default().as_chunks_mut::<2>().0;
+    let places = out.get_mut(end..).unwrap_or_default().as_chunks_mut::<CELL>().0;
     let mut clear = 0;
     for cell in cells {
         if let Some(place) = places.get_mut(clear) {
@@ -52,7 +52,7 @@ fn append(template: &Coded<'_>, out: &mut Vec<u8>) {
         }
         clear += usize::from(cell[1] != 0);
     }
-    out.truncate(end + 2 * clear);
+    out.truncate(end + CELL * clear);
 }
 
 /// The template at the front, and what comes after it. None where there is none.
@@ -119,8 +119,8 @@ mod tests {
             bytes[at] ^= 1u8 << bit;
             let mut packed = Vec::new();
             let refused = pack_native(&bytes, &mut packed);
-            prop_assert_eq!(refused.clone(), Template::from_bytes(&bytes).map(drop));
             prop_assert_eq!(refused.is_err(), packed.is_empty());
+            prop_assert_eq!(refused, Template::from_bytes(&bytes).map(drop));
         }
 
         #[test]

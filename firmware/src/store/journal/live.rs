@@ -54,8 +54,15 @@ struct Change {
     sequence: u64,
     /// The entry in it.
     index: u32,
-    /// Where the key of the value is that it put; `None` of a removal.
-    sealed_with: Option<KeyRef>,
+    what: What,
+}
+
+/// What it did.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// It put a value, whose key is there, as far as the value says so.
+    Put(Option<KeyRef>),
+    Removed,
 }
 
 /// What a file says, in order.
@@ -69,15 +76,18 @@ impl Changes {
     /// Takes in a frame that comes after those before.
     pub(super) fn take(&mut self, file: &Path, sequence: u64, payload: &[u8]) -> Result<(), StoreError> {
         for (index, entry) in (0..).zip(entry::read(payload)) {
-            let (table, key, sealed_with) = match entry.ok_or_else(|| damaged(file, 0))? {
-                Entry::Put { table, key, value } => (table, key, Some(value::key_of((table, key), value)?)),
-                Entry::Delete { table, key } => (table, key, None),
+            let (table, key, what) = match entry.ok_or_else(|| damaged(file, 0))? {
+                // What is no value does not matter before it is known that none takes its place.
+                Entry::Put { table, key, value } => {
+                    (table, key, What::Put(value::key_of((table, key), value).ok()))
+                }
+                Entry::Delete { table, key } => (table, key, What::Removed),
                 Entry::Forget { key, generation } => {
                     self.forgotten.push((key, generation));
                     continue;
                 }
             };
-            self.of_keys.push((table, key.into(), Change { sequence, index, sealed_with }));
+            self.of_keys.push((table, key.into(), Change { sequence, index, what }));
         }
         Ok(())
     }
@@ -110,12 +120,22 @@ impl Tail {
         self.touched[table.place()].get(key)
     }
 
-    /// The values that it says are true: of which table, under which keys, and where the keys are that they are sealed with.
-    pub(in crate::store) fn puts(&self) -> impl Iterator<Item = (Table, &[u8], KeyRef)> {
+    /// The values that it says are true: of which table, under which keys, and where the keys are that they are sealed with, as
+    /// far as they say so.
+    pub(in crate::store) fn puts(&self) -> impl Iterator<Item = (Table, &[u8], Option<KeyRef>)> {
         Table::ALL.into_iter().flat_map(|table| {
             let touched = &self.touched[table.place()];
-            touched.iter().filter_map(move |(key, change)| Some((table, &**key, change.sealed_with?)))
+            touched.iter().filter_map(move |(key, change)| match change.what {
+                What::Put(at) => Some((table, &**key, at)),
+                What::Removed => None,
+            })
         })
+    }
+
+    /// The last key of a table that it says has a value.
+    pub(in crate::store) fn last_put(&self, table: Table) -> Option<&[u8]> {
+        let puts = self.touched[table.place()].iter().filter(|(_, change)| change.what != What::Removed);
+        puts.map(|(key, _)| &**key).max()
     }
 }
 
@@ -146,15 +166,19 @@ impl Source<'_> {
         recover::reread(self.place, self.chains, self.extent)
     }
 
-    /// The value that the segments say is the last one of a table; none when they say of none.
-    pub(in crate::store) fn last_put(&self, tail: &Tail, table: Table) -> Result<Option<Live>, StoreError> {
-        let puts = tail.touched[table.place()].iter().filter(|(_, change)| change.sealed_with.is_some());
-        let Some((last, change)) = puts.max_by_key(|(key, _)| *key) else { return Ok(None) };
+    /// The value that the segments say a key has; none when they do not say so.
+    pub(in crate::store) fn of_segments(
+        &self,
+        tail: &Tail,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<Live>, StoreError> {
+        let Some(change) = tail.last_change(table, key) else { return Ok(None) };
         let after = self.extent.segments.partition_point(|segment| segment.first <= change.sequence);
         let Some(segment) = self.extent.segments[..after].last() else { return Ok(None) };
         let mut found = None;
         self.segment(segment, (tail, &[table]), &mut |live| {
-            if *live.key == **last {
+            if live.key == key {
                 found = Some(live.to_live());
             }
             Ok(())

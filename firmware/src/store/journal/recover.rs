@@ -81,7 +81,8 @@ pub(in crate::store) fn recover(place: &Place, chains: &Chains) -> Result<Recove
         Found { tail: Tail::default(), extent: Extent { snapshot, segments: Vec::new() }, open: None };
     // Reading and checking a file takes about as long as taking in what the one before says.
     thread::scope(|scope| {
-        let (read, ahead) = sync_channel(1);
+        // One at a time, which the other thread holds: each is megabytes.
+        let (read, ahead) = sync_channel(0);
         let files = &firsts;
         scope.spawn(move || {
             for first in files {

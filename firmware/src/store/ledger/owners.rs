@@ -66,11 +66,19 @@ pub(super) fn read(pages: &mut Pages, source: &Source<'_>, tail: &Tail) -> Resul
     // Of the segments it was found when they were read.
     let mut of_segments = Vec::new();
     for (table, key, at) in tail.puts() {
+        let at = match at {
+            Some(at) => at,
+            None => match source.of_segments(tail, table, key)? {
+                Some(live) => value::key_of((table, key), &live.sealed)?,
+                None => return Err(record::damaged(table, key)),
+            },
+        };
         of_segments.push(checked(table, key, at)?);
     }
     take_in(&mut of_segments);
     states.iter_mut().for_each(|seen| take_in(&mut seen.keys));
-    let last = source.last_put(tail, Table::Audit)?.map(|live| (live.key, live.sealed));
+    let last = tail.last_put(Table::Audit).map(|key| source.of_segments(tail, Table::Audit, key));
+    let last = last.transpose()?.flatten().map(|live| (live.key, live.sealed));
     let last_audit = states.into_iter().filter_map(|seen| seen.last_audit).chain(last).max();
     let (_, owners) = known.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Found { owners, last_audit })
