@@ -74,6 +74,7 @@ impl BuildArguments {
             test_authority: out.join("test-authority"),
             packages: out.join("packages"),
             deaf: false,
+            profile: "release",
             out,
             release: Release::of_this_tree(self.version, self.keyring.is_none()),
             keyring: self.keyring,
@@ -113,7 +114,7 @@ enum Command {
     },
     /// Build a disk, boot it in QEMU and test it there.
     Test {
-        /// Only that it boots, is claimed, enrols and verifies.
+        /// Only that it boots, is claimed, enrols and verifies: of a build that is quicker to make and larger.
         #[arg(long)]
         smoke: bool,
         /// Not the updates, nor the Pi's layout.
@@ -125,6 +126,9 @@ enum Command {
         /// Where everything goes.
         #[arg(long, default_value = "target/image")]
         out: PathBuf,
+        /// The client program `authenteonctl` of this tree [default: it is built].
+        #[arg(long)]
+        client: Option<PathBuf>,
     },
     /// Make a signed update bundle that this appliance and RAUC accept.
     Bundle {
@@ -194,8 +198,9 @@ fn main() -> ExitCode {
         }
         Command::Check => check(),
         Command::Build(arguments) => report(build_disk(arguments)),
-        Command::Test { smoke, without_updates, out, cuts } => {
-            report(test::test(&Selection { faults: !smoke, updates: !smoke && !without_updates, out, cuts }))
+        Command::Test { smoke, without_updates, out, cuts, client } => {
+            let (faults, updates) = (!smoke, !smoke && !without_updates);
+            report(test::test(&Selection { faults, updates, out, cuts, client }))
         }
         Command::Boot { build, port, disk, append } => report(boot(build, port, disk, append)),
     }

@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) out: PathBuf,
     /// Version, moment and keys.
     pub(crate) release: Release,
+    /// How its programs are compiled: a profile of the workspace.
+    pub(crate) profile: &'static str,
     /// Certificates whose updates the box takes; a throw-away authority if none.
     pub(crate) keyring: Option<PathBuf>,
     /// Where the throw-away authority is, or is made.
@@ -91,7 +93,7 @@ pub(crate) fn build(plan: &Plan) -> Result<Built, Failure> {
     fs::create_dir_all(out).map_err(at(out))?;
     let out = &out.canonicalize().map_err(at(out))?;
     let toolchain = toolchain::find()?;
-    let programs = step("daemon and init for aarch64", || toolchain.build())?;
+    let programs = step("daemon and init for aarch64", || toolchain.build(plan.profile))?;
     let bill = out.join("authenteon.cdx.json");
     step("bill of materials", || write_bill(&bill, &plan.release))?;
     let packages = step("packages", || debian::packages(&plan.packages))?;

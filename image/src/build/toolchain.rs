@@ -71,20 +71,23 @@ pub(super) fn repository() -> PathBuf {
 }
 
 impl Toolchain {
-    /// Builds the programs of the release.
-    pub(super) fn build(self) -> Result<Programs, Failure> {
+    /// Builds the programs of the release, with a profile of the workspace.
+    pub(super) fn build(self, profile: &str) -> Result<Programs, Failure> {
         let folder = self.target_folder();
-        self.cargo(&folder, &["-p", "authenteon", "--bin", "authenteond"], "")?;
+        let build = |target: &Path, what: &[&str], flags: &str| {
+            self.cargo(target, &[&["--profile", profile], what].concat(), flags)
+        };
+        build(&folder, &["-p", "authenteon", "--bin", "authenteond"], "")?;
         // What runs before there is a root, or outside it, brings its C library along.
         let fixed = "-C target-feature=+crt-static -C relocation-model=static";
         let of_init = folder.join("static");
-        self.cargo(&of_init, &["-p", "authenteon-init"], fixed)?;
-        self.cargo(&of_init, &["-p", "authenteon-matcher", "--example", "golden"], fixed)?;
-        let release = |folder: &Path| folder.join(TARGET).join("release");
+        build(&of_init, &["-p", "authenteon-init"], fixed)?;
+        build(&of_init, &["-p", "authenteon-matcher", "--example", "golden"], fixed)?;
+        let built = |folder: &Path| folder.join(TARGET).join(profile);
         Ok(Programs {
-            daemon: release(&folder).join("authenteond"),
-            init: release(&of_init).join("authenteon-init"),
-            golden: release(&of_init).join("examples/golden"),
+            daemon: built(&folder).join("authenteond"),
+            init: built(&of_init).join("authenteon-init"),
+            golden: built(&of_init).join("examples/golden"),
         })
     }
 
@@ -106,7 +109,7 @@ impl Toolchain {
             Self::Cross => Command::new("cross"),
         };
         command
-            .args(["build", "--release", "--locked", "--target", TARGET])
+            .args(["build", "--locked", "--target", TARGET])
             .args(what)
             .current_dir(repository())
             .env("CARGO_TARGET_DIR", target);

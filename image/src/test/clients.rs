@@ -12,18 +12,29 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    failure::{Failure, run},
+    failure::{Failure, at, run},
     machine::Machine,
 };
 
-/// The client program, built for this host.
-pub(super) fn program() -> Result<PathBuf, Failure> {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    if let Some(path) = BUILT.get() {
+/// The client program that everybody calls.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Everybody calls this client program from now on, or one that is built for this host now.
+pub(super) fn use_program(given: Option<&Path>) -> Result<(), Failure> {
+    if let Some(given) = given {
+        let path = given.canonicalize().map_err(at(given))?;
+        PROGRAM.get_or_init(|| path);
+        return Ok(());
+    }
+    program().map(drop)
+}
+
+fn program() -> Result<PathBuf, Failure> {
+    if let Some(path) = PROGRAM.get() {
         return Ok(path.clone());
     }
     let [path] = built(["authenteonctl"], &["--package", "authenteonctl"])?;
-    Ok(BUILT.get_or_init(|| path).clone())
+    Ok(PROGRAM.get_or_init(|| path).clone())
 }
 
 /// Programs of this workspace, built for this host as cargo is told by `words`.

@@ -41,6 +41,8 @@ pub(crate) struct Selection {
     pub(crate) out: PathBuf,
     /// How often the power is cut during an update.
     pub(crate) cuts: u32,
+    /// The client program; built when there is none.
+    pub(crate) client: Option<PathBuf>,
 }
 
 /// Two files hold the same bytes.
@@ -76,8 +78,10 @@ fn second_build(built: &Built, plan: &Plan, table: &mut Table) {
 /// Builds, boots, tests, and prints a table.
 pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
     // One authority, so that both boards have one root.
+    let profile = if selection.faults { "release" } else { "smoke" };
     let plan = |board, folder: &str| Plan {
         board,
+        profile,
         out: selection.out.join(folder),
         release: Release::of_this_tree(None, true),
         keyring: None,
@@ -87,13 +91,13 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
     };
     let built = build(&plan(Board::Qemu, "qemu"))?;
     // Now, so that no check is charged for it.
-    clients::program()?;
+    clients::use_program(selection.client.as_deref())?;
     let many = if selection.faults { Some(memory::Programs::build()?) } else { None };
     let began = Instant::now();
     let bench = Bench::new(&selection.out.join("test"), &built)?;
     let mut table = Table::default();
     table.figure("squashfs", format!("{:.1} MB", built.squashfs_bytes as f64 / 1e6));
-    // Of the release: a smoke test may be of a build that is quicker to make and larger.
+    // Of the release: what is built for a smoke test is larger.
     if selection.faults && built.squashfs_bytes > 12_000_000 {
         return Err(Failure::Wrong(format!(
             "the squashfs has {} bytes, more than 12 MB",
