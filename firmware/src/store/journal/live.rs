@@ -213,28 +213,7 @@ impl Source<'_> {
         tables: &[Table],
         look: Look<'_, S>,
     ) -> Result<Vec<S>, StoreError> {
-        self.look_at((tail, tables), &self.extent.segments, look)
-    }
-
-    /// The same for those of which only the snapshot says that they are true.
-    ///
-    /// # Errors
-    /// [`StoreError`], also one of `look`.
-    pub(in crate::store) fn look_at_snapshot<S: Default + Send>(
-        &self,
-        tail: &Tail,
-        tables: &[Table],
-        look: Look<'_, S>,
-    ) -> Result<Vec<S>, StoreError> {
-        self.look_at((tail, tables), &[], look)
-    }
-
-    fn look_at<S: Default + Send>(
-        &self,
-        (tail, tables): (&Tail, &[Table]),
-        segments: &[SegmentFile],
-        look: Look<'_, S>,
-    ) -> Result<Vec<S>, StoreError> {
+        let segments = &self.extent.segments;
         let parts = self.extent.snapshot.as_ref().map_or(&[][..], |snapshot| &snapshot.parts);
         let files = parts.len() + segments.len();
         let ends: Mutex<Vec<Option<PartEnd>>> = Mutex::new(parts.iter().map(|_| None).collect());

@@ -177,6 +177,11 @@ impl Extent {
         (self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes), tail)
     }
 
+    /// The snapshot alone.
+    pub(super) fn without_segments(&self) -> Self {
+        Self { snapshot: self.snapshot.clone(), segments: Vec::new() }
+    }
+
     /// Sequence number of the snapshot.
     pub(super) fn snapshot_at(&self) -> u64 {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.sequence)

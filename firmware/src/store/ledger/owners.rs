@@ -52,7 +52,9 @@ pub(super) fn read(pages: &mut Pages, source: &Source<'_>, tail: &Tail) -> Resul
             owners.extend(owner.map(|owner| (owner, at)));
         }
     };
-    let mut states = source.look_at_snapshot(tail, &Table::ALL, &|seen: &mut Seen, live| {
+    let snapshot = source.extent.without_segments();
+    let snapshot = Source { place: source.place, chains: source.chains, extent: &snapshot };
+    let mut states = snapshot.look_at_all(tail, &Table::ALL, &|seen: &mut Seen, live| {
         let at = value::key_of((live.table, live.key), live.sealed)?;
         seen.keys.push(checked(live.table, live.key, at)?);
         if live.table == Table::Audit && seen.last_audit.as_ref().is_none_or(|(last, _)| *live.key > **last) {
