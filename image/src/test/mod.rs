@@ -89,9 +89,9 @@ pub(crate) fn test(selection: &Selection) -> Result<(), Failure> {
         packages: selection.out.join("packages"),
         deaf: false,
     };
-    let built = build(&plan(Board::Qemu, "qemu"))?;
-    // Now, so that no check is charged for it.
+    // Before what takes minutes: a path that is wrong is told at once, and no check is charged for it.
     clients::use_program(selection.client.as_deref())?;
+    let built = build(&plan(Board::Qemu, "qemu"))?;
     let many = if selection.faults { Some(memory::Programs::build()?) } else { None };
     let began = Instant::now();
     let bench = Bench::new(&selection.out.join("test"), &built)?;
